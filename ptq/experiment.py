@@ -1,0 +1,222 @@
+"""What every chapter starts from: data, network, draws, and its folders."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ptq import (
+    data,
+    engines,
+    measure,
+    networks,
+    parameters,
+    paths,
+    results,
+    strategies,
+    training,
+)
+
+DEFAULTS = {
+    "seed": 42,
+    "train_seed": 42,
+    "epochs": 20,
+    "calibration_images": 100,
+    "test_images": 10_000,
+    "rounds": 100,
+    "threads": 1,
+    "engine": "auto",
+    "data_dir": "",
+    "run_dir": "",
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One chapter's laboratory.
+
+    ``network`` is the trained float network and ``card`` tells how it was
+    made. ``test_images`` and ``validation_images`` are uint8
+    (N, 3, 32, 32); ``calibration`` is normalized float32 of that shape.
+    """
+
+    settings: dict
+    cifar: data.Cifar10
+    network: nn.Module
+    card: dict
+    engine: str
+    calibration: Tensor
+    validation_images: Tensor
+    validation_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+    @property
+    def run_folder(self) -> Path:
+        return paths.run_folder(self.settings["run_dir"])
+
+    @property
+    def figures(self) -> Path:
+        """Where figures go: notebooks/export, or the named run's folder."""
+        named = self.settings["run_dir"]
+        default = self.run_folder == paths.run_folder()
+        return (
+            self.run_folder / "figures"
+            if named and not default
+            else paths.export_folder()
+        )
+
+    def build(self, name: str) -> nn.Module:
+        """The strategy's network, from the draw of calibration images."""
+        return strategies.build(name, self.network, self.calibration)
+
+    def measure(self, name: str) -> results.Record:
+        """Build, save, load again and evaluate a strategy; keep the record.
+
+        The predictions are those of the network read back from the file.
+        """
+        built = self.build(name)
+        path = self.run_folder / "models" / f"{name}.pt"
+        size = engines.save_state(built, path)
+        loaded = engines.load_state(self._blank(name), path)
+        few = self.test_images[:100]
+        if not torch.equal(
+            measure.logits(built, few), measure.logits(loaded, few)
+        ):
+            raise RuntimeError(f"{path} loads as another network")
+        outputs = measure.logits(loaded, self.test_images)
+        predictions = outputs.argmax(1)
+        record = results.Record(
+            strategy=name,
+            key=self._key(name),
+            bits=strategies.STRATEGIES[name].bits,
+            correct=int((predictions == self.test_labels).sum()),
+            n=len(self.test_labels),
+            loss=float(functional.cross_entropy(outputs, self.test_labels)),
+            file_bytes=size,
+            payload_bytes=measure.payload_bytes(built),
+            engine=self.engine,
+            parameters=self.settings,
+            machine=measure.machine(),
+            predictions=predictions.to(torch.uint8).numpy(),
+        )
+        record.save(self.run_folder / "records")
+        return record
+
+    def record(self, name: str) -> results.Record:
+        """The record of a strategy: from the run folder, else measured."""
+        path = self.run_folder / "records" / f"{name}.json"
+        if path.exists():
+            found = results.load_record(path)
+            if found.key == self._key(name):
+                return found
+        return self.measure(name)
+
+    def time(
+        self, title: str, networks_: dict[str, nn.Module], batch: int
+    ) -> results.Timing:
+        """Time networks against each other on a batch; keep the timing."""
+        images = data.normalize(self.test_images[:batch])
+        timing = results.Timing(
+            name=title,
+            batch=len(images),
+            threads=self.settings["threads"],
+            engine=self.engine,
+            machine=measure.machine(),
+            seconds=measure.latency(
+                networks_,
+                images,
+                self.settings["rounds"],
+                self.settings["threads"],
+                self.settings["seed"],
+            ),
+        )
+        timing.save(self.run_folder / "timings")
+        return timing
+
+    def _blank(self, name: str) -> nn.Module:
+        """The strategy's structure, with nothing of the trained network."""
+        fresh = training.initial_network(0)
+        return strategies.build(name, fresh, torch.zeros(1, 3, 32, 32))
+
+    def _key(self, name: str) -> str:
+        machine = measure.machine()
+        parts = {
+            "strategy": name,
+            "checkpoint": self.card["sha256"],
+            "engine": self.engine,
+            "package": package_hash(),
+            "torch": machine["torch"],
+            "capability": machine["torch_capability"],
+        }
+        for setting in ("seed", "calibration_images", "test_images"):
+            parts[setting] = self.settings[setting]
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
+    """Check the settings, load the data, load or train the network.
+
+    Settings are those of ``DEFAULTS``; what is left out takes its default.
+    Raises ParameterError, DataError or CheckpointError, saying what to do.
+    """
+    parameters.check(settings, DEFAULTS)
+    settings = DEFAULTS | settings
+    engine = engines.select(settings["engine"])
+    cifar = data.load(settings["data_dir"])
+    recipe = training.Recipe(settings["train_seed"], settings["epochs"])
+    folder = paths.run_folder(settings["run_dir"]) / "models"
+    network, card = trained(recipe, cifar, folder, retrain)
+    train, validation = data.split(recipe.seed)
+    drawn = data.draw(train, settings["calibration_images"], settings["seed"])
+    count = settings["test_images"]
+    return Experiment(
+        settings=settings,
+        cifar=cifar,
+        network=network,
+        card=card,
+        engine=engine,
+        calibration=data.normalize(cifar.train_images[drawn]),
+        validation_images=cifar.train_images[validation],
+        validation_labels=cifar.train_labels[validation],
+        test_images=cifar.test_images[:count],
+        test_labels=cifar.test_labels[:count],
+    )
+
+
+def trained(
+    recipe: training.Recipe,
+    cifar: data.Cifar10,
+    folder: Path,
+    retrain: bool = False,
+) -> tuple[nn.Module, dict]:
+    """The network of a recipe: from ``folder``, shipped, or trained now."""
+    path = folder / f"{recipe.name}.pt"
+    shipped = paths.checkpoint_folder() / path.name
+    for candidate in () if retrain else (path, shipped):
+        if candidate.exists():
+            network = networks.CompactCNN().eval()
+            return network, networks.load_checkpoint(candidate, network)
+    progress = path.with_suffix(".partial.pt")
+    network, card = training.train(recipe, cifar, progress)
+    outputs = measure.logits(network, cifar.test_images)
+    right = outputs.argmax(1) == cifar.test_labels
+    card |= {"test_correct": int(right.sum()), "test_images": len(right)}
+    networks.save_checkpoint(network, path, card)
+    progress.unlink(missing_ok=True)
+    return network, networks.load_checkpoint(path, network)
+
+
+@cache
+def package_hash() -> str:
+    """Hash of the package's source: other code may measure otherwise."""
+    digest = hashlib.sha256()
+    for path in sorted((paths.REPOSITORY / "ptq").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,36 @@
+"""Batch normalization folded into the convolution before it."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
+    """One convolution that does what ``conv`` and then ``bn`` do.
+
+    Equations (eq-fold-weight) and (eq-fold-bias), for BN in eval mode.
+    """
+    gain = bn.weight / torch.sqrt(bn.running_var + bn.eps)  # (C,)
+    old_bias = 0.0 if conv.bias is None else conv.bias
+    folded = copy.deepcopy(conv)
+    folded.weight = nn.Parameter(
+        (conv.weight * gain[:, None, None, None]).detach()
+    )
+    folded.bias = nn.Parameter(
+        (bn.bias + (old_bias - bn.running_mean) * gain).detach()
+    )
+    return folded
+
+
+def fold(network: nn.Module) -> nn.Module:
+    """A copy of ``network`` with every BN of its ``blocks`` folded.
+
+    The copy is in eval mode and has an Identity where a BN was.
+    """
+    folded = copy.deepcopy(network).eval()
+    for conv, bn, _ in network.blocks:
+        merged = fold_batch_norm(getattr(folded, conv), getattr(folded, bn))
+        setattr(folded, conv, merged)
+        setattr(folded, bn, nn.Identity())
+    return folded

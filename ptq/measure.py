@@ -1,0 +1,122 @@
+"""What a network predicts, how long it takes, how many bytes it is."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptq import data
+
+EVALUATION_BATCH = 250
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
+
+
+def logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32)."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(data.normalize(part))
+            for part in images.split(EVALUATION_BATCH)
+        ]
+    return torch.cat(parts)
+
+
+def payload_bytes(network: nn.Module) -> int:
+    """Bytes of all numbers in the network's state, without file headers."""
+
+    def count(value) -> int:
+        if isinstance(value, Tensor):
+            return value.numel() * value.element_size()
+        if isinstance(value, tuple | list):
+            return sum(count(part) for part in value)
+        return 0
+
+    return sum(count(value) for value in network.state_dict().values())
+
+
+@contextmanager
+def pinned_threads(count: int):
+    """Let torch compute with ``count`` threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def latency(
+    networks: dict[str, nn.Module],
+    images: Tensor,
+    rounds: int,
+    threads: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Seconds that each network takes for the batch ``images``, per round.
+
+    All networks run in every round, in an order drawn anew from ``seed``;
+    before each timed call stands an untimed one, so that every network
+    starts from caches that it filled itself. ``images`` is float32
+    (N, 3, 32, 32).
+    """
+    order = np.random.default_rng(seed)
+    samples = {name: [] for name in networks}
+    with pinned_threads(threads), torch.inference_mode():
+        for network in networks.values():
+            network(images)
+        for _ in range(rounds):
+            for name in order.permutation(list(networks)):
+                networks[name](images)
+                samples[name].append(_seconds(networks[name], images))
+    return samples
+
+
+def _seconds(function: Callable, argument: Tensor) -> float:
+    started = time.perf_counter()
+    function(argument)
+    return time.perf_counter() - started
+
+
+def machine() -> dict:
+    """What the numbers depend on: processor, its features, versions, load."""
+    description, features = _processor()
+    return {
+        "processor": description,
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "features": [flag for flag in FLAGS if flag in features],
+        "torch_capability": torch.backends.cpu.get_cpu_capability(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> tuple[str, set[str]]:
+    """Name and feature flags, from where Linux or macOS keep them."""
+    if platform.system() == "Darwin":
+        names = ["machdep.cpu.brand_string", "hw.optional.arm.FEAT_DotProd"]
+        found = subprocess.run(
+            ["sysctl", "-n", *names], capture_output=True, text=True
+        ).stdout.split("\n")
+        return found[0], {"asimddp"} if "1" in found[1:2] else set()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown", set()
+    facts = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in reversed(lines)
+        if ":" in line
+    )
+    flags = facts.get("flags", facts.get("Features", ""))
+    return facts.get("model name", platform.machine()), set(flags.split())

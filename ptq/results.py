@@ -1,0 +1,124 @@
+"""The record of one measured network, on disk, and read back checked."""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from ptq import paths
+
+
+class RecordError(RuntimeError):
+    """A record is missing, damaged, or was half written."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One network, measured on the test images.
+
+    ``key`` identifies what was measured and with which code; ``loss`` is the
+    mean cross entropy; ``predictions`` is uint8 (n,), stored beside;
+    ``file_bytes`` is the saved file, ``payload_bytes`` the numbers in it.
+    """
+
+    strategy: str
+    key: str
+    bits: dict[str, int]
+    correct: int
+    n: int
+    loss: float
+    file_bytes: int
+    payload_bytes: int
+    engine: str
+    parameters: dict
+    machine: dict
+    predictions: np.ndarray
+
+    def save(self, folder: Path) -> Path:
+        """Write ``STRATEGY.json`` and ``STRATEGY.npy`` into ``folder``."""
+        packed = io.BytesIO()
+        np.save(packed, self.predictions)
+        content = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != "predictions"
+        }
+        content["predictions_sha256"] = _digest(packed.getvalue())
+        path = folder / f"{self.strategy}.json"
+        paths.write_whole(path.with_suffix(".npy"), packed.getvalue())
+        _write_json(path, content)
+        return path
+
+
+def load_record(path: Path) -> Record:
+    """Read a record back; RecordError names the file that is damaged."""
+    content = _read_json(path)
+    beside = path.with_suffix(".npy")
+    try:
+        packed = beside.read_bytes()
+        expected = content.pop("predictions_sha256")
+    except (OSError, KeyError) as error:
+        raise RecordError(f"{path} or {beside.name}: {error!r}") from error
+    if _digest(packed) != expected:
+        raise RecordError(
+            f"{beside} does not belong to {path.name}: its checksum differs; "
+            "measure the strategy again"
+        )
+    predictions = np.load(io.BytesIO(packed), allow_pickle=False)
+    return _make(Record, path, content | {"predictions": predictions})
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One interleaved session of the stopwatch.
+
+    ``seconds`` holds, for each strategy, the time of one batch per round.
+    """
+
+    name: str
+    batch: int
+    threads: int
+    engine: str
+    machine: dict
+    seconds: dict[str, list[float]]
+
+    def save(self, folder: Path) -> Path:
+        """Write ``NAME.json`` into ``folder``."""
+        path = folder / f"{self.name}.json"
+        _write_json(path, asdict(self))
+        return path
+
+
+def load_timing(path: Path) -> Timing:
+    """Read a timing back; RecordError names the file that is damaged."""
+    return _make(Timing, path, _read_json(path))
+
+
+def _make(kind, path: Path, content: dict):
+    expected = {field.name for field in fields(kind)}
+    if odd := expected ^ content.keys():
+        raise RecordError(f"{path}: missing or unknown: {sorted(odd)}")
+    return kind(**content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write_json(path: Path, content: dict) -> None:
+    paths.write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error}") from error
+    except ValueError as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise RecordError(f"{path} is damaged: not a record")
+    return content

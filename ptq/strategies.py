@@ -1,0 +1,134 @@
+"""The named recipes of the comparison, each a network that runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ptq import bias_correction, engines, folding
+from ptq.networks import LAYERS
+
+Build = Callable[[nn.Module, Tensor], nn.Module]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One row of the comparison.
+
+    ``build`` takes the float network and the calibration images, float32
+    (N, 3, 32, 32), and returns the network to run. ``float_layers`` are
+    those that stay float32; ``published`` names the paper's row, if any.
+    """
+
+    name: str
+    label: str
+    build: Build
+    float_layers: tuple[str, ...] = ()
+    published: str | None = None
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Weight bits of each layer."""
+        return {n: 32 if n in self.float_layers else 8 for n in LAYERS}
+
+
+def fp32(network: nn.Module, images: Tensor) -> nn.Module:
+    """The float network as trained."""
+    return network.eval()
+
+
+def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:
+    """The float network with BN folded: what folding alone gives."""
+    return folding.fold(network)
+
+
+def naive(network: nn.Module, images: Tensor) -> nn.Module:
+    """As published: no fusion, so BN and ReLU are layers of their own."""
+    return engines.convert(engines.prepare(network), images)
+
+
+def bias_correction_published(network: nn.Module, images: Tensor) -> nn.Module:
+    """Naive, with the published shift of the biases (which is zero)."""
+    prepared = engines.prepare(network)
+    shifts = bias_correction.published_shifts(network, prepared, images)
+    bias_correction.apply_published(prepared, shifts)
+    return engines.convert(prepared, images)
+
+
+def folded(network: nn.Module, images: Tensor) -> nn.Module:
+    """BN folded, ReLU fused into both convolutions, as published."""
+    prepared = engines.prepare(folding.fold(network), _conv_relu(network))
+    return engines.convert(prepared, images)
+
+
+def folded_fused(network: nn.Module, images: Tensor) -> nn.Module:
+    """Folded, with the ReLU fused into fc1 as well."""
+    fuse = [*_conv_relu(network), ("fc1", "relu3")]
+    return engines.convert(
+        engines.prepare(folding.fold(network), fuse), images
+    )
+
+
+def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
+    """Folded, with biases corrected layer after layer."""
+    return bias_correction.correct_biases(
+        folding.fold(network), folded(network, images), images
+    )
+
+
+def mixed_precision_published(network: nn.Module, images: Tensor) -> nn.Module:
+    """Naive, with conv2, its BN and its ReLU left in float32."""
+    block = ("conv2", "bn2", "relu2")
+    return engines.convert(engines.prepare(network, keep_float=block), images)
+
+
+def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
+    """Folded, with conv2 and its ReLU left in float32."""
+    prepared = engines.prepare(
+        folding.fold(network), _conv_relu(network), keep_float=("conv2",)
+    )
+    return engines.convert(prepared, images)
+
+
+def _conv_relu(network: nn.Module) -> list[tuple[str, str]]:
+    return [(conv, relu) for conv, _, relu in network.blocks]
+
+
+STRATEGIES = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy("fp32", "FP32", fp32, LAYERS, "FP32 baseline"),
+        Strategy("fp32_folded", "FP32, folded", fp32_folded, LAYERS),
+        Strategy("naive", "Naive", naive, (), "naive PTQ"),
+        Strategy(
+            "bias_correction_published",
+            "Bias correction, as published",
+            bias_correction_published,
+            (),
+            "bias correction",
+        ),
+        Strategy("bias_correction", "Bias correction", bias_corrected),
+        Strategy("folded", "Folded", folded, (), "BN folding"),
+        Strategy("folded_fused", "Folded, fc1 fused", folded_fused),
+        Strategy(
+            "mixed_precision_published",
+            "Mixed, as published",
+            mixed_precision_published,
+            ("conv2",),
+            "mixed precision",
+        ),
+        Strategy(
+            "mixed_precision_folded",
+            "Mixed, folded",
+            mixed_precision_folded,
+            ("conv2",),
+        ),
+    )
+}
+
+
+def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
+    """The network of a strategy; KeyError names the strategies there are."""
+    if name not in STRATEGIES:
+        raise KeyError(f"{name!r}: expected one of {', '.join(STRATEGIES)}")
+    return STRATEGIES[name].build(network, images)
