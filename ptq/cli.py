@@ -1,4 +1,4 @@
-"""The commands: ``python -m ptq data | train | run | headline | vendor``."""
+"""The commands: ``python -m ptq data | train | run | mathjax | headline``."""
 
 import click
 import yaml
@@ -54,23 +54,33 @@ def train(seed, epochs, run_dir, data_dir):
 @click.option("--force", is_flag=True, help="Run what is up to date, too.")
 def run(pairs, preset, only, run_dir, force):
     """Execute the chapters, or those that changed."""
-    from ptq import parameters, pipeline, report
+    from ptq import parameters, pipeline
 
     with _told(parameters.ParameterError, pipeline.ChapterFailed):
         values = pipeline.preset(preset)
         values |= {name: yaml.safe_load(text) for name, text in pairs}
         folder = pipeline.run(run_dir, values, only, force)
-        report.write_headline(folder)
     click.echo(f"records, models and executed chapters: {folder}")
+
+
+@main.command()
+def mathjax():
+    """Fetch MathJax for the site; without it pages load it from a CDN."""
+    from ptq import npm
+
+    try:
+        click.echo(f"formulas are set by {npm.fetch_mathjax()}")
+    except npm.NpmError as error:
+        click.echo(f"MathJax will be loaded from its CDN, for {error}")
 
 
 @main.command()
 @click.option("--run-dir", default="", help="Default: runs/book.")
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
-    from ptq import paths, report, results
+    from ptq import paths, report
 
-    with _told(results.RecordError):
+    with _told(OSError):
         report.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
 

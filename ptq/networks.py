@@ -82,7 +82,9 @@ def capture(
         return hook
 
     modules = dict(network.named_modules())
-    hooks = [modules[name].register_forward_hook(keep(name)) for name in names]
+    hooks = [
+        modules[name].register_forward_hook(keep(name)) for name in names
+    ]
     try:
         with torch.no_grad():
             network(images)

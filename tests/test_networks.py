@@ -1,0 +1,70 @@
+"""The network's cost, what it computes inside, and what it is measured by."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from ptq import measure, networks, strategies
+
+
+def test_cost_by_hand(network):
+    assert sum(p.numel() for p in network.parameters()) == 545_194
+    assert networks.macs(network) == {
+        "conv1": 9 * 3 * 32 * 32 * 32,
+        "conv2": 9 * 32 * 64 * 16 * 16,
+        "fc1": 4096 * 128,
+        "fc2": 128 * 10,
+    }
+
+
+def test_capture_gives_inputs_and_outputs(network, images):
+    names = ["conv1", "pool1", "fc2"]
+    given = networks.capture(network, names, images, at="input")
+    put_out = networks.capture(network, names, images)
+    assert torch.equal(given["conv1"], images)
+    assert torch.equal(put_out["conv1"], network.conv1(images))
+    assert torch.equal(put_out["pool1"], network.pool1(given["pool1"]))
+    assert torch.equal(put_out["fc2"], network(images))
+
+
+def test_capture_dequantizes(network, images):
+    built = strategies.naive(network, images)
+    found = networks.capture(built, ["module.fc2"], images)["module.fc2"]
+    assert found.dtype == torch.float32
+    assert torch.equal(found, built(images))
+
+
+@pytest.mark.parametrize("name", ["fc2", "conv9"])
+def test_capture_leaves_no_hook_behind(name, images):
+    fresh = networks.CompactCNN()
+    known = name in networks.LAYERS
+    with nullcontext() if known else pytest.raises(KeyError, match=name):
+        networks.capture(fresh, ["conv1", name], images)
+    assert not fresh.conv1._forward_hooks
+
+
+def test_logits_do_not_depend_on_the_batches(network, pixels):
+    many = pixels.repeat(5, 1, 1, 1)
+    assert len(many) > measure.EVALUATION_BATCH
+    torch.testing.assert_close(
+        measure.logits(network, many),
+        measure.logits(network, pixels).repeat(5, 1),
+    )
+
+
+def test_integer_payload_by_hand(network, images):
+    built = strategies.folded(network, images)
+    biases = 32 + 64 + 128 + 10
+    weights = 9 * 3 * 32 + 9 * 32 * 64 + 4096 * 128 + 128 * 10
+    # A scale of 4 and a zero point of 8 bytes, for the input and 4 layers.
+    assert measure.payload_bytes(built) == weights + 4 * biases + 5 * 12
+
+
+def test_stopwatch_times_each_network_once_a_round(network, images):
+    threads = torch.get_num_threads()
+    pair = {"A": network, "B": network}
+    samples = measure.latency(pair, images[:2], 3, threads=1, seed=0)
+    assert {name: len(s) for name, s in samples.items()} == {"A": 3, "B": 3}
+    assert min(samples["A"] + samples["B"]) > 0
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,199 @@
+"""Records and timings on disk, and the tables made of them."""
+
+import json
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ptq import evidence, experiment, paths, report, results
+
+LABELS = np.arange(100) % 10
+
+
+def record(strategy="naive", wrong=(), **changes):
+    predictions = LABELS.astype(np.uint8)
+    predictions[list(wrong)] = (predictions[list(wrong)] + 1) % 10
+    made = results.Record(
+        strategy=strategy,
+        key="0123456789abcdef",
+        bits={"conv1": 8, "conv2": 32},
+        correct=100 - len(wrong),
+        n=100,
+        loss=1.4142135623730951,
+        file_bytes=551_234,
+        payload_bytes=549_000,
+        engine="x86",
+        parameters={"seed": 42, "data_dir": ""},
+        machine={"processor": "Ω 9000", "features": ["avx2"], "load": 0.25},
+        predictions=predictions,
+    )
+    return replace(made, **changes)
+
+
+TIMING = results.Timing(
+    name="06_comparison",
+    batch=64,
+    threads=1,
+    engine="x86",
+    machine={"processor": "Ω 9000", "cores": 2},
+    seconds={"fp32": [0.5, 0.7, 0.6], "naive": [0.2, 0.4, 0.3]},
+)
+
+
+def assert_same(found, expected):
+    for field in fields(expected):
+        one, other = (getattr(r, field.name) for r in (found, expected))
+        if field.name == "predictions":
+            assert one.dtype == other.dtype
+            one, other = one.tolist(), other.tolist()
+        assert one == other, field.name
+
+
+def test_record_round_trip(tmp_path):
+    path = record().save(tmp_path / "records")
+    assert_same(results.load_record(path), record())
+
+
+def test_timing_round_trip(tmp_path):
+    path = TIMING.save(tmp_path / "timings")
+    assert_same(results.load_timing(path), TIMING)
+
+
+def swap_predictions(path):
+    other = record("folded", wrong=[3]).save(path.parent)
+    other.with_suffix(".npy").replace(path.with_suffix(".npy"))
+
+
+def change(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGES = {
+    "no record": lambda path: path.unlink(),
+    "no json": lambda path: path.write_text("{'correct': 7165}"),
+    "half written": halve,
+    "not text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "a list": lambda path: path.write_text("[1, 2]"),
+    "field missing": lambda path: change(path, lambda c: c.pop("loss")),
+    "field unknown": lambda path: change(path, lambda c: c.update(lost=3)),
+    "no checksum": lambda p: change(p, lambda c: c.pop("predictions_sha256")),
+    "no predictions": lambda path: path.with_suffix(".npy").unlink(),
+    "half the predictions": lambda path: halve(path.with_suffix(".npy")),
+    "other predictions": swap_predictions,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_record_is_refused_by_name(damage, tmp_path):
+    path = record().save(tmp_path)
+    damage(path)
+    with pytest.raises(results.RecordError, match="naive.json"):
+        results.load_record(path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"name": 1', "[]"])
+def test_damaged_timing_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "01_baseline_64.json"
+    path.write_text(content)
+    with pytest.raises(results.RecordError, match=path.name):
+        results.load_timing(path)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_whole_file_keeps_the_old_one_when_interrupted(error, tmp_path):
+    path = tmp_path / "record.json"
+    paths.write_whole(path, "old")
+    with pytest.raises(error), paths.whole_file(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_file_replaces_the_old_one_at_the_end(tmp_path):
+    path = tmp_path / "new" / "record.json"
+    paths.write_whole(path, "old")
+    with paths.whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_comparison_counts_against_the_first_record():
+    records = [record("fp32", wrong=[1, 2, 3]), record(wrong=[3, 4])]
+    frame = report.comparison(records, LABELS, TIMING, seed=1)
+    assert list(frame.index) == ["fp32", "naive"]
+    assert list(frame.correct) == [97, 98]
+    assert list(frame.lost) == [0, 1]
+    assert list(frame.gained) == [0, 2]
+    assert list(frame.p) == [1, 1]
+    interval = evidence.accuracy(98, 100)
+    row = frame.loc["naive"]
+    assert (row.accuracy, row.accuracy_low, row.accuracy_high) == (
+        interval.value,
+        interval.low,
+        interval.high,
+    )
+    assert row.milliseconds == pytest.approx(1e3 * 0.3 / 64)
+    assert row.milliseconds_q1 == pytest.approx(1e3 * 0.25 / 64)
+    assert row.milliseconds_q3 == pytest.approx(1e3 * 0.35 / 64)
+    assert row.speedup == pytest.approx(2)
+    assert row.speedup_low <= 2 <= row.speedup_high
+    assert (row.file_bytes, row.payload_bytes) == (551_234, 549_000)
+    assert frame.loc["fp32"].speedup == 1
+
+
+def test_comparison_survives_the_disk(tmp_path):
+    frame = report.comparison([record("fp32"), record()], LABELS, TIMING)
+    report.save_comparison(frame, tmp_path)
+    pd.testing.assert_frame_equal(report.load_comparison(tmp_path), frame)
+
+
+@pytest.mark.parametrize("timing", [None, TIMING])
+def test_readable_comparison_tells_every_uncertainty(timing):
+    records = [record("fp32"), record(wrong=[3, 4])]
+    frame = report.readable(report.comparison(records, LABELS, timing))
+    naive = frame.set_index("strategy").loc["Naive"]
+    assert naive["top-1 (%) [95 %]"] == "98.00 [93.00, 99.45]"
+    assert naive["lost / gained"] == "2 / 0"
+    assert naive["McNemar p"] == "0.5"
+    assert naive["size (MB)"] == "0.551"
+    timed = [name for name in frame if "ms" in name or "speed" in name]
+    assert len(timed) == (2 if timing else 0)
+
+
+def test_markdown_is_a_pipe_table():
+    frame = pd.DataFrame({"layer": ["conv1", "fc2"], "MACs": [884736, 1280]})
+    assert report.markdown(frame).splitlines() == [
+        "| layer | MACs |",
+        "| :-- | --: |",
+        "| conv1 | 884736 |",
+        "| fc2 | 1280 |",
+    ]
+
+
+def test_record_is_measured_anew_when_it_would_differ(cifar, tmp_path):
+    lab = experiment.open_experiment(
+        test_images=40, calibration_images=8, run_dir=str(tmp_path)
+    )
+    first = lab.measure("naive")
+    right = first.predictions == cifar.test_labels[:40].numpy()
+    assert (first.correct, first.n) == (right.sum(), 40)
+    path = tmp_path / "records" / "naive.json"
+    written = path.stat().st_mtime_ns
+    assert_same(lab.record("naive"), first)
+    assert path.stat().st_mtime_ns == written
+    for name, value in (("calibration_images", 9), ("seed", 7)):
+        other = replace(lab, settings=lab.settings | {name: value})
+        again = other.record("naive")
+        assert again.parameters[name] == value
+        assert again.key != first.key

@@ -1,0 +1,212 @@
+"""Training by seed, interrupted training, and checkpoints."""
+
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from ptq import data, experiment, networks, training
+
+SMALL = training.Recipe(epochs=2, train_images=256)
+
+
+@pytest.fixture(scope="module")
+def generated():
+    """A data set of 640 generated pictures, again and again."""
+    generator = torch.Generator().manual_seed(5)
+    pixels = torch.randint(
+        0, 256, (640, 3, 32, 32), dtype=torch.uint8, generator=generator
+    )
+    labels = torch.randint(0, 10, (640,), generator=generator)
+    repeated = pixels.repeat(79, 1, 1, 1)[:50_000]
+    return data.Cifar10(repeated, labels.repeat(79)[:50_000], pixels, labels)
+
+
+@pytest.fixture(scope="module")
+def trained(generated, tmp_path_factory):
+    progress = tmp_path_factory.mktemp("trained") / "progress.pt"
+    return training.train(SMALL, generated, progress)
+
+
+def same_weights(one, other):
+    pairs = zip(
+        one.state_dict().values(), other.state_dict().values(), strict=True
+    )
+    return all(torch.equal(*pair) for pair in pairs)
+
+
+@pytest.fixture(scope="module")
+def stopped(generated, tmp_path_factory):
+    """The progress file of a training stopped in its second epoch."""
+    progress = tmp_path_factory.mktemp("stopped") / "progress.pt"
+    real, calls = training.evaluate, []
+
+    def evaluate(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "evaluate", evaluate)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(SMALL, generated, progress)
+    return progress
+
+
+@pytest.fixture
+def interrupted(stopped, tmp_path):
+    return shutil.copy(stopped, tmp_path / stopped.name)
+
+
+def test_interrupted_training_goes_on_to_the_same_network(
+    interrupted, trained, generated
+):
+    stored = torch.load(interrupted, weights_only=True)
+    assert len(stored["history"]) == 1
+    network, card = training.train(SMALL, generated, interrupted)
+    assert same_weights(network, trained[0])
+    assert card["history"] == trained[1]["history"]
+
+
+ONE_EPOCH = training.Recipe(epochs=1, train_images=256)
+
+
+@pytest.fixture(scope="module")
+def once(generated, tmp_path_factory):
+    """A folder with a trained network, and torch's generator around it."""
+    folder = tmp_path_factory.mktemp("once")
+    before = torch.get_rng_state()
+    network, card = experiment.trained(ONE_EPOCH, generated, folder)
+    return folder, network, card, (before, torch.get_rng_state())
+
+
+def test_the_same_seed_gives_the_same_weights(once, interrupted):
+    _, network, card, generator_states = once
+    # The first epoch is the same, whatever the number of epochs.
+    stored = torch.load(interrupted, weights_only=True)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, stored["network"][name]), name
+    assert card["history"] == stored["history"]
+    assert torch.equal(*generator_states)
+
+
+def test_a_network_is_trained_once_and_then_read(once):
+    folder, network, card, _ = once
+    files = {f"{ONE_EPOCH.name}.pt", f"{ONE_EPOCH.name}.json"}
+    assert {path.name for path in folder.iterdir()} == files
+    assert card["test_images"] == 640
+    # Without a data set nothing can be trained: this must be read.
+    again, same_card = experiment.trained(ONE_EPOCH, None, folder)
+    assert same_weights(again, network)
+    assert same_card == card
+
+
+def test_another_seed_starts_anew_and_gives_another_network(
+    interrupted, generated
+):
+    stored = torch.load(interrupted, weights_only=True)
+    recipe = training.Recipe(seed=43, epochs=1, train_images=256)
+    network, card = training.train(recipe, generated, interrupted)
+    assert card["history"] != stored["history"]
+    assert not torch.equal(network.fc1.weight, stored["network"]["fc1.weight"])
+
+
+def test_training_lowers_the_loss(trained):
+    first, last = (row["train_loss"] for row in trained[1]["history"])
+    assert last < first - 0.1
+
+
+def test_names_tell_recipes_apart():
+    recipes = [
+        training.Recipe(),
+        training.Recipe(seed=7),
+        training.Recipe(epochs=3),
+        training.Recipe(train_images=256),
+        training.Recipe(batch=32),
+        training.Recipe(learning_rate=0.01),
+    ]
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "cnn.pt"
+    network = training.initial_network(3)
+    networks.save_checkpoint(network, path, {"recipe": {"seed": 3}})
+    return network, path
+
+
+def test_checkpoint_round_trip(saved):
+    network, path = saved
+    other = training.initial_network(4)
+    card = networks.load_checkpoint(path, other)
+    assert same_weights(network, other)
+    assert card["recipe"] == {"seed": 3}
+
+
+def test_a_loaded_card_can_be_saved_with_changed_weights(saved, tmp_path):
+    network, path = saved
+    card = networks.load_checkpoint(path, network)
+    changed = training.initial_network(5)
+    networks.save_checkpoint(changed, tmp_path / "changed.pt", card)
+    networks.load_checkpoint(tmp_path / "changed.pt", network)
+    assert same_weights(network, changed)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "bit": flip,
+    "half": lambda p: p.write_bytes(p.read_bytes()[:1000]),
+    "no weights": lambda path: path.unlink(),
+    "no card": lambda path: networks.card_path(path).unlink(),
+    "broken card": lambda path: networks.card_path(path).write_text("{"),
+    "odd card": lambda path: networks.card_path(path).write_text("[]"),
+    "empty card": lambda path: networks.card_path(path).write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_checkpoint_is_refused_by_name(damage, saved):
+    network, path = saved
+    damage(path)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    with pytest.raises(networks.CheckpointError, match="cnn.pt"):
+        networks.load_checkpoint(path, network)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ("layer", "other"),
+    [
+        ("fc1", nn.Linear(4096, 64)),
+        ("conv2", nn.Conv2d(32, 64, 5)),
+        ("conv1", nn.Conv2d(3, 32, 3, bias=True)),
+        ("bn2", nn.Identity()),
+    ],
+)
+def test_checkpoint_of_another_network_names_the_layer(layer, other, tmp_path):
+    network = training.initial_network(0)
+    setattr(network, layer, other)
+    networks.save_checkpoint(network, tmp_path / "other.pt", {})
+    with pytest.raises(networks.CheckpointError, match=f"other.pt.*{layer}"):
+        networks.load_checkpoint(
+            tmp_path / "other.pt", training.initial_network(0)
+        )
+
+
+def test_run_folder_goes_before_the_shipped_network(network, tmp_path):
+    recipe = training.Recipe()
+    shipped, _ = experiment.trained(recipe, None, tmp_path)
+    assert same_weights(shipped, network)
+    own = training.initial_network(9)
+    networks.save_checkpoint(own, tmp_path / f"{recipe.name}.pt", {})
+    found, _ = experiment.trained(recipe, None, tmp_path)
+    assert same_weights(found, own)
