@@ -1,6 +1,7 @@
 """Biases shifted so that quantized layers are right on average."""
 
 import copy
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -31,19 +32,22 @@ def correct_biases(
     corrected = copy.deepcopy(quantized)
     wanted = capture(network, LAYERS, images)
     for name, layer in engines.integer_layers(corrected).items():
-        found = output_before_relu(corrected, name, images)
-        engines.add_to_bias(layer, mean_shift(wanted[name], found))
+        found = outputs_before_relu(corrected, [name], images)
+        engines.add_to_bias(layer, mean_shift(wanted[name], found[name]))
     return corrected
 
 
-def output_before_relu(
-    quantized: nn.Module, name: str, images: Tensor
-) -> Tensor:
-    """Output of an integer layer on its own quantized input, float32."""
-    inside = f"module.{name}"
-    x = capture(quantized, [inside], images, at="input")[inside]
-    layer = engines.integer_layers(quantized)[name]
-    return engines.pre_activation(layer, x)
+def outputs_before_relu(
+    quantized: nn.Module, names: Iterable[str], images: Tensor
+) -> dict[str, Tensor]:
+    """Outputs of integer layers on their own quantized inputs, float32."""
+    layers = engines.integer_layers(quantized)
+    inside = {name: f"module.{name}" for name in names}
+    inputs = capture(quantized, inside.values(), images, at="input")
+    return {
+        name: engines.pre_activation(layers[name], inputs[path])
+        for name, path in inside.items()
+    }
 
 
 def published_shifts(

@@ -58,7 +58,7 @@ def run(pairs, preset, only, run_dir, force):
 
     with _told(parameters.ParameterError, pipeline.ChapterFailed):
         values = pipeline.preset(preset)
-        values |= {name: yaml.safe_load(text) for name, text in pairs}
+        values |= {name: _value(name, text) for name, text in pairs}
         folder = pipeline.run(run_dir, values, only, force)
     click.echo(f"records, models and executed chapters: {folder}")
 
@@ -83,6 +83,17 @@ def headline(run_dir):
     with _told(OSError):
         report.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
+
+
+def _value(name, text):
+    from ptq import parameters
+
+    try:
+        return yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise parameters.ParameterError(
+            f"{name}={text!r}: not a value: {error}"
+        ) from error
 
 
 class _told:

@@ -65,6 +65,11 @@ def speedup(
         return np.median(slow, axis=axis) / np.median(fast, axis=axis)
 
     samples = (np.asarray(reference), np.asarray(other))
+    if not 0 < len(samples[0]) == len(samples[1]):
+        raise ValueError(
+            f"{len(reference)} and {len(other)} times: expected as many, "
+            "of the same rounds"
+        )
     if len(samples[0]) < 2:
         value = float(ratio(*samples))
         return Interval(value, float("nan"), float("nan"))
@@ -102,6 +107,10 @@ def pareto(cost: dict[str, float], value: dict[str, float]) -> list[str]:
 
 def confusion(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Counts (10, 10): row the true class, column the predicted one."""
+    if len(predictions) != len(labels):
+        raise ValueError(
+            f"{len(predictions)} predictions for {len(labels)} labels"
+        )
     counts = np.zeros((10, 10), dtype=int)
     np.add.at(counts, (labels, predictions), 1)
     return counts

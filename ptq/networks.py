@@ -82,9 +82,8 @@ def capture(
         return hook
 
     modules = dict(network.named_modules())
-    hooks = [
-        modules[name].register_forward_hook(keep(name)) for name in names
-    ]
+    chosen = {name: modules[name] for name in names}
+    hooks = [m.register_forward_hook(keep(n)) for n, m in chosen.items()]
     try:
         with torch.no_grad():
             network(images)
@@ -97,7 +96,7 @@ def capture(
 def save_checkpoint(network: nn.Module, path: Path, card: dict) -> None:
     """Write tensors to ``path`` and the card, with its checksum, beside."""
     packed = pack({k: v.cpu() for k, v in network.state_dict().items()})
-    card = {"sha256": hashlib.sha256(packed).hexdigest(), **card}
+    card = card | {"sha256": hashlib.sha256(packed).hexdigest()}
     paths.write_whole(path, packed)
     paths.write_whole(card_path(path), json.dumps(card, indent=1) + "\n")
 
@@ -120,7 +119,7 @@ def load_checkpoint(path: Path, network: nn.Module) -> dict:
     or, naming the layer, where it belongs to another network.
     """
     try:
-        card = json.loads(card_path(path).read_text())
+        card = dict(json.loads(card_path(path).read_text()))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} or its card: {error}") from error

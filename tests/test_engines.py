@@ -18,13 +18,18 @@ def test_an_unknown_engine_is_refused(name):
         assert valid in str(caught.value)
 
 
-def test_auto_is_an_engine_that_torch_then_uses():
+@pytest.mark.parametrize("name", engines.available())
+def test_torch_uses_the_selected_engine(name):
+    assert engines.select(name) == name
+    assert torch.backends.quantized.engine == name
     assert engines.select("auto") == engines.available()[0]
     assert torch.backends.quantized.engine == engines.available()[0]
 
 
 @pytest.mark.parametrize("name", engines.available())
-def test_every_engine_is_near_the_float_network(name, network, images, pixels):
+def test_every_engine_is_near_the_float_network(
+    name, network, images, pixels
+):
     engines.select(name)
     found = measure.logits(strategies.folded(network, images), pixels)
     assert quantizer.sqnr(measure.logits(network, pixels), found) > 20

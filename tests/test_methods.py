@@ -99,7 +99,9 @@ def test_correction_removes_a_known_offset(
 def test_corrected_layers_are_right_on_average(
     folded_float, quantized, images
 ):
-    corrected = bias_correction.correct_biases(folded_float, quantized, images)
+    corrected = bias_correction.correct_biases(
+        folded_float, quantized, images
+    )
     wanted = capture(folded_float, LAYERS, images)
     for name, layer in engines.integer_layers(corrected).items():
         inside = f"module.{name}"
@@ -114,7 +116,9 @@ def test_correction_leaves_the_quantized_network_alone(
     folded_float, quantized, images, pixels
 ):
     before = measure.logits(quantized, pixels)
-    corrected = bias_correction.correct_biases(folded_float, quantized, images)
+    corrected = bias_correction.correct_biases(
+        folded_float, quantized, images
+    )
     assert torch.equal(measure.logits(quantized, pixels), before)
     assert not torch.equal(measure.logits(corrected, pixels), before)
 

@@ -163,12 +163,17 @@ def test_readable_comparison_tells_every_uncertainty(timing):
     records = [record("fp32"), record(wrong=[3, 4])]
     frame = report.readable(report.comparison(records, LABELS, timing))
     naive = frame.set_index("strategy").loc["Naive"]
-    assert naive["top-1 (%) [95 %]"] == "98.00 [93.00, 99.45]"
+    assert naive["top-1 (%)"] == "98.00"
+    assert naive["95 % interval"] == "93.0–99.4"
     assert naive["lost / gained"] == "2 / 0"
     assert naive["McNemar p"] == "0.5"
     assert naive["size (MB)"] == "0.551"
-    timed = [name for name in frame if "ms" in name or "speed" in name]
-    assert len(timed) == (2 if timing else 0)
+    if timing:
+        assert naive["ms per image"] == "4.688"
+        assert naive["quartiles"] == "3.906–5.469"
+        assert naive["speed-up"] == "2.00"
+    else:
+        assert "speed-up" not in naive
 
 
 def test_markdown_is_a_pipe_table():
