@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from ptq import data
@@ -47,6 +48,22 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
     axis.set_yticks(np.arange(len(layers)) + 0.4 - height / 2, layers)
     axis.invert_yaxis()
     axis.set(xlabel="share of the whole network (%)", xlim=(0, 108))
+    axis.legend(loc="lower right")
+    return made
+
+
+def stacked(parts: dict[str, dict[str, float]], xlabel: str) -> Figure:
+    """One bar a network, made of the same parts in the same order."""
+    made, axis = figure(7.0, 0.55 * len(parts) + 1.3)
+    palette = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#999999")
+    kinds = list(next(iter(parts.values())))
+    start = np.zeros(len(parts))
+    for kind, colour in zip(kinds, palette, strict=False):
+        width = np.array([values[kind] for values in parts.values()])
+        axis.barh(list(parts), width, left=start, color=colour, label=kind)
+        start += width
+    axis.invert_yaxis()
+    axis.set_xlabel(xlabel)
     axis.legend(loc="lower right")
     return made
 
@@ -254,9 +271,9 @@ def frontier(
         xlabel="time per image at batch 64 (ms, logarithmic)",
         ylabel="top-1 accuracy (%)",
     )
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter("{x:g}")
-    axis.tick_params(axis="x", which="minor", labelsize=8)
+    axis.xaxis.set_minor_formatter("")
     legend = made.legend(loc="outside right center", fontsize=8)
     for handle in legend.legend_handles:
         handle.set_sizes([40])
@@ -274,7 +291,7 @@ def class_accuracy(
             np.arange(10) + offset, 100 * accuracies, MARKERS[name],
             color=COLOURS[name], label=labels[name], markersize=5,
         )  # fmt: skip
-    axis.set_xticks(range(10), data.CLASSES, rotation=30)
+    axis.set_xticks(range(10), data.CLASSES, rotation=40, ha="right")
     axis.set_ylabel("accuracy of the class (%)")
     made.legend(loc="outside right center", fontsize=8)
     return made

@@ -78,18 +78,22 @@ def train(
         row |= evaluate(network, *validation_set)
         history.append(row)
         seconds += time.time() - started
+        state = {
+            "recipe": asdict(recipe),
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": history,
+            "seconds": seconds,
+        }
         with paths.whole_file(progress_file) as temporary:
-            torch.save(
-                {
-                    "recipe": asdict(recipe),
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "history": history,
-                    "seconds": seconds,
-                },
-                temporary,
-            )
-    card = {
+            torch.save(state, temporary)
+    network = network.to("cpu", memory_format=torch.contiguous_format)
+    return network.eval(), _card(recipe, history, seconds, where)
+
+
+def _card(recipe, history, seconds, where) -> dict:
+    """How the network came about, to lie beside its checkpoint."""
+    return {
         "network": "CompactCNN",
         "recipe": asdict(recipe),
         "history": history,
@@ -99,8 +103,6 @@ def train(
         "versions": {"torch": torch.__version__},
         "python": sys.version.split()[0],
     }
-    network = network.to("cpu", memory_format=torch.contiguous_format)
-    return network.eval(), card
 
 
 def initial_network(seed: int) -> CompactCNN:
