@@ -125,6 +125,7 @@ def _bring_up_to_date(
     done[source.stem] = {
         # Taken now, for the chapter may have trained a new network.
         "fingerprint": _fingerprint(text, values),
+        "commit": _commit(),
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -240,7 +241,6 @@ def _open_manifest(folder: Path, values: dict) -> dict:
         earlier = {}
     return {
         "parameters": values,
-        "commit": _commit(),
         "machine": measure.machine(),
         "chapters": earlier,
     }

@@ -186,6 +186,22 @@ def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:
     paths.write_whole(run_folder / "comparison.csv", frame.to_csv())
 
 
+def verdict(frame: pd.DataFrame) -> str:
+    """Which accuracies differ from the reference's, by McNemar at 5 %."""
+    others = frame.iloc[1:]
+    different = others[others.p < 0.05]
+    reference = frame.label.iloc[0]
+    if different.empty:
+        return (
+            f"No accuracy differs from that of {reference} by more than "
+            f"chance explains: the smallest p is {others.p.min():.2g}."
+        )
+    named = ", ".join(
+        f"{r.label} (p = {r.p:.2g})" for r in different.itertuples()
+    )
+    return f"Different from {reference} beyond chance at 5 %: {named}."
+
+
 def load_comparison(folder: Path) -> pd.DataFrame:
     """Read ``comparison.csv`` of a run's (or the reference) folder."""
     return pd.read_csv(folder / "comparison.csv", index_col=0)
@@ -215,7 +231,8 @@ def write_headline(run_folder: Path, target: Path) -> None:
     """Write a run's table and figure where the front page includes them."""
     frame = load_comparison(run_folder)
     table = captioned(headline(frame), "headline", _headline_caption(frame))
-    paths.write_whole(target / "headline.md", table)
+    text = f"{table}\n{verdict(frame)}\n"
+    paths.write_whole(target / "headline.md", text)
     picture = paths.figures_folder(run_folder) / "frontier.svg"
     paths.write_whole(target / "frontier.svg", picture.read_bytes())
 
@@ -230,6 +247,7 @@ def _headline_caption(frame: pd.DataFrame) -> str:
     )
 
 
+COMPARISON = "06_comparison"
 REFERENCE = paths.REPOSITORY / "book" / "reference"
 MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
 
@@ -238,7 +256,8 @@ def update_readme(run_folder: Path) -> None:
     """Keep a run's comparison as the reference that the README shows."""
     frame = load_comparison(run_folder)
     manifest = json.loads((run_folder / "manifest.json").read_text())
-    kept = {k: manifest[k] for k in ("parameters", "commit", "machine")}
+    kept = {k: manifest[k] for k in ("parameters", "machine")}
+    kept |= manifest["chapters"][COMPARISON]
     save_comparison(frame, REFERENCE)
     paths.write_whole(
         REFERENCE / "manifest.json", json.dumps(kept, indent=1) + "\n"
@@ -259,10 +278,10 @@ def readme_block() -> str:
     machine = manifest["machine"]
     features = ", ".join(machine["features"])
     return (
-        f"{markdown(headline(frame))}\n\n"
+        f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
         "![Accuracy over time per image, with intervals]"
         "(book/reference/frontier.png)\n\n"
         f"{_headline_caption(frame)} Measured on {machine['processor']} "
         f"({features}), torch {machine['torch']}, commit "
-        f"{manifest['commit']}.\n"
+        f"{manifest['commit']}, {manifest['finished'][:10]}.\n"
     )
