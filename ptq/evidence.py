@@ -33,10 +33,13 @@ class Flips:
 
     lost: int
     gained: int
+    n: int
     p: float
 
 
-def flips(reference: np.ndarray, other: np.ndarray, labels: np.ndarray):
+def flips(
+    reference: np.ndarray, other: np.ndarray, labels: np.ndarray
+) -> Flips:
     """Compare predictions (uint8, (N,)) of two networks on the same images.
 
     ValueError where the lengths differ.
@@ -50,7 +53,72 @@ def flips(reference: np.ndarray, other: np.ndarray, labels: np.ndarray):
     lost = int((right & ~right_too).sum())
     gained = int((~right & right_too).sum())
     p = stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
-    return Flips(lost, gained, float(p))
+    return Flips(lost, gained, len(labels), float(p))
+
+
+def difference(found: Flips) -> Interval:
+    """Change of accuracy (a share) with its paired 95 % interval.
+
+    The adjusted Wald interval of Bonett and Price (2012), which counts one
+    lost and one gained image more than were seen.
+    """
+    z = stats.norm.ppf(0.975)
+    lost, gained = (
+        (k + 1) / (found.n + 2) for k in (found.lost, found.gained)
+    )
+    middle = gained - lost
+    half = z * np.sqrt((lost + gained - middle**2) / (found.n + 2))
+    return Interval(
+        (found.gained - found.lost) / found.n,
+        float(max(middle - half, -1)),
+        float(min(middle + half, 1)),
+    )
+
+
+def smallest_detectable(changed: int, n: int, level: float = 0.05) -> float:
+    """Smallest change of accuracy that McNemar's test would have shown.
+
+    ``changed`` of ``n`` images were lost or gained. Infinite where even the
+    most one-sided split would not be significant.
+    """
+    fewest = stats.binom.ppf(level / 2, changed, 0.5) - 1
+    return (changed - 2 * fewest) / n if fewest >= 0 else float("inf")
+
+
+def disagreement(reference: np.ndarray, other: np.ndarray) -> float:
+    """Share of images that two networks answer differently.
+
+    Needs no labels, and no change of accuracy can be larger than it.
+    """
+    if len(reference) != len(other):
+        raise ValueError(
+            f"{len(reference)} and {len(other)} predictions: expected the "
+            "same images"
+        )
+    return float((reference != other).mean())
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p-values adjusted for looking at all of them (Holm, 1979)."""
+    order = np.argsort(p_values)
+    scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return adjusted.tolist()
+
+
+def verdict(found: Flips, adjusted_p: float, margin: float = 0.005) -> str:
+    """One word on a change of accuracy.
+
+    "better" or "worse" if the adjusted p-value is below 5 %; otherwise
+    "non-inferior" if the interval excludes a loss of ``margin`` (a share)
+    or more; otherwise "no difference shown".
+    """
+    if adjusted_p < 0.05:
+        return "better" if found.gained > found.lost else "worse"
+    if difference(found).low > -margin:
+        return "non-inferior"
+    return "no difference shown"
 
 
 def speedup(

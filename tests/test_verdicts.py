@@ -1,0 +1,127 @@
+"""Intervals cover what they promise; verdicts follow from counts."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ptq import evidence
+from ptq.evidence import Flips
+
+SIMULATIONS = 4000
+
+
+@pytest.mark.parametrize("share", [0.5, 0.72, 0.95])
+def test_accuracy_interval_covers(share):
+    counts = np.random.default_rng(1).binomial(1000, share, SIMULATIONS)
+    found = {c: evidence.accuracy(int(c), 1000) for c in set(counts)}
+    covered = [found[c].low <= share <= found[c].high for c in counts]
+    assert 0.93 < np.mean(covered) < 0.97
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained"), [(0.02, 0.02), (0.03, 0.01), (0.15, 0.10)]
+)
+def test_difference_interval_covers(lost, gained):
+    n = 1000
+    draws = np.random.default_rng(2).multinomial(
+        n, [lost, gained, 1 - lost - gained], SIMULATIONS
+    )
+    covered = []
+    for a, b, _ in draws:
+        found = evidence.difference(Flips(int(a), int(b), n, 1.0))
+        covered.append(found.low <= gained - lost <= found.high)
+    assert 0.93 < np.mean(covered) < 0.97
+
+
+def test_speedup_interval_covers():
+    generator = np.random.default_rng(3)
+    covered = []
+    for seed in range(300):
+        slow = 2 * generator.lognormal(0, 0.2, 60)
+        fast = generator.lognormal(0, 0.2, 60)
+        found = evidence.speedup(slow, fast, seed)
+        covered.append(found.low <= 2 <= found.high)
+    # 300 simulations of a percentile bootstrap of medians.
+    assert 0.91 < np.mean(covered) < 0.99
+
+
+@pytest.mark.parametrize("changed", [10, 25, 195, 1000])
+def test_smallest_detectable_is_the_edge_of_mcnemars_test(changed):
+    net = round(evidence.smallest_detectable(changed, 10_000) * 10_000)
+    edge, below = ((changed - k) // 2 for k in (net, net - 2))
+    assert stats.binomtest(edge, changed).pvalue < 0.05
+    assert stats.binomtest(below, changed).pvalue >= 0.05
+
+
+@pytest.mark.parametrize("changed", [0, 1, 5])
+def test_few_changes_can_show_nothing(changed):
+    assert evidence.smallest_detectable(changed, 10_000) == math.inf
+
+
+def test_no_accuracy_changes_more_than_answers_do():
+    generator = np.random.default_rng(4)
+    for _ in range(200):
+        labels, first, second = generator.integers(0, 3, (3, 50))
+        found = evidence.flips(first, second, labels)
+        change = abs(found.gained - found.lost) / 50
+        assert change <= evidence.disagreement(first, second)
+
+
+def test_disagreement_by_hand():
+    first, second = np.array([1, 2, 3, 4]), np.array([1, 2, 0, 0])
+    assert evidence.disagreement(first, second) == 0.5
+    with pytest.raises(ValueError, match="4 and 2"):
+        evidence.disagreement(first, second[:2])
+
+
+def test_holm_by_hand():
+    # 0.01·4, 0.02·3, 0.03·2 raised to the one before, 0.5·1.
+    found = evidence.holm([0.03, 0.01, 0.5, 0.02])
+    assert found == pytest.approx([0.06, 0.04, 0.5, 0.06])
+
+
+def test_holm_keeps_the_error_of_a_whole_table():
+    generator = np.random.default_rng(5)
+    tables = generator.uniform(size=(SIMULATIONS, 8))
+    wrong = np.mean(
+        [min(evidence.holm(row.tolist())) < 0.05 for row in tables]
+    )
+    assert 0.035 < wrong < 0.065
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "expected"),
+    [
+        (200, 100, "worse"),
+        (100, 200, "better"),
+        (50, 50, "non-inferior"),
+        (400, 380, "no difference shown"),
+    ],
+)
+def test_verdict(lost, gained, expected):
+    p = stats.binomtest(lost, lost + gained).pvalue
+    found = Flips(lost, gained, 10_000, p)
+    assert evidence.verdict(found, p) == expected
+
+
+def test_verdict_needs_the_adjusted_p():
+    found = Flips(60, 90, 10_000, 0.018)
+    verdicts = [evidence.verdict(found, p) for p in (0.018, 8 * 0.018)]
+    assert verdicts == ["better", "non-inferior"]
+
+
+def test_non_inferiority_depends_on_the_margin():
+    found = Flips(105, 95, 10_000, 0.5)
+    verdicts = [evidence.verdict(found, 1.0, m) for m in (0.002, 0.005)]
+    assert verdicts == ["no difference shown", "non-inferior"]
+
+
+def test_verdicts_are_of_four_words():
+    words = {
+        evidence.verdict(Flips(a, b, 1000, 1.0), p)
+        for a, b, p in itertools.product((5, 50), (5, 50), (0.01, 0.5))
+    }
+    assert words == {"better", "worse", "non-inferior", "no difference shown"}
