@@ -78,10 +78,10 @@ def mathjax():
 @click.option("--run-dir", default="", help="Default: runs/book.")
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
-    from ptq import paths, report
+    from ptq import frontpage, paths
 
     with _told(OSError):
-        report.update_readme(paths.run_folder(run_dir))
+        frontpage.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
 
 

@@ -155,6 +155,44 @@ def speedup(
     )
 
 
+def time_verdict(found: Interval, floor: Interval) -> str:
+    """One word on a speed-up, given the ratio of one network to itself.
+
+    "faster" or "slower" only where the whole interval lies beyond that of
+    ``floor``, the stopwatch's own error.
+    """
+    if found.low > max(floor.high, 1):
+        return "faster"
+    if found.high < min(floor.low, 1):
+        return "slower"
+    return "no difference shown"
+
+
+def decomposition(steps: list[list[float]], seed: int) -> list[Interval]:
+    """Share of each step in the whole speed-up from the first to the last.
+
+    ``steps`` holds the seconds of successive variants, of the same rounds.
+    Shares are of the logarithm of the speed-up, so that they add up to 1;
+    intervals are bootstrap percentiles over the rounds.
+    """
+    seconds = np.array(steps)
+    rounds = seconds.shape[1]
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, rounds, (2000, rounds))
+
+    def shares(medians):
+        logs = np.log(medians)
+        return -np.diff(logs, axis=0) / (logs[0] - logs[-1])
+
+    values = shares(np.median(seconds, axis=1))
+    spread = shares(np.median(seconds[:, drawn], axis=2))
+    low, high = np.percentile(spread, [2.5, 97.5], axis=1)
+    return [
+        Interval(*map(float, found))
+        for found in zip(values, low, high, strict=True)
+    ]
+
+
 def quartiles(samples: list[float]) -> tuple[float, float, float]:
     """First quartile, median, third quartile of the samples."""
     return tuple(float(q) for q in np.percentile(samples, [25, 50, 75]))

@@ -111,21 +111,29 @@ class Experiment:
         return self.measure(name)
 
     def time(
-        self, title: str, networks_: dict[str, nn.Module], batch: int
+        self,
+        title: str,
+        networks_: dict[str, nn.Module],
+        batch: int,
+        threads: int = 0,
     ) -> results.Timing:
-        """Time networks against each other on a batch; keep the timing."""
+        """Time networks against each other on a batch; keep the timing.
+
+        ``threads`` of 0 stands for the setting of the experiment.
+        """
+        threads = threads or self.settings["threads"]
         images = data.normalize(self.test_images[:batch])
         timing = results.Timing(
             name=title,
             batch=len(images),
-            threads=self.settings["threads"],
+            threads=threads,
             engine=self.engine,
             machine=measure.machine(),
             seconds=measure.latency(
                 networks_,
                 images,
                 self.settings["rounds"],
-                self.settings["threads"],
+                threads,
                 self.settings["seed"],
             ),
         )

@@ -27,6 +27,7 @@ STYLE = {
 COLOURS = {
     "fp32": "#333333",
     "fp32_folded": "#999999",
+    "fp32_channels_last": "#8c6d46",
     "naive": "#e69f00",
     "bias_correction_published": "#cc79a7",
     "bias_correction": "#882255",
@@ -35,7 +36,7 @@ COLOURS = {
     "mixed_precision_published": "#009e73",
     "mixed_precision_folded": "#d55e00",
 }
-MARKERS = dict(zip(COLOURS, "osP^vDXhd", strict=True))
+MARKERS = dict(zip(COLOURS, "os<P^vDXhd", strict=True))
 BEFORE, AFTER, NEUTRAL = "#d55e00", "#0072b2", "#666666"
 
 

@@ -14,7 +14,7 @@ import papermill
 import yaml
 from traitlets.config import Config
 
-from ptq import measure, parameters, paths, report
+from ptq import frontpage, measure, parameters, paths
 from ptq.experiment import checkpoint, package_hash
 from ptq.networks import card_path
 from ptq.training import Recipe
@@ -104,7 +104,7 @@ def run(
         if folder == paths.run_folder():
             _publish(copy)
     if folder == paths.run_folder() and (folder / "comparison.csv").exists():
-        report.write_headline(folder, PUBLISHED.parent / "_generated")
+        frontpage.write_headline(folder, PUBLISHED.parent / "_generated")
     return folder
 
 

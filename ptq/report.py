@@ -1,7 +1,6 @@
 """Records to tables: for the chapters, the front page and the README."""
 
 import inspect
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +11,12 @@ from IPython.display import display
 from myst_nb import glue
 
 from ptq import evidence, paths
+from ptq.measure import TWIN
 from ptq.results import Record, Timing
 from ptq.strategies import STRATEGIES
 
 MIB = 2**20
+REFERENCE_ROW = "reference"
 
 
 def comparison(
@@ -38,39 +39,71 @@ def comparison(
             "payload_bytes": record.payload_bytes,
         }
         if timing:
-            base = timing.seconds[records[0].strategy]
-            seconds = timing.seconds[record.strategy]
-            row |= _time_columns(base, seconds, timing.batch, seed)
+            base = records[0].strategy
+            row |= time_columns(timing, base, record.strategy, seed)
         rows[record.strategy] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame["p_holm"] = [1.0, *evidence.holm(frame.p[1:].tolist())]
+    frame["verdict"] = [REFERENCE_ROW] + [
+        evidence.verdict(
+            evidence.Flips(row.lost, row.gained, row.n, row.p), row.p_holm
+        )
+        for row in frame[1:].itertuples()
+    ]
+    return frame
 
 
 def _accuracy_columns(record: Record, reference: Record, labels) -> dict:
     found = evidence.accuracy(record.correct, record.n)
     paired = evidence.flips(reference.predictions, record.predictions, labels)
+    change = evidence.difference(paired)
     return {
         "correct": record.correct,
         "n": record.n,
         "accuracy": found.value,
         "accuracy_low": found.low,
         "accuracy_high": found.high,
+        "change": change.value,
+        "change_low": change.low,
+        "change_high": change.high,
         "lost": paired.lost,
         "gained": paired.gained,
         "p": paired.p,
+        "detectable": evidence.smallest_detectable(
+            paired.lost + paired.gained, record.n
+        ),
+        "disagreement": evidence.disagreement(
+            reference.predictions, record.predictions
+        ),
     }
 
 
-def _time_columns(base, seconds, batch: int, seed: int) -> dict:
-    faster = evidence.speedup(base, seconds, seed)
-    low, median, high = (1e3 * q / batch for q in evidence.quartiles(seconds))
+def time_columns(timing: Timing, base: str, name: str, seed: int) -> dict:
+    """Time of one network, and its ratio to ``base``, with a verdict."""
+    seconds = timing.seconds
+    faster = evidence.speedup(seconds[base], seconds[name], seed)
+    floor = noise_floor(timing, seed)
+    low, median, high = (
+        1e3 * q / timing.batch for q in evidence.quartiles(seconds[name])
+    )
     return {
+        "threads": timing.threads,
         "milliseconds": median,
         "milliseconds_q1": low,
         "milliseconds_q3": high,
         "speedup": faster.value,
         "speedup_low": faster.low,
         "speedup_high": faster.high,
+        "time_verdict": REFERENCE_ROW
+        if name == base
+        else evidence.time_verdict(faster, floor),
     }
+
+
+def noise_floor(timing: Timing, seed: int) -> evidence.Interval:
+    """Ratio of the first network's times to those of its twin."""
+    first = next(iter(timing.seconds))
+    return speedup(timing, first, TWIN, seed)
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -78,27 +111,35 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in frame.itertuples():
         low, high = 100 * row.accuracy_low, 100 * row.accuracy_high
+        change = (
+            f"{100 * row.change_low:+.2f} to {100 * row.change_high:+.2f}"
+        )
+        is_reference = row.verdict == REFERENCE_ROW
         cells = {
             "strategy": row.label,
             "top-1 (%)": f"{100 * row.accuracy:.2f}",
             "95 % interval": f"{low:.1f}–{high:.1f}",
+            "change (points)": REFERENCE_ROW if is_reference else change,
             "lost / gained": f"{row.lost} / {row.gained}",
-            "McNemar p": f"{row.p:.2g}",
+            "Holm p": f"{row.p_holm:.2g}",
+            "verdict": row.verdict,
             "size (MB)": f"{row.file_bytes / 1e6:.3f}",
         }
         if "speedup" in frame:
-            cells |= _readable_time(row)
+            cells |= _readable_time(row._asdict())
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def _readable_time(row) -> dict:
-    quartiles = f"{row.milliseconds_q1:.3f}–{row.milliseconds_q3:.3f}"
+def _readable_time(found: dict) -> dict:
     return {
-        "ms per image": f"{row.milliseconds:.3f}",
-        "quartiles": quartiles,
-        "speed-up": f"{row.speedup:.2f}",
-        "95 % interval ": f"{row.speedup_low:.2f}–{row.speedup_high:.2f}",
+        "ms per image": f"{found['milliseconds']:.3f}",
+        "quartiles": f"{found['milliseconds_q1']:.3f}–"
+        f"{found['milliseconds_q3']:.3f}",
+        "speed-up": f"{found['speedup']:.2f}",
+        "95 % interval ": f"{found['speedup_low']:.2f}–"
+        f"{found['speedup_high']:.2f}",
+        "time": found["time_verdict"],
     }
 
 
@@ -162,7 +203,8 @@ def columns(cells: dict[str, list]) -> pd.DataFrame:
 
 def headline(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of the comparison that the front page shows."""
-    return readable(frame).drop(columns=["quartiles"])
+    hidden = ["change (points)", "Holm p", "quartiles", "time"]
+    return readable(frame).drop(columns=hidden)
 
 
 def captioned(frame: pd.DataFrame, name: str, caption: str) -> str:
@@ -186,38 +228,43 @@ def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:
     paths.write_whole(run_folder / "comparison.csv", frame.to_csv())
 
 
-def verdict(frame: pd.DataFrame) -> str:
-    """Which accuracies differ from the reference's, by McNemar at 5 %."""
-    others = frame.iloc[1:]
-    different = others[others.p < 0.05]
-    reference = frame.label.iloc[0]
-    if different.empty:
-        return (
-            f"No accuracy differs from that of {reference} by more than "
-            f"chance explains: the smallest p is {others.p.min():.2g}."
-        )
-    named = ", ".join(
-        f"{r.label} (p = {r.p:.2g})" for r in different.itertuples()
-    )
-    return f"Different from {reference} beyond chance at 5 %: {named}."
-
-
 def load_comparison(folder: Path) -> pd.DataFrame:
     """Read ``comparison.csv`` of a run's (or the reference) folder."""
     return pd.read_csv(folder / "comparison.csv", index_col=0)
 
 
 def timing_rows(timings: list[Timing], seed: int) -> pd.DataFrame:
-    """Per batch size and network: time per image, ratio to the first."""
+    """Per session and network: time per image, ratio to the first."""
     rows = []
     for timing in timings:
-        base = next(iter(timing.seconds.values()))
-        for name, seconds in timing.seconds.items():
-            found = _time_columns(base, seconds, timing.batch, seed)
+        base = next(iter(timing.seconds))
+        for name in timing.seconds:
             label = STRATEGIES[name].label if name in STRATEGIES else name
             cells = {"network": label, "batch": timing.batch}
-            rows.append(cells | _readable_time(pd.Series(found)))
+            found = time_columns(timing, base, name, seed)
+            rows.append(cells | _readable_time(found))
     return pd.DataFrame(rows)
+
+
+def speedup_table(
+    timings: list[Timing], names: list[str], seed: int
+) -> pd.DataFrame:
+    """Speed-up over the first network: a row a strategy, a column a session.
+
+    An interval that the stopwatch's own error explains is marked by ≈.
+    """
+    rows = {name: {"strategy": STRATEGIES[name].label} for name in names}
+    for timing in timings:
+        plural = "s" if timing.threads > 1 else ""
+        column = f"batch {timing.batch}, {timing.threads} thread{plural}"
+        for name in names:
+            found = time_columns(timing, names[0], name, seed)
+            same = found["time_verdict"] == "no difference shown"
+            rows[name][column] = (
+                f"{'≈ ' if same else ''}{found['speedup']:.2f} "
+                f"({found['speedup_low']:.2f}–{found['speedup_high']:.2f})"
+            )
+    return pd.DataFrame(rows.values())
 
 
 def speedup(
@@ -225,63 +272,3 @@ def speedup(
 ) -> evidence.Interval:
     """How many times faster ``fast`` ran than ``slow``, in one session."""
     return evidence.speedup(timing.seconds[slow], timing.seconds[fast], seed)
-
-
-def write_headline(run_folder: Path, target: Path) -> None:
-    """Write a run's table and figure where the front page includes them."""
-    frame = load_comparison(run_folder)
-    table = captioned(headline(frame), "headline", _headline_caption(frame))
-    text = f"{table}\n{verdict(frame)}\n"
-    paths.write_whole(target / "headline.md", text)
-    picture = paths.figures_folder(run_folder) / "frontier.svg"
-    paths.write_whole(target / "frontier.svg", picture.read_bytes())
-
-
-def _headline_caption(frame: pd.DataFrame) -> str:
-    return (
-        f"Every strategy on {frame.n.iloc[0]:,} test pictures of CIFAR-10. "
-        "Lost and gained: pictures that FP32 had right and this one has "
-        "wrong, and the reverse; McNemar p tests whether these two could be "
-        "equal. Times are medians at batch 64, one thread; speed-up is "
-        "against FP32 as published."
-    )
-
-
-COMPARISON = "06_comparison"
-REFERENCE = paths.REPOSITORY / "book" / "reference"
-MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
-
-
-def update_readme(run_folder: Path) -> None:
-    """Keep a run's comparison as the reference that the README shows."""
-    frame = load_comparison(run_folder)
-    manifest = json.loads((run_folder / "manifest.json").read_text())
-    kept = {k: manifest[k] for k in ("parameters", "machine")}
-    kept |= manifest["chapters"][COMPARISON]
-    save_comparison(frame, REFERENCE)
-    paths.write_whole(
-        REFERENCE / "manifest.json", json.dumps(kept, indent=1) + "\n"
-    )
-    picture = paths.figures_folder(run_folder) / "frontier.png"
-    paths.write_whole(REFERENCE / "frontier.png", picture.read_bytes())
-    readme = paths.REPOSITORY / "README.md"
-    before, rest = readme.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    text = before + MARKS[0] + readme_block() + MARKS[1] + after
-    paths.write_whole(readme, text)
-
-
-def readme_block() -> str:
-    """The README's table and figure, from the committed reference."""
-    frame = load_comparison(REFERENCE)
-    manifest = json.loads((REFERENCE / "manifest.json").read_text())
-    machine = manifest["machine"]
-    features = ", ".join(machine["features"])
-    return (
-        f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
-        "![Accuracy over time per image, with intervals]"
-        "(book/reference/frontier.png)\n\n"
-        f"{_headline_caption(frame)} Measured on {machine['processor']} "
-        f"({features}), torch {machine['torch']}, commit "
-        f"{manifest['commit']}, {manifest['finished'][:10]}.\n"
-    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ptq import bias_correction, engines, folding
@@ -40,6 +41,11 @@ def fp32(network: nn.Module, images: Tensor) -> nn.Module:
 def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:
     """The float network with BN folded: what folding alone gives."""
     return folding.fold(network)
+
+
+def fp32_channels_last(network: nn.Module, images: Tensor) -> nn.Module:
+    """The folded float network, each pixel's channels side by side."""
+    return folding.fold(network).to(memory_format=torch.channels_last)
 
 
 def naive(network: nn.Module, images: Tensor) -> nn.Module:
@@ -103,6 +109,12 @@ STRATEGIES = {
     for strategy in (
         Strategy("fp32", "FP32", fp32, LAYERS, "FP32 baseline"),
         Strategy("fp32_folded", "FP32, folded", fp32_folded, LAYERS),
+        Strategy(
+            "fp32_channels_last",
+            "FP32, channels last",
+            fp32_channels_last,
+            LAYERS,
+        ),
         Strategy("naive", "Naive", naive, (), "naive PTQ"),
         Strategy(
             "bias_correction_published",

@@ -15,7 +15,7 @@ import papermill
 import pytest
 from bs4 import BeautifulSoup
 
-from ptq import experiment, paths, pipeline, report
+from ptq import experiment, frontpage, paths, pipeline, report
 
 CHAPTERS = pipeline.chapters()
 NAMES = [path.stem for path in CHAPTERS]
@@ -96,7 +96,7 @@ def test_paper_preset_is_what_the_chapters_default_to():
 
 def test_readme_shows_the_reference():
     text = (ROOT / "README.md").read_text()
-    assert report.MARKS[0] + report.readme_block() + report.MARKS[1] in text
+    assert frontpage.readme_block() in text
 
 
 @pytest.fixture(scope="session")
@@ -208,7 +208,7 @@ def site(quick_run, tmp_path_factory):
         ignore=shutil.ignore_patterns("chapters", "_generated"),
     )
     shutil.copytree(quick_run / "chapters", root / "book" / "chapters")
-    report.write_headline(quick_run, root / "book" / "_generated")
+    frontpage.write_headline(quick_run, root / "book" / "_generated")
     built = subprocess.run(
         [
             Path(sys.executable).parent / "jupyter-book",

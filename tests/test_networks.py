@@ -65,6 +65,10 @@ def test_stopwatch_times_each_network_once_a_round(network, images):
     threads = torch.get_num_threads()
     pair = {"A": network, "B": network}
     samples = measure.latency(pair, images[:2], 3, threads=1, seed=0)
-    assert {name: len(s) for name, s in samples.items()} == {"A": 3, "B": 3}
+    assert {n: len(s) for n, s in samples.items()} == {
+        "A": 3,
+        "B": 3,
+        "A/A": 3,
+    }
     assert min(samples["A"] + samples["B"]) > 0
     assert torch.get_num_threads() == threads

@@ -1,5 +1,6 @@
 """Records and timings on disk, and the tables made of them."""
 
+import dataclasses
 import json
 from dataclasses import fields, replace
 
@@ -38,7 +39,11 @@ TIMING = results.Timing(
     threads=1,
     engine="x86",
     machine={"processor": "Ω 9000", "cores": 2},
-    seconds={"fp32": [0.5, 0.7, 0.6], "naive": [0.2, 0.4, 0.3]},
+    seconds={
+        "fp32": [0.5, 0.7, 0.6],
+        "naive": [0.2, 0.4, 0.3],
+        "A/A": [0.5, 0.7, 0.6],
+    },
 )
 
 
@@ -166,14 +171,27 @@ def test_readable_comparison_tells_every_uncertainty(timing):
     assert naive["top-1 (%)"] == "98.00"
     assert naive["95 % interval"] == "93.0–99.4"
     assert naive["lost / gained"] == "2 / 0"
-    assert naive["McNemar p"] == "0.5"
+    assert naive["change (points)"] == "-5.78 to +1.86"
+    assert naive["Holm p"] == "0.5"
+    assert naive["verdict"] == "no difference shown"
     assert naive["size (MB)"] == "0.551"
     if timing:
         assert naive["ms per image"] == "4.688"
         assert naive["quartiles"] == "3.906–5.469"
         assert naive["speed-up"] == "2.00"
+        assert naive["time"] == "faster"
     else:
         assert "speed-up" not in naive
+
+
+def test_speedup_within_the_stopwatchs_error_is_marked():
+    noisy = {"fp32": [0.5, 0.7, 0.6], "A/A": [0.2, 0.4, 0.3]}
+    timing = dataclasses.replace(TIMING, seconds=TIMING.seconds | noisy)
+    cells = [
+        report.speedup_table([t], ["fp32", "naive"], seed=1).iloc[1, 1]
+        for t in (TIMING, timing)
+    ]
+    assert cells[0].startswith("2.00") and cells[1].startswith("≈ 2.00")
 
 
 def test_markdown_is_a_pipe_table():

@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
-from ptq import evidence
-from ptq.evidence import Flips
+from ptq import evidence, measure
+from ptq.evidence import Flips, Interval
 
 SIMULATIONS = 4000
 
@@ -125,3 +126,49 @@ def test_verdicts_are_of_four_words():
         for a, b, p in itertools.product((5, 50), (5, 50), (0.01, 0.5))
     }
     assert words == {"better", "worse", "non-inferior", "no difference shown"}
+
+
+def test_stopwatch_finds_a_known_ratio():
+    """Functions of known relative cost, through the real stopwatch."""
+    images = torch.zeros(4, 3, 8, 8)
+    base = torch.nn.Conv2d(3, 3, 3)
+
+    class Repeat(torch.nn.Module):
+        def __init__(self, times):
+            super().__init__()
+            self.times = times
+
+        def forward(self, x):
+            for _ in range(self.times):
+                base(x)
+            return x
+
+    pair = {"eight": Repeat(80), "two": Repeat(20)}
+    seconds = measure.latency(pair, images, 30, threads=1, seed=0)
+    found = evidence.speedup(seconds["eight"], seconds["two"], seed=0)
+    floor = evidence.speedup(seconds["eight"], seconds["A/A"], seed=0)
+    assert 3 < found.value < 5
+    assert evidence.time_verdict(found, floor) == "faster"
+
+
+@pytest.mark.parametrize(
+    ("interval", "floor", "expected"),
+    [
+        ((1.4, 1.3, 1.5), (1.0, 0.9, 1.1), "faster"),
+        ((0.7, 0.6, 0.8), (1.0, 0.9, 1.1), "slower"),
+        ((1.2, 1.05, 1.3), (1.0, 0.9, 1.1), "no difference shown"),
+        ((1.1, 0.95, 1.3), (1.0, 1.0, 1.0), "no difference shown"),
+    ],
+)
+def test_time_verdict_needs_to_leave_the_noise(interval, floor, expected):
+    found = evidence.time_verdict(Interval(*interval), Interval(*floor))
+    assert found == expected
+
+
+def test_decomposition_of_constructed_times():
+    noise = np.random.default_rng(6).lognormal(0, 0.01, 50)
+    steps = [list(k * noise) for k in (8, 4, 1)]
+    first, second = evidence.decomposition(steps, seed=0)
+    assert first.value == pytest.approx(1 / 3)
+    assert second.value == pytest.approx(2 / 3)
+    assert first.low <= 1 / 3 <= first.high
