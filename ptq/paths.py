@@ -51,8 +51,14 @@ def whole_file(path: Path):
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader never sees a part of it."""
+    """Write a file so that a reader never sees a part of it.
+
+    A file that has this content already is left alone, time stamp and all,
+    so that make does not build anew what depends on it.
+    """
+    if isinstance(content, str):
+        content = content.encode()
+    if path.exists() and path.read_bytes() == content:
+        return
     with whole_file(path) as temporary:
-        if isinstance(content, str):
-            content = content.encode()
         temporary.write_bytes(content)

@@ -102,7 +102,7 @@ def run(
         text = json.dumps(manifest, indent=1) + "\n"
         paths.write_whole(folder / "manifest.json", text)
         if folder == paths.run_folder():
-            _publish(copy)
+            paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
     if folder == paths.run_folder() and (folder / "comparison.csv").exists():
         frontpage.write_headline(folder, PUBLISHED.parent / "_generated")
     return folder
@@ -206,13 +206,6 @@ def _scrub(notebook, source: Path) -> None:
         "parameters": notebook.metadata.papermill.parameters,
         "version": notebook.metadata.papermill.version,
     }
-
-
-def _publish(copy: Path) -> None:
-    """Hand an executed chapter to the book, if it is not there already."""
-    content, target = copy.read_bytes(), PUBLISHED / copy.name
-    if not target.exists() or target.read_bytes() != content:
-        paths.write_whole(target, content)
 
 
 def _fingerprint(text: str, values: dict) -> str:
