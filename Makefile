@@ -46,5 +46,6 @@ train: env ## train the network from scratch (about ten minutes)
 headline: env ## put the last run's table and figure into the README
 	$(BIN)/python -m ptq headline
 
-clean: ## remove what was built; data and environment stay
-	rm -rf _build runs book/chapters book/_generated notebooks/export
+clean: ## remove what was built; data, trained networks and environment stay
+	rm -rf _build book/chapters book/_generated notebooks/export
+	find runs -type f ! -name 'cnn-*' -delete 2>/dev/null; true

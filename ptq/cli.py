@@ -50,7 +50,7 @@ def train(seed, epochs, run_dir, data_dir):
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE")
 @click.option("--preset", default="paper", show_default=True)
 @click.option("--only", multiple=True, help="Chapter by number or name.")
-@click.option("--run-dir", default="", help="Default: runs/book.")
+@click.option("--run-dir", default="", help="Default: below runs/.")
 @click.option("--force", is_flag=True, help="Run what is up to date, too.")
 def run(pairs, preset, only, run_dir, force):
     """Execute the chapters, or those that changed."""

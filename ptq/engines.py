@@ -76,36 +76,45 @@ def _quiet(function: Callable) -> Callable:
 def prepare(
     network: nn.Module,
     fuse: Iterable[tuple[str, ...]] = (),
-    keep_float: tuple[str, ...] = (),
+    keep_float: Iterable[tuple[str, ...]] = (),
 ) -> nn.Module:
     """A copy of ``network`` with stubs and observers (default qconfig).
 
-    ``fuse`` lists groups of modules to fuse first. The modules
-    ``keep_float``, which follow one another, stay float32 between a
-    dequantize and a quantize.
+    ``fuse`` lists groups of modules to fuse first. ``keep_float`` lists
+    islands, each of modules that follow one another: they stay float32.
     """
     copied = copy.deepcopy(network).eval()
     if groups := [list(group) for group in fuse]:
         copied = ao.fuse_modules(copied, groups)
     wrapped = ao.QuantWrapper(copied)
     wrapped.qconfig = ao.default_qconfig
-    if keep_float:
-        _island(copied, keep_float)
+    for island in keep_float:
+        _island(wrapped, island)
     return ao.prepare(wrapped)
 
 
-def _island(network: nn.Module, names: tuple[str, ...]) -> None:
-    """Put a float island around the modules ``names``."""
+def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
+    """Leave the modules ``names`` in float, with stubs at the shores.
+
+    Where the island begins or ends with the network, the wrapper's own stub
+    goes instead, so that nothing is quantized only to be dequantized.
+    """
+    network = wrapped.module
     for name in names:
         getattr(network, name).qconfig = None
-    first, last = names[0], names[-1]
-    before, after = ao.DeQuantStub(), ao.QuantStub()
-    if first == last:
-        parts = [before, getattr(network, first), after]
-        setattr(network, first, nn.Sequential(*parts))
-        return
-    setattr(network, first, nn.Sequential(before, getattr(network, first)))
-    setattr(network, last, nn.Sequential(getattr(network, last), after))
+    children = [name for name, _ in network.named_children()]
+    parts = {name: [getattr(network, name)] for name in names}
+    if names[0] == children[0]:
+        wrapped.quant = nn.Identity()
+    else:
+        parts[names[0]].insert(0, ao.DeQuantStub())
+    if names[-1] == children[-1]:
+        wrapped.dequant = nn.Identity()
+    else:
+        parts[names[-1]].append(ao.QuantStub())
+    for name, modules in parts.items():
+        if len(modules) > 1:
+            setattr(network, name, nn.Sequential(*modules))
 
 
 @_quiet

@@ -47,6 +47,7 @@ class Experiment:
 
     settings: dict
     cifar: data.Cifar10
+    run_folder: Path
     network: nn.Module
     card: dict
     engine: str
@@ -55,10 +56,6 @@ class Experiment:
     validation_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
-
-    @property
-    def run_folder(self) -> Path:
-        return paths.run_folder(self.settings["run_dir"])
 
     @property
     def figures(self) -> Path:
@@ -116,12 +113,14 @@ class Experiment:
         networks_: dict[str, nn.Module],
         batch: int,
         threads: int = 0,
+        rounds: int = 0,
     ) -> results.Timing:
         """Time networks against each other on a batch; keep the timing.
 
-        ``threads`` of 0 stands for the setting of the experiment.
+        ``threads`` and ``rounds`` of 0 stand for the experiment's settings.
         """
         threads = threads or self.settings["threads"]
+        rounds = rounds or self.settings["rounds"]
         images = data.normalize(self.test_images[:batch])
         timing = results.Timing(
             name=title,
@@ -132,7 +131,7 @@ class Experiment:
             seconds=measure.latency(
                 networks_,
                 images,
-                self.settings["rounds"],
+                rounds,
                 threads,
                 self.settings["seed"],
             ),
@@ -174,13 +173,14 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     engine = engines.select(settings["engine"])
     cifar = data.load(settings["data_dir"])
     recipe = training.Recipe(settings["train_seed"], settings["epochs"])
-    folder = paths.run_folder(settings["run_dir"]) / "models"
-    network, card = trained(recipe, cifar, folder, retrain)
+    folder = run_folder(settings)
+    network, card = trained(recipe, cifar, folder / "models", retrain)
     train, validation = data.split(recipe.seed)
     drawn = data.draw(train, settings["calibration_images"], settings["seed"])
     count = settings["test_images"]
     return Experiment(
         settings=settings,
+        run_folder=folder,
         cifar=cifar,
         network=network,
         card=card,
@@ -191,6 +191,23 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
         test_images=cifar.test_images[:count],
         test_labels=cifar.test_labels[:count],
     )
+
+
+def run_folder(settings: dict) -> Path:
+    """Folder of a run: the one named, else one that its settings name.
+
+    Only the default settings lead to ``runs/book``, so that no experiment
+    writes among the results that the book is made of.
+    """
+    if settings["run_dir"]:
+        return paths.run_folder(settings["run_dir"])
+    changed = [
+        f"{name}{settings[name]}"
+        for name, default in DEFAULTS.items()
+        if settings[name] != default and name != "data_dir"
+    ]
+    default = paths.run_folder()
+    return default.with_name("-".join(changed)) if changed else default
 
 
 def checkpoint(recipe: training.Recipe, folder: Path) -> Path | None:

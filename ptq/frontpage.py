@@ -72,11 +72,11 @@ def verdict(frame: pd.DataFrame) -> str:
         word: ", ".join(found.label)
         for word, found in others.groupby("verdict", sort=False)
     }
-    sentences = [f"{word}: {names}" for word, names in named.items()]
+    sentences = [f"*{word}*: {names}" for word, names in named.items()]
     return (
-        f"Accuracy against {reference}, by exact McNemar tests with Holm's "
-        "correction, and non-inferiority at a margin of 0.5 points: "
-        f"{'; '.join(sentences)}."
+        f"**Accuracy against {reference}:** {'; '.join(sentences)}. "
+        "(Exact McNemar tests with Holm's correction; *non-inferior* means "
+        "that a loss of half a point is excluded at 95 %.)"
     )
 
 

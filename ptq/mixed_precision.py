@@ -1,10 +1,12 @@
 """Which layer suffers from quantization, to choose what stays float."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
-from ptq.networks import capture
+from ptq.networks import LAYERS, capture
 from ptq.quantizer import mse, sqnr
 
 # Where the float network puts out what the folded integer layer does.
@@ -45,3 +47,69 @@ def layer_errors(
         )
         for name, point in points.items()
     }
+
+
+# What goes with a layer when it stays float; after folding, BN and a fused
+# ReLU are identities.
+BLOCKS = {
+    "conv1": ("conv1", "bn1", "relu1"),
+    "conv2": ("conv2", "bn2", "relu2"),
+    "fc1": ("fc1", "relu3"),
+    "fc2": ("fc2",),
+}
+
+
+def islands(float_layers: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Modules of each run of neighbouring float layers.
+
+    Raises ValueError where a layer is not one of ``LAYERS``.
+    """
+    if unknown := set(float_layers) - set(LAYERS):
+        raise ValueError(
+            f"{sorted(unknown)}: expected layers of {', '.join(LAYERS)}"
+        )
+    found, before = [], None
+    for layer in LAYERS:
+        if layer in float_layers:
+            if before in float_layers:
+                found[-1] += BLOCKS[layer]
+            else:
+                found.append(BLOCKS[layer])
+        before = layer
+    return found
+
+
+def assignments() -> list[tuple[str, ...]]:
+    """All choices of layers that stay float, from none to all."""
+    return [
+        chosen
+        for count in range(len(LAYERS) + 1)
+        for chosen in combinations(LAYERS, count)
+    ]
+
+
+def divergence(wanted: Tensor, found: Tensor) -> float:
+    """Mean Kullback-Leibler divergence (nats) of two networks' answers.
+
+    Both are logits, float32 (N, 10); the first is the reference.
+    """
+    log_p, log_q = (functional.log_softmax(x, 1) for x in (wanted, found))
+    return float((log_p.exp() * (log_p - log_q)).sum(1).mean())
+
+
+def regret(
+    values: dict[tuple[str, ...], float], scores: dict[str, float]
+) -> dict[int, float]:
+    """What ranking layers by ``scores`` loses against the best choice.
+
+    ``values`` gives the accuracy of every assignment. For each number of
+    float layers but none and all: the best accuracy with that many, minus
+    that of keeping the layers with the highest scores.
+    """
+    ranked = sorted(LAYERS, key=lambda layer: -scores[layer])
+    lost = {}
+    for count in range(1, len(LAYERS)):
+        best = max(v for a, v in values.items() if len(a) == count)
+        chosen = tuple(n for n in LAYERS if n in ranked[:count])
+        lost[count] = best - values[chosen]
+    return lost

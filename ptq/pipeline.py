@@ -15,7 +15,7 @@ import yaml
 from traitlets.config import Config
 
 from ptq import frontpage, measure, parameters, paths
-from ptq.experiment import checkpoint, package_hash
+from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
 from ptq.training import Recipe
 
@@ -92,8 +92,8 @@ def run(
     values = dict(values or {})
     if run_dir:
         values["run_dir"] = str(Path(run_dir).absolute())
-    folder = paths.run_folder(values.get("run_dir", ""))
     plan = resolve(chapters(only), values)
+    folder = run_folder(DEFAULTS | values)
     manifest = _open_manifest(folder, values)
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
@@ -212,8 +212,7 @@ def _fingerprint(text: str, values: dict) -> str:
     """What an execution depends on: source, values, code, checkpoint."""
     machine = measure.machine()
     recipe = Recipe(values["train_seed"], values["epochs"])
-    models = paths.run_folder(values["run_dir"]) / "models"
-    trained = checkpoint(recipe, models)
+    trained = checkpoint(recipe, run_folder(values) / "models")
     content = json.dumps(
         [
             text,

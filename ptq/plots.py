@@ -295,3 +295,43 @@ def class_accuracy(
     axis.set_ylabel("accuracy of the class (%)")
     made.legend(loc="outside right center", fontsize=8)
     return made
+
+
+def assignments(
+    points: dict[str, dict[str, tuple[float, float]]],
+    marked: dict[str, tuple[float, float]],
+    optimal: list[tuple[float, float]],
+    band: tuple[float, float],
+) -> Figure:
+    """Accuracy over time of every choice of float layers.
+
+    ``points`` holds, for each series, (ms, accuracy) by name; ``marked``
+    are written beside their points; ``optimal`` is the frontier, fastest
+    first; ``band`` is the accuracy that cannot be told from the reference's.
+    """
+    made, axis = figure(7.0, 4.0)
+    low, high = (100 * value for value in band)
+    axis.axhspan(low, high, color="#eeeeee", label="not told from FP32")
+    for (title, found), colour, marker in zip(
+        points.items(), (AFTER, BEFORE), "os", strict=False
+    ):
+        x, y = zip(*found.values(), strict=True)
+        axis.plot(x, 100 * np.array(y), marker, color=colour, label=title)
+    x, y = zip(*optimal, strict=True)
+    axis.step(
+        x, 100 * np.array(y), "--", where="post", color=NEUTRAL, linewidth=1
+    )
+    for name, (milliseconds, accuracy) in marked.items():
+        axis.annotate(
+            name,
+            (milliseconds, 100 * accuracy),
+            textcoords="offset points",
+            xytext=(5, 6),
+            fontsize=8,
+        )
+    axis.set(
+        xlabel="time per image at batch 64 (ms)",
+        ylabel="validation accuracy (%)",
+    )
+    axis.legend(fontsize=8)
+    return made

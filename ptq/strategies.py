@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptq import bias_correction, engines, folding
+from ptq import bias_correction, engines, folding, mixed_precision
 from ptq.networks import LAYERS
 
 Build = Callable[[nn.Module, Tensor], nn.Module]
@@ -48,9 +48,27 @@ def fp32_channels_last(network: nn.Module, images: Tensor) -> nn.Module:
     return folding.fold(network).to(memory_format=torch.channels_last)
 
 
+def assignment(
+    network: nn.Module,
+    images: Tensor,
+    float_layers: tuple[str, ...] = (),
+    fold: bool = True,
+) -> nn.Module:
+    """Integers everywhere but in ``float_layers``, folded or not.
+
+    Folding comes with ReLU fused into the convolutions, as published.
+    """
+    prepared = engines.prepare(
+        folding.fold(network) if fold else network,
+        [(conv, relu) for conv, _, relu in network.blocks] if fold else (),
+        mixed_precision.islands(float_layers),
+    )
+    return engines.convert(prepared, images)
+
+
 def naive(network: nn.Module, images: Tensor) -> nn.Module:
     """As published: no fusion, so BN and ReLU are layers of their own."""
-    return engines.convert(engines.prepare(network), images)
+    return assignment(network, images, fold=False)
 
 
 def bias_correction_published(
@@ -65,16 +83,16 @@ def bias_correction_published(
 
 def folded(network: nn.Module, images: Tensor) -> nn.Module:
     """BN folded, ReLU fused into both convolutions, as published."""
-    prepared = engines.prepare(folding.fold(network), _conv_relu(network))
-    return engines.convert(prepared, images)
+    return assignment(network, images)
 
 
 def folded_fused(network: nn.Module, images: Tensor) -> nn.Module:
     """Folded, with the ReLU fused into fc1 as well."""
-    fuse = [*_conv_relu(network), ("fc1", "relu3")]
-    return engines.convert(
-        engines.prepare(folding.fold(network), fuse), images
+    fuse = [(conv, relu) for conv, _, relu in network.blocks]
+    prepared = engines.prepare(
+        folding.fold(network), [*fuse, ("fc1", "relu3")]
     )
+    return engines.convert(prepared, images)
 
 
 def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
@@ -88,54 +106,46 @@ def mixed_precision_published(
     network: nn.Module, images: Tensor
 ) -> nn.Module:
     """Naive, with conv2, its BN and its ReLU left in float32."""
-    block = ("conv2", "bn2", "relu2")
-    return engines.convert(engines.prepare(network, keep_float=block), images)
+    return assignment(network, images, ("conv2",), fold=False)
 
 
 def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
     """Folded, with conv2 and its ReLU left in float32."""
-    prepared = engines.prepare(
-        folding.fold(network), _conv_relu(network), keep_float=("conv2",)
-    )
-    return engines.convert(prepared, images)
-
-
-def _conv_relu(network: nn.Module) -> list[tuple[str, str]]:
-    return [(conv, relu) for conv, _, relu in network.blocks]
+    return assignment(network, images, ("conv2",))
 
 
 STRATEGIES = {
     strategy.name: strategy
     for strategy in (
         Strategy("fp32", "FP32", fp32, LAYERS, "FP32 baseline"),
-        Strategy("fp32_folded", "FP32, folded", fp32_folded, LAYERS),
+        Strategy("fp32_folded", "FP32 folded", fp32_folded, LAYERS),
         Strategy(
             "fp32_channels_last",
-            "FP32, channels last",
+            "FP32 folded channels-last",
             fp32_channels_last,
             LAYERS,
         ),
         Strategy("naive", "Naive", naive, (), "naive PTQ"),
         Strategy(
             "bias_correction_published",
-            "Bias correction, as published",
+            "Bias correction as published",
             bias_correction_published,
             (),
             "bias correction",
         ),
         Strategy("bias_correction", "Bias correction", bias_corrected),
         Strategy("folded", "Folded", folded, (), "BN folding"),
-        Strategy("folded_fused", "Folded, fc1 fused", folded_fused),
+        Strategy("folded_fused", "Folded with fc1 fused", folded_fused),
         Strategy(
             "mixed_precision_published",
-            "Mixed, as published",
+            "Mixed as published",
             mixed_precision_published,
             ("conv2",),
             "mixed precision",
         ),
         Strategy(
             "mixed_precision_folded",
-            "Mixed, folded",
+            "Mixed folded",
             mixed_precision_folded,
             ("conv2",),
         ),

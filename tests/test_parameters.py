@@ -1,11 +1,12 @@
 """Refusals: each says what is valid, and nothing runs."""
 
 import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from ptq import engines, parameters, pipeline
+from ptq import engines, experiment, parameters, paths, pipeline
 from ptq.cli import main
 from ptq.experiment import DEFAULTS
 
@@ -151,3 +152,19 @@ def test_the_paper_preset_is_what_the_chapters_do_by_default():
     assert paper.items() <= DEFAULTS.items()
     for source in pipeline.chapters():
         assert paper.items() <= pipeline.defaults(source).items()
+
+
+@pytest.mark.parametrize(
+    ("changed", "folder"),
+    [
+        ({}, "runs/book"),
+        ({"data_dir": "elsewhere"}, "runs/book"),
+        ({"seed": 7, "threads": 2}, "runs/seed7-threads2"),
+        ({"seed": 7, "run_dir": "here"}, "here"),
+    ],
+)
+def test_only_the_defaults_write_where_the_book_reads(changed, folder):
+    found = experiment.run_folder(experiment.DEFAULTS | changed)
+    assert found == Path(folder).absolute() or found == (
+        paths.REPOSITORY / folder
+    )
