@@ -40,8 +40,8 @@ def chapters(only: tuple[str, ...] = ()) -> list[Path]:
         if not any(wanted.lstrip("0") in keys[path] for path in found):
             known = ", ".join(path.stem for path in found)
             raise parameters.ParameterError(
-                f"--only {wanted}: no such chapter; expected a number or "
-                f"name of {known}"
+                f"{wanted}: no such chapter; expected a number or name of "
+                f"{known}"
             )
     return [p for p in found if keys[p] & {w.lstrip("0") for w in only}]
 
@@ -125,17 +125,24 @@ def _bring_up_to_date(
     done[source.stem] = {
         # Taken now, for the chapter may have trained a new network.
         "fingerprint": _fingerprint(text, values),
-        "commit": _commit(),
+        "commit": commit(),
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
-def execute(source: Path, values: dict, target: Path) -> None:
+def execute(
+    source: Path,
+    values: dict,
+    target: Path,
+    timeout: int | None = None,
+    quiet: bool = False,
+) -> None:
     """Execute one chapter; only a whole copy lands at ``target``.
 
-    Raises ChapterFailed; what was executed then lies beside the target as
-    ``NAME.failed.ipynb``.
+    ``timeout`` limits the seconds of each cell; ``quiet`` keeps progress
+    and the chapter's stderr off the terminal. Raises ChapterFailed; what was
+    executed then lies beside the target as ``NAME.failed.ipynb``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
@@ -146,8 +153,9 @@ def execute(source: Path, values: dict, target: Path) -> None:
             str(temporary),
             parameters=values,
             kernel_name="python3",
-            progress_bar=sys.stderr.isatty(),
-            stderr_file=sys.stderr,
+            progress_bar=not quiet and sys.stderr.isatty(),
+            stderr_file=None if quiet else sys.stderr,
+            execution_timeout=timeout,
             # No ports: kernels that start at once cannot race for one.
             config=Config({"KernelManager": {"transport": "ipc"}}),
         )
@@ -239,8 +247,8 @@ def _open_manifest(folder: Path, values: dict) -> dict:
     }
 
 
-def _commit() -> str:
-    """The commit that ran, with a mark where the tree differs from it."""
+def commit() -> str:
+    """The commit that runs, with a mark where the tree differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         found = subprocess.run(
