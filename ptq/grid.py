@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _mapping(given, key: str) -> dict:
     return given
 
 
-def _axis(name: str, given) -> list:
+def _axis(name: str, given) -> Sequence:
     """The values of a parameter of the grid: a list, or a range of int."""
     if isinstance(given, list) and given:
         return given
@@ -122,7 +123,7 @@ def _axis(name: str, given) -> list:
         whole = all(type(end) is int for end in ends)
         known = given.keys() <= set(RANGE)
         if whole and known and ends[0] <= ends[1] and ends[2] > 0:
-            return list(range(ends[0], ends[1] + 1, ends[2]))
+            return range(ends[0], ends[1] + 1, ends[2])
     raise SweepError(
         f"grid: {name}: expected a list of values, or a range of whole "
         f"numbers {{from: 0, to: 9, step: 1}}, both ends in; not {given!r}"
