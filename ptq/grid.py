@@ -19,6 +19,8 @@ RANGE = ("from", "to", "step")
 # Where a chapter writes and reads is the worker's affair.
 PLACES = ("run_dir", "data_dir")
 LIMIT = 100_000
+# lab.time(...) and measure.latency(...), but not the clock, time.time().
+STOPWATCH = r"(?<!\btime)\.(time|latency)\("
 
 
 class SweepError(RuntimeError):
@@ -82,7 +84,7 @@ def times(notebook: str) -> bool:
     """Whether a chapter uses the stopwatch, as its code tells."""
     cells = nbformat.reads(notebook, as_version=4).cells
     code = (cell.source for cell in cells if cell.cell_type == "code")
-    return any(re.search(r"\.(time|latency)\(", source) for source in code)
+    return any(re.search(STOPWATCH, source) for source in code)
 
 
 def _chapter(content: dict, folder: Path) -> Path:
