@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -148,17 +149,7 @@ def execute(
     failed = target.with_suffix(".failed.ipynb")
     temporary = target.with_suffix(".running.ipynb")
     try:
-        notebook = papermill.execute_notebook(
-            str(source),
-            str(temporary),
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=not quiet and sys.stderr.isatty(),
-            stderr_file=None if quiet else sys.stderr,
-            execution_timeout=timeout,
-            # No ports: kernels that start at once cannot race for one.
-            config=Config({"KernelManager": {"transport": "ipc"}}),
-        )
+        notebook = _papermill(source, values, temporary, timeout, quiet)
         _check_whole(notebook)
     except Exception as error:
         if temporary.exists():
@@ -172,6 +163,25 @@ def execute(
     _scrub(notebook, source)
     paths.write_whole(target, nbformat.writes(notebook) + "\n")
     failed.unlink(missing_ok=True)
+
+
+def _papermill(
+    source: Path, values: dict, target: Path, timeout: int | None, quiet: bool
+):
+    # No ports, and sockets in a folder of their own (jupyter's default is
+    # the working one): kernels that start at once cannot race for either.
+    with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
+        kernel = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        return papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters=values,
+            kernel_name="python3",
+            progress_bar=not quiet and sys.stderr.isatty(),
+            stderr_file=None if quiet else sys.stderr,
+            execution_timeout=timeout,
+            config=Config({"KernelManager": kernel}),
+        )
 
 
 def _check_whole(notebook) -> None:
