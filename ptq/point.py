@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import distributed
 import filelock
 
 from ptq import data, experiment, measure, networks, paths, pipeline, training
@@ -65,16 +66,16 @@ def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
     One of them is MANIFEST or, where the point failed, FAILURE, with the
     traceback. Networks stay behind, as they are large.
     """
-    with tempfile.TemporaryDirectory(prefix="ptq-point-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(dir=_scratch()) as name:
+        folder = Path(name) / "point"
         try:
-            alone = filelock.FileLock(TIMING_LOCK, is_singleton=False)
+            alone = filelock.FileLock(TIMING_LOCK)
             with alone if chapter.exclusive else nullcontext():
                 facts = _execute(folder, values, chapter)
             last = {MANIFEST: _packed({"parameters": values} | facts)}
         except Exception as error:
             told = failure(values, error)
-            last = {FAILURE: told.replace(f"{name}/".encode(), b"")}
+            last = {FAILURE: told.replace(f"{folder}/".encode(), b"")}
         return _files(folder) | last
 
 
@@ -97,13 +98,10 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
     _prepare_kernels()
     _provide_network(values, folder / "models")
     given = values | ({"run_dir": str(folder)} if "run_dir" in values else {})
-    copy = f"{chapter.name}.ipynb"
-    with tempfile.TemporaryDirectory(prefix="ptq-source-") as source:
-        path = Path(source) / copy
-        path.write_text(chapter.text)
-        pipeline.execute(
-            path, given, folder / copy, chapter.timeout, quiet=True
-        )
+    source = folder.parent / f"{chapter.name}.ipynb"
+    source.write_text(chapter.text)
+    target = folder / source.name
+    pipeline.execute(source, given, target, chapter.timeout, quiet=True)
     return {
         "chapter": chapter.name,
         "version": chapter.version,
@@ -112,6 +110,14 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
         "seconds": round(time.time() - started, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _scratch() -> str | None:
+    """The worker's own folder, which Dask clears where a worker died."""
+    try:
+        return distributed.get_worker().local_directory
+    except ValueError:
+        return None
 
 
 def _check_version(chapter: Chapter) -> None:
@@ -147,7 +153,7 @@ def _provide_network(values: dict, models: Path) -> None:
     with lock, measure.pinned_threads(1):
         if not experiment.checkpoint(recipe, folder):
             experiment.trained(recipe, data.load(), folder)
-    models.mkdir()
+    models.mkdir(parents=True)
     trained = folder / f"{recipe.name}.pt"
     for path in (trained, networks.card_path(trained)):
         shutil.copy(path, models)

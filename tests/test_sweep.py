@@ -234,6 +234,23 @@ def test_timing_points_of_one_host_take_turns(toy, tmp_path):
     assert order in ([1, 1, 2, 2], [2, 2, 1, 1])
 
 
+def test_kernels_meet_in_no_common_folder(tmp_path, monkeypatch):
+    # Kernels of other processes took the messages when sockets lay there.
+    monkeypatch.chdir(tmp_path)
+    code = """
+        import json, os
+        from ipykernel.connect import get_connection_file
+        with open(get_connection_file()) as file:
+            place = os.path.dirname(json.load(file)["ip"])
+        assert os.path.isabs(place) and place != os.getcwd()
+    """
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(textwrap.dedent(code))]
+    )
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    pipeline.execute(tmp_path / "a.ipynb", {}, tmp_path / "out" / "a.ipynb")
+
+
 def test_worker_with_another_version_says_so(toy):
     plan = grid.read(toy(""))
     other = point.Chapter("toy", plan.chapter.text, version="0123")
@@ -310,7 +327,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     assert len(logged(tmp_path)) == 6 + 6 + 1
 
 
-def test_interrupted_command_resumes(toy, tmp_path):
+def test_interrupted_command_resumes(cluster, toy, tmp_path):
     file = toy("fixed: {log: LOG, pause: 1}\ngrid: {value: [1, 2, 3]}")
     folder = tmp_path / "run"
     process = subprocess.Popen(
@@ -330,7 +347,7 @@ def test_interrupted_command_resumes(toy, tmp_path):
     assert 1 <= before < 3
     done = {p.name for p in folder.glob("points/*")}
     started = len(logged(tmp_path))
-    result = command(file, folder, "--workers", "1")
+    result = command(file, folder, "--scheduler", cluster.address)
     assert result.exit_code == 0, result.output
     assert done <= {p.name for p in folder.glob("points/*")}
     ran = len(logged(tmp_path)) - started
