@@ -1,4 +1,6 @@
-"""The commands: ``python -m ptq data | train | run | mathjax | headline``."""
+"""The commands: ``python -m ptq data | train | run | sweep | ...``."""
+
+from pathlib import Path
 
 import click
 import yaml
@@ -61,6 +63,52 @@ def run(pairs, preset, only, run_dir, force):
         values |= {name: _value(name, text) for name, text in pairs}
         folder = pipeline.run(run_dir, values, only, force)
     click.echo(f"records, models and executed chapters: {folder}")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--run-dir", default="", help="Default: runs/NAME of FILE.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Default: one a core."
+)
+@click.option("--scheduler", default="", help="tcp://HOST:PORT of a cluster.")
+@click.option("--retry", is_flag=True, help="Run failed points again.")
+@click.option("--timeout", type=click.IntRange(1), help="Seconds of a cell.")
+@click.option("--allow-shared-timing", is_flag=True, help="Time in parallel.")
+def sweep(
+    file, run_dir, workers, scheduler, retry, timeout, allow_shared_timing
+):
+    """Run a chapter at the points of FILE; the same command resumes."""
+    from ptq import grid, paths, results, sweep
+
+    with _told(grid.SweepError, results.RecordError):
+        plan = grid.read(file)
+        default = paths.REPOSITORY / "runs" / plan.name
+        outcome = sweep.run(
+            plan,
+            paths.run_folder(run_dir or default),
+            workers or 0,
+            scheduler,
+            retry,
+            timeout,
+            allow_shared_timing,
+        )
+    click.echo(sweep.report(outcome))
+    raise SystemExit(bool(outcome.failed))
+
+
+@main.command("sweep-overhead")
+@click.option("--points", default=1000, show_default=True)
+@click.option("--workers", default=2, show_default=True)
+def sweep_overhead(points, workers):
+    """Measure what a sweep costs besides its chapters."""
+    from ptq import sweep
+
+    seconds = sweep.overhead(points, workers)
+    click.echo(
+        f"{points:,} trivial points, {workers} local workers: "
+        f"{1000 * seconds:.2f} ms a point"
+    )
 
 
 @main.command()

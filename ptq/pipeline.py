@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def chapters(only: tuple[str, ...] = ()) -> list[Path]:
         if not any(wanted.lstrip("0") in keys[path] for path in found):
             known = ", ".join(path.stem for path in found)
             raise parameters.ParameterError(
-                f"--only {wanted}: no such chapter; expected a number or "
-                f"name of {known}"
+                f"{wanted}: no such chapter; expected a number or name of "
+                f"{known}"
             )
     return [p for p in found if keys[p] & {w.lstrip("0") for w in only}]
 
@@ -125,32 +126,30 @@ def _bring_up_to_date(
     done[source.stem] = {
         # Taken now, for the chapter may have trained a new network.
         "fingerprint": _fingerprint(text, values),
-        "commit": _commit(),
+        "commit": commit(),
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
-def execute(source: Path, values: dict, target: Path) -> None:
+def execute(
+    source: Path,
+    values: dict,
+    target: Path,
+    timeout: int | None = None,
+    quiet: bool = False,
+) -> None:
     """Execute one chapter; only a whole copy lands at ``target``.
 
-    Raises ChapterFailed; what was executed then lies beside the target as
-    ``NAME.failed.ipynb``.
+    ``timeout`` limits the seconds of each cell; ``quiet`` keeps progress
+    and the chapter's stderr off the terminal. Raises ChapterFailed; what was
+    executed then lies beside the target as ``NAME.failed.ipynb``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
     temporary = target.with_suffix(".running.ipynb")
     try:
-        notebook = papermill.execute_notebook(
-            str(source),
-            str(temporary),
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=sys.stderr.isatty(),
-            stderr_file=sys.stderr,
-            # No ports: kernels that start at once cannot race for one.
-            config=Config({"KernelManager": {"transport": "ipc"}}),
-        )
+        notebook = _papermill(source, values, temporary, timeout, quiet)
         _check_whole(notebook)
     except Exception as error:
         if temporary.exists():
@@ -164,6 +163,25 @@ def execute(source: Path, values: dict, target: Path) -> None:
     _scrub(notebook, source)
     paths.write_whole(target, nbformat.writes(notebook) + "\n")
     failed.unlink(missing_ok=True)
+
+
+def _papermill(
+    source: Path, values: dict, target: Path, timeout: int | None, quiet: bool
+):
+    # No ports, and sockets in a folder of their own (jupyter's default is
+    # the working one): kernels that start at once cannot race for either.
+    with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
+        kernel = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        return papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters=values,
+            kernel_name="python3",
+            progress_bar=not quiet and sys.stderr.isatty(),
+            stderr_file=None if quiet else sys.stderr,
+            execution_timeout=timeout,
+            config=Config({"KernelManager": kernel}),
+        )
 
 
 def _check_whole(notebook) -> None:
@@ -238,8 +256,8 @@ def _open_manifest(folder: Path, values: dict) -> dict:
     }
 
 
-def _commit() -> str:
-    """The commit that ran, with a mark where the tree differs from it."""
+def commit() -> str:
+    """The commit that runs, with a mark where the tree differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         found = subprocess.run(

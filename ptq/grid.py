@@ -1,0 +1,148 @@
+"""Sweep files: a chapter, and the points at which it shall run."""
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from ptq import parameters, pipeline, point
+
+KEYS = ("chapter", "fixed", "list", "grid")
+RANGE = ("from", "to", "step")
+# Where a chapter writes and reads is the worker's affair.
+PLACES = ("run_dir", "data_dir")
+LIMIT = 100_000
+# lab.time(...) and measure.latency(...), but not the clock, time.time().
+STOPWATCH = r"(?<!\btime)\.(time|latency)\("
+
+
+class SweepError(RuntimeError):
+    """A sweep cannot be read, begun or brought to its end; says why."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file, checked: ``points`` maps identity to parameters."""
+
+    name: str
+    chapter: point.Chapter
+    points: dict[str, dict]
+
+
+def read(path: Path) -> Sweep:
+    """Read a sweep file; check every point before anything runs.
+
+    Raises SweepError that names the file, the key and what is expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+        source = _chapter(content, path.parent)
+        defaults = pipeline.defaults(source)
+        points = [defaults | given for given in expand(content)]
+        for given in points:
+            parameters.check(given, defaults)
+        text = source.read_text()
+        chapter = point.Chapter(
+            source.stem, text, point.version(), exclusive=times(text)
+        )
+        return Sweep(path.stem, chapter, _identified(points, chapter))
+    except (OSError, ValueError, yaml.YAMLError, SweepError) as error:
+        raise SweepError(f"{path}: {error}") from error
+
+
+def expand(content: dict) -> list[dict]:
+    """Parameters of each point: ``fixed``, and ``list`` times ``grid``."""
+    fixed, grid = (_mapping(content.get(k, {}), k) for k in ("fixed", "grid"))
+    listed = content.get("list", [{}])
+    if not isinstance(listed, list) or not listed:
+        raise SweepError(f"list: expected a list of points, not {listed!r}")
+    rows = [_mapping(row, f"list[{i}]") for i, row in enumerate(listed)]
+    axes = {name: _axis(name, given) for name, given in grid.items()}
+    if math.prod(map(len, [rows, *axes.values()])) > LIMIT:
+        raise SweepError(f"more than {LIMIT:,} points: split the sweep")
+    for row in rows:
+        if twice := sorted(_repeated([*fixed, *row, *axes])):
+            raise SweepError(
+                f"{', '.join(twice)}: expected in one of fixed, list and "
+                "grid only"
+            )
+    return [
+        fixed | row | dict(zip(axes, values, strict=True))
+        for row in rows
+        for values in itertools.product(*axes.values())
+    ]
+
+
+def times(notebook: str) -> bool:
+    """Whether a chapter uses the stopwatch, as its code tells."""
+    cells = nbformat.reads(notebook, as_version=4).cells
+    code = (cell.source for cell in cells if cell.cell_type == "code")
+    return any(re.search(STOPWATCH, source) for source in code)
+
+
+def _chapter(content: dict, folder: Path) -> Path:
+    """The notebook that a sweep file names; its keys are checked first."""
+    if not isinstance(content, dict) or "chapter" not in content:
+        raise SweepError(f"expected the keys {', '.join(KEYS)}")
+    if odd := sorted(map(str, content.keys() - set(KEYS))):
+        raise SweepError(
+            f"{', '.join(odd)}: no such key; expected {', '.join(KEYS)}"
+        )
+    name = str(content["chapter"])
+    if not name.endswith(".ipynb"):
+        return pipeline.chapters((name,))[0]
+    if not (source := folder / name).exists():
+        raise SweepError(f"chapter: {source.absolute()} does not exist")
+    return source
+
+
+def _mapping(given, key: str) -> dict:
+    if not isinstance(given, dict):
+        raise SweepError(
+            f"{key}: expected lines of NAME: VALUE, not {given!r}"
+        )
+    if places := sorted(given.keys() & set(PLACES)):
+        raise SweepError(
+            f"{key}: {', '.join(places)}: each point has its own folder, and "
+            "each worker its data; set PTQ_DATA_DIR where workers start"
+        )
+    return given
+
+
+def _axis(name: str, given) -> Sequence:
+    """The values of a parameter of the grid: a list, or a range of int."""
+    if isinstance(given, list) and given:
+        return given
+    if isinstance(given, dict) and {"from", "to"} <= given.keys():
+        ends = [given["from"], given["to"], given.get("step", 1)]
+        whole = all(type(end) is int for end in ends)
+        known = given.keys() <= set(RANGE)
+        if whole and known and ends[0] <= ends[1] and ends[2] > 0:
+            return range(ends[0], ends[1] + 1, ends[2])
+    raise SweepError(
+        f"grid: {name}: expected a list of values, or a range of whole "
+        f"numbers {{from: 0, to: 9, step: 1}}, both ends in; not {given!r}"
+    )
+
+
+def _repeated(names: list) -> set:
+    return {name for name in names if names.count(name) > 1}
+
+
+def _identified(points: list[dict], chapter: point.Chapter) -> dict:
+    found = {}
+    for values in points:
+        parts = [chapter.name, chapter.text, chapter.version, values]
+        text = json.dumps(parts, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if digest in found:
+            raise SweepError(f"this point is there twice: {values}")
+        found[digest] = values
+    return found

@@ -1,0 +1,184 @@
+"""One point of a sweep, on the worker that has it: files out, no disk shared.
+
+A worker needs this repository and its environment; data and checkpoints it
+fetches or trains itself.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+import traceback
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import distributed
+import filelock
+
+from ptq import data, experiment, measure, networks, paths, pipeline, training
+
+MANIFEST = "manifest.json"
+FAILURE = "failure.json"
+# Not the folder of temporary files, which a cluster may give to each job.
+TIMING_LOCK = Path(f"/tmp/ptq-timing-{os.getuid()}.lock")
+
+
+class VersionError(RuntimeError):
+    """A worker has another version of the package than the sweep."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What all points of a sweep share.
+
+    ``version`` is that of the package and data where the sweep began;
+    ``timeout`` limits the seconds of each cell; an ``exclusive`` chapter
+    has its host to itself, as far as sweeps go.
+    """
+
+    name: str
+    text: str
+    version: str
+    timeout: int | None = None
+    exclusive: bool = False
+
+
+def version() -> str:
+    """Hash of the package as it lies on disk now, and of the data."""
+    # A kernel imports what is there when it starts, however old we are.
+    experiment.package_hash.cache_clear()
+    cards = sorted(paths.checkpoint_folder().glob("*.json"))
+    parts = [
+        experiment.package_hash(),
+        data.CHECKSUMS,
+        [card.read_text() for card in cards],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
+    """Execute the chapter in a folder of its own; return the files in it.
+
+    One of them is MANIFEST or, where the point failed, FAILURE, with the
+    traceback. Networks stay behind, as they are large.
+    """
+    with tempfile.TemporaryDirectory(dir=_scratch()) as name:
+        folder = Path(name) / "point"
+        try:
+            alone = filelock.FileLock(TIMING_LOCK)
+            with alone if chapter.exclusive else nullcontext():
+                facts = _execute(folder, values, chapter)
+            last = {MANIFEST: _packed({"parameters": values} | facts)}
+        except Exception as error:
+            told = failure(values, error)
+            last = {FAILURE: told.replace(f"{folder}/".encode(), b"")}
+        return _files(folder) | last
+
+
+def failure(values: dict, error: BaseException) -> bytes:
+    """Content of FAILURE."""
+    text = str(error)
+    if not isinstance(error, pipeline.ChapterFailed | VersionError):
+        text = "".join(traceback.format_exception(error))
+    return _packed({"parameters": values, "error": text})
+
+
+def trivial(values: dict, chapter: Chapter) -> dict[str, bytes]:
+    """A point that costs nothing, to measure what scheduling costs."""
+    return {MANIFEST: _packed({"parameters": values})}
+
+
+def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
+    started = time.time()
+    _check_version(chapter)
+    _prepare_kernels()
+    _provide_network(values, folder / "models")
+    given = values | ({"run_dir": str(folder)} if "run_dir" in values else {})
+    source = folder.parent / f"{chapter.name}.ipynb"
+    source.write_text(chapter.text)
+    target = folder / source.name
+    pipeline.execute(source, given, target, chapter.timeout, quiet=True)
+    return {
+        "chapter": chapter.name,
+        "version": chapter.version,
+        "host": platform.node(),
+        "machine": measure.machine(),
+        "seconds": round(time.time() - started, 1),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _scratch() -> str | None:
+    """The worker's own folder, which Dask clears where a worker died."""
+    try:
+        return distributed.get_worker().local_directory
+    except ValueError:
+        return None
+
+
+def _check_version(chapter: Chapter) -> None:
+    if (found := version()) != chapter.version:
+        raise VersionError(
+            f"{paths.REPOSITORY} on {platform.node()} has version {found} of "
+            f"package and checkpoints, the sweep began with "
+            f"{chapter.version}: bring both to the same commit, start the "
+            "workers again and run the sweep with --retry"
+        )
+
+
+def _prepare_kernels() -> None:
+    """A kernel inherits: one thread a point, and this very package."""
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    ours = str(paths.REPOSITORY)
+    found = [ours, *(p for p in others if p not in ("", ours))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(found)
+
+
+def _provide_network(values: dict, models: Path) -> None:
+    """Train a network that is not shipped once a worker, not once a point."""
+    if not {"train_seed", "epochs"} <= values.keys():
+        return
+    recipe = training.Recipe(values["train_seed"], values["epochs"])
+    if values.get("retrain") or experiment.checkpoint(recipe, models):
+        return
+    folder = paths.REPOSITORY / "runs" / "checkpoints" / _training_hash()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / f"{recipe.name}.lock")
+    with lock, measure.pinned_threads(1):
+        if not experiment.checkpoint(recipe, folder):
+            experiment.trained(recipe, data.load(), folder)
+    models.mkdir(parents=True)
+    trained = folder / f"{recipe.name}.pt"
+    for path in (trained, networks.card_path(trained)):
+        shutil.copy(path, models)
+
+
+def _training_hash() -> str:
+    """Hash of the code that a trained network comes from."""
+    digest = hashlib.sha256()
+    for module in (data, networks, training):
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    found = {
+        path.relative_to(folder): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return {
+        name.as_posix(): path.read_bytes()
+        for name, path in found.items()
+        if name.parts[0] != "models"
+    }
+
+
+def _packed(content: dict) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()

@@ -1,0 +1,250 @@
+"""A chapter at many points, on Dask, gathered into one table."""
+
+import copy
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import distributed
+import filelock
+import pandas as pd
+from tqdm import tqdm
+
+from ptq import measure, paths, pipeline, point, results
+from ptq.grid import PLACES, Sweep, SweepError
+
+RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where the results lie, and what FAILURE says of the failed points."""
+
+    folder: Path
+    done: int
+    failed: dict[str, dict]
+
+
+def run(
+    sweep: Sweep,
+    folder: Path,
+    workers: int = 0,
+    scheduler: str = "",
+    retry: bool = False,
+    timeout: int | None = None,
+    share: bool = False,
+) -> Outcome:
+    """Run the points that ``folder`` lacks; gather all into its table.
+
+    ``workers`` of 0 stands for one a core, or one in all where the chapter
+    times networks; ``scheduler`` is the address of a cluster to use instead.
+    Points that failed earlier run again on ``retry`` only. ``share`` lets
+    points that time networks run side by side. Raises SweepError.
+    """
+    exclusive = sweep.chapter.exclusive and not share
+    if exclusive and workers > 1:
+        raise SweepError(
+            f"--workers {workers}: {sweep.chapter.name} times networks, so "
+            "its points run one at a time on a machine; leave --workers out, "
+            "or give --allow-shared-timing if no time is to be used"
+        )
+    workers = workers or (1 if exclusive else os.cpu_count() or 1)
+    chapter = replace(sweep.chapter, exclusive=exclusive, timeout=timeout)
+    with _held(folder):
+        before = {digest: _state(folder, digest) for digest in sweep.points}
+        skipped = {point.MANIFEST} | ({point.FAILURE} if not retry else set())
+        todo = {
+            digest: values
+            for digest, values in sweep.points.items()
+            if before[digest] not in skipped
+        }
+        if todo:
+            with _client(scheduler, workers) as client:
+                _collect(client, point.run, chapter, todo, folder)
+        return _gather(sweep, folder)
+
+
+def report(outcome: Outcome) -> str:
+    """Each failed point with its traceback, then where the table is."""
+    lines = []
+    for digest, told in outcome.failed.items():
+        values = {n: v for n, v in told["parameters"].items() if v != ""}
+        lines += [f"FAILED {outcome.folder / 'points' / digest}", f"{values}"]
+        lines += [told["error"], ""]
+    if outcome.failed:
+        lines += ["--retry runs the failed points again."]
+    counted = f"{outcome.done:,} points done, {len(outcome.failed):,} failed"
+    return "\n".join(
+        [*lines, f"{counted}; table: {outcome.folder}/table.csv"]
+    )
+
+
+def overhead(points: int = 1000, workers: int = 2) -> float:
+    """Seconds that scheduling and keeping one trivial point costs."""
+    todo = {f"{i:04}": {"i": i} for i in range(points)}
+    chapter = point.Chapter("none", "", "")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        _client("", workers) as client,
+    ):
+        client.wait_for_workers(workers)
+        client.run(os.getpid)
+        started = time.perf_counter()
+        _collect(client, point.trivial, chapter, todo, Path(name))
+        seconds = time.perf_counter() - started
+        kept = len(list(Path(name).glob(f"points/*/{point.MANIFEST}")))
+    if kept != points:
+        raise SweepError(f"{kept} of {points} points arrived")
+    return seconds / points
+
+
+def _state(folder: Path, digest: str) -> str:
+    """MANIFEST of a point that is done, FAILURE of one that failed."""
+    for name in (point.MANIFEST, point.FAILURE):
+        if (folder / "points" / digest / name).exists():
+            return name
+    return ""
+
+
+@contextmanager
+def _held(folder: Path):
+    """No two commands fill the same folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except filelock.Timeout:
+        raise SweepError(
+            f"{folder} is being filled by another command; wait for it, or "
+            "give another --run-dir"
+        ) from None
+
+
+@contextmanager
+def _client(scheduler: str, workers: int):
+    """A client of the cluster at ``scheduler``, or of one made here."""
+    if not scheduler:
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler)
+    except (OSError, ValueError) as error:
+        raise SweepError(
+            f"--scheduler {scheduler}: {error}; expected the address that "
+            "`dask scheduler` prints, as in tcp://10.0.0.1:8786"
+        ) from error
+    with client:
+        yield client
+
+
+def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
+    """Let workers do the points; keep each as it comes."""
+    # A task, not scattered data: it outlives the worker that has it.
+    shared = client.submit(copy.copy, chapter, pure=False)
+    group = f"point-{uuid.uuid4().hex}"
+    arriving = distributed.as_completed(
+        client.map(
+            work,
+            list(todo.values()),
+            chapter=shared,
+            # One group of tasks, so that the scheduler keeps the queue.
+            key=[(group, digest) for digest in todo],
+            retries=0,
+            pure=False,
+        )
+    )
+    calm = 0.5 if sys.stderr.isatty() else 30
+    with tqdm(total=len(todo), unit="point", mininterval=calm) as bar:
+        for future in arriving:
+            digest = future.key[1]
+            _keep(future, todo[digest], folder / "points" / digest)
+            bar.update()
+
+
+def _keep(future, values: dict, folder: Path) -> None:
+    """Write the files of a point, the one that tells its end last."""
+    if future.status not in ("finished", "error"):
+        raise SweepError(
+            "the scheduler is lost; what arrived is kept, and the same "
+            "command goes on from there"
+        )
+    error = future.exception()
+    files = {point.FAILURE: point.failure(values, error)}
+    if error is None:
+        files = future.result()
+    shutil.rmtree(folder, ignore_errors=True)
+    last = (point.MANIFEST, point.FAILURE)
+    for name in sorted(files, key=lambda name: name in last):
+        paths.write_whole(folder / name, files[name])
+
+
+def _gather(sweep: Sweep, folder: Path) -> Outcome:
+    """Table and manifest of what lies in the folder of a sweep."""
+    states = {digest: _state(folder, digest) for digest in sweep.points}
+    done = [d for d, state in states.items() if state == point.MANIFEST]
+    failed = {
+        digest: json.loads(
+            (folder / "points" / digest / point.FAILURE).read_text()
+        )
+        for digest, state in states.items()
+        if state == point.FAILURE
+    }
+    frame = table({d: sweep.points[d] for d in done}, folder)
+    packed = io.BytesIO()
+    frame.to_parquet(packed, index=False)
+    paths.write_whole(folder / "table.parquet", packed.getvalue())
+    paths.write_whole(folder / "table.csv", frame.to_csv(index=False))
+    manifest = {
+        "sweep": sweep.name,
+        "chapter": sweep.chapter.name,
+        "version": sweep.chapter.version,
+        "commit": pipeline.commit(),
+        "machine": measure.machine(),
+        "points": states,
+    }
+    text = json.dumps(manifest, indent=1) + "\n"
+    paths.write_whole(folder / point.MANIFEST, text)
+    return Outcome(folder, len(done), failed)
+
+
+def table(points: dict[str, dict], folder: Path) -> pd.DataFrame:
+    """One row a record of each point, or one a point that has none.
+
+    Raises RecordError where a record is damaged.
+    """
+    rows = []
+    for digest, values in points.items():
+        row = {"point": digest}
+        row |= {n: v for n, v in values.items() if n not in PLACES}
+        place = folder / "points" / digest / "records"
+        records = [results.load_record(p) for p in place.glob("*.json")]
+        records.sort(key=lambda record: record.strategy)
+        rows += [row | _facts(record) for record in records] or [row]
+    # Without a row, a reader still finds a table.
+    return pd.DataFrame(rows, columns=None if rows else ["point"])
+
+
+def _facts(record: results.Record) -> dict:
+    facts = {name: getattr(record, name) for name in RESULTS}
+    return {
+        "strategy": record.strategy,
+        **facts,
+        "accuracy": record.correct / record.n,
+    }

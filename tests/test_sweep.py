@@ -1,0 +1,378 @@
+"""Sweeps: files, a real scheduler, failures, kills and interruptions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from ptq import cli, grid, paths, pipeline, point, results, sweep
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(paths.REPOSITORY)}
+PARAMETERS = """
+value = 0
+kind = "fine"
+pause = 0
+log = ""
+run_dir = ""
+"""
+BODY = """
+import os, sys, time
+from pathlib import Path
+with open(log, "a") as file:
+    file.write(f"{value} {time.time()}\\n")
+time.sleep(pause)
+if Path(log + ".fixed").exists():
+    kind = "fine"
+if kind == "raises":
+    1 / 0
+if kind == "exits":
+    sys.exit(0)
+if kind == "dies":
+    os._exit(1)
+if kind == "hangs":
+    time.sleep(1000)
+"""
+RECORD = """
+import numpy as np
+from ptq import results
+if value:
+    results.Record(
+        "toy", "", {}, value, 10, 0.5, 7, 7, "none", {}, {},
+        np.zeros(10, np.uint8),
+    ).save(Path(run_dir) / "records")
+Path(run_dir, "models").mkdir()
+Path(run_dir, "models", "toy.pt").write_text("large")
+with open(log, "a") as file:
+    file.write(f"{value} {time.time()}\\n")
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Write a sweep of a tiny chapter; return its file."""
+    cells = [nbformat.v4.new_code_cell(c) for c in (PARAMETERS, BODY, RECORD)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "language": "python", "display_name": "3"}
+    notebook = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": kernel}
+    )
+    nbformat.write(notebook, tmp_path / "toy.ipynb")
+
+    def write(text):
+        file = tmp_path / "toys.yml"
+        text = f"chapter: toy.ipynb\n{textwrap.dedent(text)}"
+        file.write_text(text.replace("LOG", str(tmp_path / "log")))
+        return file
+
+    return write
+
+
+def logged(tmp_path):
+    """Value and time of each start and each end of a toy."""
+    log = tmp_path / "log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [(int(v), float(t)) for v, t in (line.split() for line in lines)]
+
+
+def kept(folder):
+    return len(list(folder.glob(f"points/*/{point.MANIFEST}")))
+
+
+def wait(condition, seconds=60):
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+class Cluster:
+    """A scheduler and two workers, each a process, over TCP on loopback."""
+
+    def __init__(self, folder):
+        self.folder, self.processes = folder, []
+        file = folder / "scheduler.json"
+        self._start(
+            *("scheduler", "--host", "127.0.0.1", "--port", "0"),
+            *("--dashboard-address", ":0", "--scheduler-file", str(file)),
+        )
+        wait(file.exists)
+        self.address = json.loads(file.read_text())["address"]
+        self.workers = [self.start_worker(), self.start_worker()]
+
+    def start_worker(self):
+        return self._start(
+            *("worker", self.address, "--nthreads", "1", "--no-nanny"),
+            *("--no-dashboard", "--local-directory", str(self.folder)),
+        )
+
+    def _start(self, *command):
+        log = (self.folder / f"{len(self.processes)}.log").open("w")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *command],
+            env=ENVIRONMENT,
+            cwd=self.folder,
+            stdout=log,
+            stderr=log,
+        )
+        self.processes.append(process)
+        return process
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield started
+    for process in started.processes:
+        process.kill()
+        process.wait()
+
+
+def command(file, folder, *options):
+    """Result of ``python -m ptq sweep``."""
+    options = ["sweep", str(file), "--run-dir", str(folder), *options]
+    return CliRunner().invoke(cli.main, options)
+
+
+def test_grid_ranges_and_list_multiply():
+    points = grid.expand(
+        {
+            "fixed": {"a": 1},
+            "list": [{"b": 1}, {"b": 2, "c": 3}],
+            "grid": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
+        }
+    )
+    assert [p["d"] for p in points] == [0, 2, 4] * 2
+    assert points[0] == {"a": 1, "b": 1, "d": 0, "e": True}
+    assert points[-1] == {"a": 1, "b": 2, "c": 3, "d": 4, "e": True}
+
+
+WRONG = {
+    "grid: [1]": "grid: expected lines of NAME: VALUE",
+    "grid: {value: 3}": "grid: value: expected a list of values, or a range",
+    "grid: {value: {from: 3, to: 1}}": "grid: value: expected",
+    "grid: {value: {from: 0, to: 1.5}}": "grid: value: expected",
+    "grid: {value: {from: 0, to: 9, by: 2}}": "step: 1",
+    "grid: {value: [1, two]}": "value='two': expected int",
+    "grid: {valeu: [1]}": "valeu: no such parameter; expected value, kind",
+    "list: []": "list: expected a list of points",
+    "list: [{value: 1}, 7]": "list[1]: expected lines of NAME: VALUE",
+    "list: [{value: 1}, {value: 1}]": "twice",
+    "fixed: {value: 1}\ngrid: {value: [2]}": "value: expected in one of",
+    "fixed: {run_dir: x}": "each point has its own folder",
+    "girds: {value: [1]}": "girds: no such key; expected chapter, fixed",
+    "grid: {value: {from: 1, to: 10000000}}": "more than 100,000 points",
+    "grid: {value: [1": "line 2",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_faulty_file_is_refused_by_name_and_key(toy, tmp_path, text):
+    result = command(toy(text), tmp_path / "run")
+    assert result.exit_code == 1
+    assert "toys.yml" in result.output and WRONG[text] in result.output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["99", "none.ipynb"])
+def test_unknown_chapter_is_refused(tmp_path, name):
+    file = tmp_path / "s.yml"
+    file.write_text(f"chapter: {name}")
+    with pytest.raises(grid.SweepError, match=f"s.yml: .*{name}"):
+        grid.read(file)
+
+
+def test_missing_file_and_unreachable_scheduler_are_told(toy, tmp_path):
+    assert "no.yml" in command(tmp_path / "no.yml", tmp_path).output
+    address = ("--scheduler", "nonsense://x")
+    result = command(toy("fixed: {log: LOG}"), tmp_path / "run", *address)
+    assert result.exit_code == 1 and "as in tcp://" in result.output
+
+
+def test_shipped_sweeps_are_valid():
+    files = sorted(pipeline.SOURCES.glob("sweeps/*.yml"))
+    assert files and all(grid.read(file).points for file in files)
+
+
+def test_point_is_known_by_chapter_and_parameters(toy, tmp_path):
+    first = grid.read(toy("grid: {value: [1, 2]}")).points
+    assert grid.read(toy("list: [{value: 2}]")).points.items() < first.items()
+    source = tmp_path / "toy.ipynb"
+    source.write_text(source.read_text().replace("1000", "999"))
+    assert not grid.read(toy("grid: {value: [1, 2]}")).points.keys() & first
+
+
+def test_chapter_that_times_refuses_to_share_a_machine(tmp_path):
+    file = tmp_path / "s.yml"
+    file.write_text("chapter: 2")
+    result = command(file, tmp_path / "run", "--workers", "2")
+    assert result.exit_code == 1
+    assert "one at a time on a machine" in result.output
+
+
+def test_timing_points_of_one_host_take_turns(toy, tmp_path):
+    plan = grid.read(toy("grid: {value: [1, 2]}\nfixed: {log: LOG}"))
+    alone = point.Chapter(
+        "toy", plan.chapter.text, plan.chapter.version, exclusive=True
+    )
+    with ThreadPoolExecutor(2) as pool:
+        done = list(
+            pool.map(lambda v: point.run(v, alone), plan.points.values())
+        )
+    assert all(point.MANIFEST in files for files in done)
+    order = [value for value, _ in logged(tmp_path)]
+    assert order in ([1, 1, 2, 2], [2, 2, 1, 1])
+
+
+def test_kernels_meet_in_no_common_folder(tmp_path, monkeypatch):
+    # Kernels of other processes took the messages when sockets lay there.
+    monkeypatch.chdir(tmp_path)
+    code = """
+        import json, os
+        from ipykernel.connect import get_connection_file
+        with open(get_connection_file()) as file:
+            place = os.path.dirname(json.load(file)["ip"])
+        assert os.path.isabs(place) and place != os.getcwd()
+    """
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(textwrap.dedent(code))]
+    )
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    pipeline.execute(tmp_path / "a.ipynb", {}, tmp_path / "out" / "a.ipynb")
+
+
+def test_worker_with_another_version_says_so(toy):
+    plan = grid.read(toy(""))
+    other = point.Chapter("toy", plan.chapter.text, version="0123")
+    (values,) = plan.points.values()
+    files = point.run(values, other)
+    assert files.keys() == {point.FAILURE}
+    error = json.loads(files[point.FAILURE])["error"]
+    assert "0123" in error and str(paths.REPOSITORY) in error
+
+
+def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
+    file = toy("""
+        fixed: {log: LOG}
+        list:
+          - {value: 0}
+          - {value: 4}
+          - {value: 5, kind: raises}
+          - {value: 6, kind: exits}
+          - {value: 7, kind: dies}
+          - {value: 8, kind: hangs}
+    """)
+    folder = tmp_path / "run"
+    options = ("--scheduler", cluster.address, "--timeout", "3")
+    first = command(file, folder, *options)
+    assert first.exit_code == 1 and "2 points done, 4 failed" in first.output
+    assert "ZeroDivisionError" in first.output
+    assert "did not run" in first.output and "timed out" in first.output
+    table = pd.read_csv(folder / "table.csv")
+    assert list(table.value) == [0, 4]
+    assert table.correct.isna()[0] and table.accuracy[1] == 0.4
+    count = len(logged(tmp_path))
+
+    second = command(file, folder, *options)
+    assert second.exit_code == 1 and "ZeroDivisionError" in second.output
+    assert len(logged(tmp_path)) == count
+
+    (tmp_path / "log.fixed").touch()
+    third = command(file, folder, *options, "--retry")
+    assert third.exit_code == 0 and "6 points done, 0 failed" in third.output
+    assert len(logged(tmp_path)) == count + 2 * 4
+    assert not list(folder.rglob("*failed*")) + list(folder.rglob("models"))
+    table = pd.read_parquet(folder / "table.parquet")
+    assert set(table.correct.dropna()) == {4, 5, 6, 7, 8}
+
+
+def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
+    file = toy("""
+        fixed: {log: LOG, pause: 1}
+        grid: {value: {from: 1, to: 6}}
+    """)
+    folder = tmp_path / "run"
+
+    def both_run():
+        values = [value for value, _ in logged(tmp_path)]
+        running = [v for v in values if values.count(v) == 1]
+        ended = len(set(values)) - len(running)
+        return len(running) == 2 and kept(folder) == ended >= 2
+
+    def kill():
+        wait(both_run)
+        cluster.workers[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    outcome = sweep.run(grid.read(file), folder, scheduler=cluster.address)
+    killer.join()
+    cluster.workers[0].wait()
+    cluster.workers[0] = cluster.start_worker()
+    assert (outcome.done, outcome.failed) == (6, {})
+    table = pd.read_parquet(folder / "table.parquet")
+    assert sorted(table.value) == list(range(1, 7))
+    assert (table.correct == table.value).all()
+    # Six starts, six ends, and the start that the dead worker made.
+    assert len(logged(tmp_path)) == 6 + 6 + 1
+
+
+def test_interrupted_command_resumes(cluster, toy, tmp_path):
+    file = toy("fixed: {log: LOG, pause: 1}\ngrid: {value: [1, 2, 3]}")
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ptq", "sweep", str(file), "--workers", "1"]
+        + ["--run-dir", str(folder)],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    wait(lambda: kept(folder) >= 1)
+    held = command(file, folder)
+    assert "being filled by another command" in held.output
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 1
+    before = kept(folder)
+    assert 1 <= before < 3
+    done = {p.name for p in folder.glob("points/*")}
+    started = len(logged(tmp_path))
+    result = command(file, folder, "--scheduler", cluster.address)
+    assert result.exit_code == 0, result.output
+    assert done <= {p.name for p in folder.glob("points/*")}
+    ran = len(logged(tmp_path)) - started
+    assert kept(folder) == 3 and ran == 2 * (3 - before)
+
+
+def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
+    file = tmp_path / "real.yml"
+    file.write_text(
+        "chapter: 02_naive\n"
+        "fixed: {test_images: 100, calibration_images: 8, rounds: 2}\n"
+        "grid: {seed: {from: 1, to: 2}}\n"
+    )
+    folder = tmp_path / "run"
+    options = ("--scheduler", cluster.address, "--allow-shared-timing")
+    result = command(file, folder, *options)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(folder / "table.csv")
+    assert list(table.seed) == [1, 1, 2, 2]
+    assert list(table.strategy) == ["fp32", "naive"] * 2
+    for row in table.itertuples():
+        place = folder / "points" / row.point
+        record = results.load_record(place / f"records/{row.strategy}.json")
+        assert record.correct == row.correct == round(100 * row.accuracy)
+        copy = nbformat.read(place / "02_naive.ipynb", as_version=4)
+        injected = copy.metadata.papermill.parameters
+        assert injected["seed"] == row.seed
+        assert Path(injected["run_dir"]) != place
