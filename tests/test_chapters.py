@@ -172,7 +172,7 @@ def test_chapter_refuses_a_bad_value_itself(cifar, tmp_path):
 FAILURES = {
     "raises": ("boom = 1 / 0", "ZeroDivisionError"),
     "exits": ("import sys; sys.exit(0)", "did not run"),
-    "dies": ("import os; os._exit(1)", ""),
+    "dies": ("import os; os._exit(1)", "01_bad.ipynb failed"),
 }
 
 
