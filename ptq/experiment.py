@@ -28,7 +28,7 @@ DEFAULTS = {
     "epochs": 20,
     "calibration_images": 100,
     "test_images": 10_000,
-    "rounds": 60,
+    "rounds": 40,
     "threads": 1,
     "engine": "auto",
     "data_dir": "",
