@@ -29,17 +29,18 @@ def data_command(folder):
 @main.command()
 @click.option("--seed", default=42, show_default=True)
 @click.option("--epochs", default=20, show_default=True)
-@click.option("--run-dir", default="", help="Default: runs/book.")
+@click.option("--run-dir", default="", help="Default: below runs/.")
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, run_dir, data_dir):
     """Train from scratch; an interrupted training goes on."""
-    from ptq import data, experiment, parameters, paths, training
+    from ptq import data, experiment, parameters, training
 
     with _told(parameters.ParameterError, data.DataError):
         given = {"train_seed": seed, "epochs": epochs}
         parameters.check(given, experiment.DEFAULTS)
         recipe = training.Recipe(seed, epochs)
-        folder = paths.run_folder(run_dir) / "models"
+        settings = experiment.DEFAULTS | given | {"run_dir": run_dir}
+        folder = experiment.run_folder(settings) / "models"
         cifar = data.load(data_dir)
         _, card = experiment.trained(recipe, cifar, folder, retrain=True)
     click.echo(
