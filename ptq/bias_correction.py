@@ -26,12 +26,14 @@ def correct_biases(
 
     Goes from input to output, so that each layer is corrected for what the
     corrected layers before it really hand on (Nagel et al., 2019, 4.2).
-    ``network`` is the folded float network that ``quantized`` was made of;
-    ``images`` is float32 (N, 3, 32, 32).
+    ``network`` is the folded float network that ``quantized`` was made of,
+    with its layers listed in the order in which they run; ``images`` is
+    float32 (N, 3, 32, 32).
     """
     corrected = copy.deepcopy(quantized)
-    wanted = capture(network, LAYERS, images)
-    for name, layer in engines.integer_layers(corrected).items():
+    layers = engines.integer_layers(corrected)
+    wanted = capture(network, layers, images)
+    for name, layer in layers.items():
         found = outputs_before_relu(corrected, [name], images)
         engines.add_to_bias(layer, mean_shift(wanted[name], found[name]))
     return corrected

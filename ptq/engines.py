@@ -8,6 +8,7 @@ import copy
 import functools
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,11 +18,49 @@ from torch.ao.nn import quantized as nnq
 
 from ptq import networks, paths
 
+# Large enough for eight products of bytes on a grid of 256 points.
+SUM_STEP = 2048.0
 PREFERRED = ("x86", "fbgemm", "qnnpack", "onednn")
+OBSERVERS = {
+    "minmax": ao.MinMaxObserver,
+    "moving_average": ao.MovingAverageMinMaxObserver,
+    "histogram": ao.HistogramObserver,
+}
 
 
 class EngineError(ValueError):
     """This machine has no such engine."""
+
+
+@dataclass(frozen=True)
+class Grids:
+    """How an integer network gets its grids; as published by default.
+
+    ``per_channel`` is for weights; ``bits`` and ``observer``, one of
+    ``OBSERVERS``, for activations.
+    """
+
+    per_channel: bool = False
+    bits: int = 7
+    observer: str = "minmax"
+
+    @property
+    def qconfig(self) -> ao.QConfig:
+        """torch's name for the two choices of observers."""
+        if self.observer not in OBSERVERS:
+            known = ", ".join(OBSERVERS)
+            raise EngineError(
+                f"observer={self.observer!r}: expected one of {known}"
+            )
+        weight = (
+            ao.default_per_channel_weight_observer
+            if self.per_channel
+            else ao.default_weight_observer
+        )
+        activation = OBSERVERS[self.observer].with_args(
+            quant_min=0, quant_max=2**self.bits - 1
+        )
+        return ao.QConfig(activation=activation, weight=weight)
 
 
 def available() -> list[str]:
@@ -77,17 +116,19 @@ def prepare(
     network: nn.Module,
     fuse: Iterable[tuple[str, ...]] = (),
     keep_float: Iterable[tuple[str, ...]] = (),
+    grids: Grids | None = None,
 ) -> nn.Module:
     """A copy of ``network`` with stubs and observers (default qconfig).
 
     ``fuse`` lists groups of modules to fuse first. ``keep_float`` lists
     islands, each of modules that follow one another: they stay float32.
+    ``grids`` chooses other observers than the default ones.
     """
     copied = copy.deepcopy(network).eval()
     if groups := [list(group) for group in fuse]:
         copied = ao.fuse_modules(copied, groups)
     wrapped = ao.QuantWrapper(copied)
-    wrapped.qconfig = ao.default_qconfig
+    wrapped.qconfig = grids.qconfig if grids else ao.default_qconfig
     for island in keep_float:
         _island(wrapped, island)
     return ao.prepare(wrapped)
@@ -118,13 +159,16 @@ def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
 
 
 @_quiet
-def convert(prepared: nn.Module, images: Tensor) -> nn.Module:
+def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     """Show ``images`` to the observers, then make the layers integer.
 
-    ``images`` is float32 (N, 3, 32, 32). The prepared network is kept.
+    ``images`` is float32 (N, 3, 32, 32), shown all at once or ``batch`` at a
+    time, which matters to observers that average over batches. The prepared
+    network is kept.
     """
     with torch.no_grad():
-        prepared(images)
+        for part in images.split(batch or len(images)):
+            prepared(part)
         return ao.convert(prepared)
 
 
@@ -166,9 +210,8 @@ def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
     """
     weight, bias = layer.weight().dequantize(), layer.bias()
     if isinstance(layer, nnq.Conv2d):
-        return nn.functional.conv2d(
-            x, weight, bias, layer.stride, layer.padding
-        )
+        shape = layer.stride, layer.padding, layer.dilation, layer.groups
+        return nn.functional.conv2d(x, weight, bias, *shape)
     return nn.functional.linear(x, weight, bias)
 
 
@@ -179,6 +222,27 @@ def add_to_bias(layer: nn.Module, shift: Tensor) -> None:
     if bias is None:
         raise ValueError("this layer has no bias: fold BN into it first")
     layer.set_weight_bias(layer.weight(), bias + shift)
+
+
+@_quiet
+@torch.no_grad()
+def linear_sum(x: Tensor, w: Tensor) -> int:
+    """What the selected engine makes of a sum of products of codes.
+
+    ``x`` is uint8 (K,), ``w`` int8 (K,) with K up to 8; both have scale 1
+    and zero point 0. The result leaves the engine on a grid of step
+    ``SUM_STEP``, so it is exact to half of that.
+    """
+    packed = torch.ops.quantized.linear_prepack(_codes(w[None]), None)
+    summed = torch.ops.quantized.linear(
+        _codes(x[None]), packed, SUM_STEP, 128
+    )
+    return int(summed.dequantize())
+
+
+def _codes(codes: Tensor) -> Tensor:
+    """uint8 or int8 codes as torch's quantized tensor with scale 1."""
+    return torch._make_per_tensor_quantized_tensor(codes, 1.0, 0)
 
 
 @_quiet

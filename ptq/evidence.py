@@ -23,6 +23,37 @@ def accuracy(correct: int, n: int) -> Interval:
     return Interval(correct / n, float(found.low), float(found.high))
 
 
+def proportions(correct: int, n: int, other: int, other_n: int) -> Interval:
+    """Difference of two shares from separate samples, ``other`` minus first.
+
+    Its 95 % interval is Newcombe's (1998, method 10), made of the two Wilson
+    intervals. Equation (eq-newcombe).
+    """
+    first, second = accuracy(correct, n), accuracy(other, other_n)
+    value = second.value - first.value
+    down = np.hypot(second.value - second.low, first.high - first.value)
+    up = np.hypot(second.high - second.value, first.value - first.low)
+    return Interval(value, float(value - down), float(value + up))
+
+
+def mean(values: np.ndarray) -> Interval:
+    """Mean of a few independent values with Student's 95 % interval."""
+    return _student(values, np.sqrt(1 / len(values)))
+
+
+def prediction(values: np.ndarray) -> Interval:
+    """Mean of the values, and where one more would lie with 95 %."""
+    return _student(values, np.sqrt(1 + 1 / len(values)))
+
+
+def _student(values: np.ndarray, factor: float) -> Interval:
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} values: expected at least 2")
+    middle, spread = float(np.mean(values)), np.std(values, ddof=1)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * spread * factor)
+    return Interval(middle, middle - half, middle + half)
+
+
 @dataclass(frozen=True)
 class Flips:
     """Images on which two networks differ in being right.

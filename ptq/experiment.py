@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ptq import (
     results,
     strategies,
     training,
+    variants,
 )
 
 DEFAULTS = {
@@ -71,32 +72,52 @@ class Experiment:
         The predictions are those of the network read back from the file.
         """
         built = self.build(name)
-        path = self.run_folder / "models" / f"{name}.pt"
-        size = engines.save_state(built, path)
+        path = self._path(name)
+        engines.save_state(built, path)
         loaded = engines.load_state(self._blank(name), path)
         few = self.test_images[:100]
         if not torch.equal(
             measure.logits(built, few), measure.logits(loaded, few)
         ):
             raise RuntimeError(f"{path} loads as another network")
-        outputs = measure.logits(loaded, self.test_images)
+        bits = strategies.STRATEGIES[name].bits
+        return self.evaluate(name, loaded, bits, {})
+
+    def evaluate(
+        self, name: str, network: nn.Module, bits: dict, levels: dict
+    ) -> results.Record:
+        """Save a network, ask it the test images, and keep the record.
+
+        ``levels`` join the settings in the record: what this network has
+        that others of the chapter have not.
+        """
+        outputs = measure.logits(network, self.test_images)
         predictions = outputs.argmax(1)
         record = results.Record(
             strategy=name,
             key=self._key(name),
-            bits=strategies.STRATEGIES[name].bits,
+            bits=bits,
             correct=int((predictions == self.test_labels).sum()),
             n=len(self.test_labels),
             loss=float(functional.cross_entropy(outputs, self.test_labels)),
-            file_bytes=size,
-            payload_bytes=measure.payload_bytes(built),
+            file_bytes=engines.save_state(network, self._path(name)),
+            payload_bytes=measure.payload_bytes(network),
             engine=self.engine,
-            parameters=self.settings,
+            parameters=self.settings | levels,
             machine=measure.machine(),
             predictions=predictions.to(torch.uint8).numpy(),
         )
         record.save(self.run_folder / "records")
         return record
+
+    def evaluate_variant(
+        self, variant: variants.Variant, images: Tensor, **levels
+    ) -> results.Record:
+        """Build a variant from uint8 ``images`` and evaluate it."""
+        built = variants.build(self.network, data.normalize(images), variant)
+        name = "-".join([variant.name, *map(str, levels.values())])
+        bits = dict.fromkeys(networks.LAYERS, 8)
+        return self.evaluate(name, built, bits, asdict(variant) | levels)
 
     def record(self, name: str) -> results.Record:
         """The record of a strategy: from the run folder, else measured."""
@@ -106,6 +127,53 @@ class Experiment:
             if found.key == self._key(name):
                 return found
         return self.measure(name)
+
+    def shipped(self, test_images: int = 10_000) -> "Experiment":
+        """This laboratory with the defaults and the shipped network.
+
+        Where the book's reference results are measured again; records go
+        into a folder of their own.
+        """
+        places = ("engine", "data_dir", "run_dir")
+        settings = DEFAULTS | {name: self.settings[name] for name in places}
+        recipe = training.Recipe(settings["train_seed"], settings["epochs"])
+        network, card = trained(recipe, self.cifar, paths.checkpoint_folder())
+        train, _ = data.split(recipe.seed)
+        count, seed = settings["calibration_images"], settings["seed"]
+        drawn = data.draw(train, count, seed)
+        return replace(
+            self,
+            settings=settings | {"test_images": test_images},
+            run_folder=self.run_folder / "repeated",
+            network=network,
+            card=card,
+            calibration=data.normalize(self.cifar.train_images[drawn]),
+            test_images=self.cifar.test_images[:test_images],
+            test_labels=self.cifar.test_labels[:test_images],
+        )
+
+    def timing(
+        self, title: str, names: list[str], batch: int
+    ) -> results.Timing | None:
+        """A timing of the run folder, if it is of these strategies.
+
+        None where there is none, or it is of another batch, thread count,
+        engine, torch or processor.
+        """
+        path = self.run_folder / "timings" / f"{title}.json"
+        if not path.exists():
+            return None
+        found, here = results.load_timing(path), measure.machine()
+        same = (
+            set(names) <= found.seconds.keys()
+            and found.batch == min(batch, len(self.test_images))
+            and found.threads == self.settings["threads"]
+            and found.engine == self.engine
+            and all(
+                found.machine[k] == here[k] for k in ("processor", "torch")
+            )
+        )
+        return found if same else None
 
     def time(
         self,
@@ -138,6 +206,9 @@ class Experiment:
         )
         timing.save(self.run_folder / "timings")
         return timing
+
+    def _path(self, name: str) -> Path:
+        return self.run_folder / "models" / f"{name}.pt"
 
     def _blank(self, name: str) -> nn.Module:
         """The strategy's structure, with nothing of the trained network."""

@@ -26,11 +26,12 @@ def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
 def fold(network: nn.Module) -> nn.Module:
     """A copy of ``network`` with every BN of its ``blocks`` folded.
 
-    The copy is in eval mode and has an Identity where a BN was.
+    ``blocks`` names modules: (convolution, BN, ReLU), with dots where they
+    are nested. The copy is in eval mode and has an Identity where a BN was.
     """
     folded = copy.deepcopy(network).eval()
     for conv, bn, _ in network.blocks:
-        merged = fold_batch_norm(getattr(folded, conv), getattr(folded, bn))
-        setattr(folded, conv, merged)
-        setattr(folded, bn, nn.Identity())
+        layers = folded.get_submodule(conv), folded.get_submodule(bn)
+        folded.set_submodule(conv, fold_batch_norm(*layers))
+        folded.set_submodule(bn, nn.Identity())
     return folded

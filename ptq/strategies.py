@@ -53,17 +53,26 @@ def assignment(
     images: Tensor,
     float_layers: tuple[str, ...] = (),
     fold: bool = True,
+    fuse_fc1: bool = False,
+    grids: engines.Grids | None = None,
+    batch: int = 0,
 ) -> nn.Module:
     """Integers everywhere but in ``float_layers``, folded or not.
 
-    Folding comes with ReLU fused into the convolutions, as published.
+    Folding comes with ReLU fused into the convolutions, as published;
+    ``fuse_fc1`` fuses that of fc1, too. ``grids`` and ``batch`` are those
+    of ``engines``.
     """
+    fuse = [(conv, relu) for conv, _, relu in network.blocks] if fold else []
+    if fuse_fc1:
+        fuse.append(("fc1", "relu3"))
     prepared = engines.prepare(
         folding.fold(network) if fold else network,
-        [(conv, relu) for conv, _, relu in network.blocks] if fold else (),
+        fuse,
         mixed_precision.islands(float_layers),
+        grids,
     )
-    return engines.convert(prepared, images)
+    return engines.convert(prepared, images, batch)
 
 
 def naive(network: nn.Module, images: Tensor) -> nn.Module:
@@ -88,11 +97,7 @@ def folded(network: nn.Module, images: Tensor) -> nn.Module:
 
 def folded_fused(network: nn.Module, images: Tensor) -> nn.Module:
     """Folded, with the ReLU fused into fc1 as well."""
-    fuse = [(conv, relu) for conv, _, relu in network.blocks]
-    prepared = engines.prepare(
-        folding.fold(network), [*fuse, ("fc1", "relu3")]
-    )
-    return engines.convert(prepared, images)
+    return assignment(network, images, fuse_fc1=True)
 
 
 def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:

@@ -18,7 +18,15 @@ import filelock
 import pandas as pd
 from tqdm import tqdm
 
-from ptq import measure, paths, pipeline, point, results
+from ptq import (
+    evidence,
+    measure,
+    paths,
+    pipeline,
+    point,
+    reference,
+    results,
+)
 from ptq.grid import PLACES, Sweep, SweepError
 
 RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
@@ -227,7 +235,9 @@ def _gather(sweep: Sweep, folder: Path) -> Outcome:
 def table(points: dict[str, dict], folder: Path) -> pd.DataFrame:
     """One row a record of each point, or one a point that has none.
 
-    Raises RecordError where a record is damaged.
+    Columns are the point's parameters, then what its records add to them,
+    then results. ``disagreement`` is with the record "fp32" of the same
+    point, where there is one. Raises RecordError where a record is damaged.
     """
     rows = []
     for digest, values in points.items():
@@ -236,15 +246,25 @@ def table(points: dict[str, dict], folder: Path) -> pd.DataFrame:
         place = folder / "points" / digest / "records"
         records = [results.load_record(p) for p in place.glob("*.json")]
         records.sort(key=lambda record: record.strategy)
-        rows += [row | _facts(record) for record in records] or [row]
+        base = next((r for r in records if r.strategy == "fp32"), None)
+        rows += [row | _facts(r, base, row) for r in records] or [row]
     # Without a row, a reader still finds a table.
     return pd.DataFrame(rows, columns=None if rows else ["point"])
 
 
-def _facts(record: results.Record) -> dict:
-    facts = {name: getattr(record, name) for name in RESULTS}
-    return {
-        "strategy": record.strategy,
-        **facts,
-        "accuracy": record.correct / record.n,
+def _facts(record, base, row: dict) -> dict:
+    added = {
+        name: value
+        for name, value in record.parameters.items()
+        if name not in row and name not in PLACES
     }
+    facts = {name: getattr(record, name) for name in RESULTS}
+    facts |= {
+        "accuracy": record.correct / record.n,
+        "predictions": reference.digest(record),
+    }
+    if base:
+        facts["disagreement"] = evidence.disagreement(
+            base.predictions, record.predictions
+        )
+    return {"strategy": record.strategy, **added, **facts}

@@ -1,0 +1,132 @@
+"""Results of the big sweeps, kept with the book and checked by the chapters.
+
+A sweep takes an hour or more, so its table is committed. Each chapter that
+reads one measures a part of it again.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from ptq import evidence, measure, paths
+from ptq.results import Record
+
+FOLDER = paths.REPOSITORY / "book" / "reference"
+NAMES = ("replication", "factorial", "calibration")
+# What decides, besides the code, whether integers come out the same.
+SAME = ("architecture", "features", "torch_capability", "torch")
+REDUNDANT = ["point", "accuracy"]
+
+
+class ReferenceError(RuntimeError):
+    """A reference is missing, incomplete or damaged; says what to do."""
+
+
+def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
+    """Make a finished sweep's table the reference ``name``; its path.
+
+    Columns with one value throughout go into the manifest. Raises
+    ReferenceError where points are missing or failed.
+    """
+    manifest = json.loads((sweep_folder / "manifest.json").read_text())
+    points = manifest.pop("points")
+    if unfinished := [p for p, s in points.items() if s != "manifest.json"]:
+        raise ReferenceError(
+            f"{sweep_folder}: {len(unfinished)} of {len(points)} points are "
+            "not done; run the sweep again, with --retry if they failed"
+        )
+    frame = pd.read_parquet(sweep_folder / "table.parquet")
+    frame = frame.drop(columns=[c for c in REDUNDANT if c in frame])
+    constant = {
+        column: frame[column].iloc[0].item()
+        if hasattr(frame[column].iloc[0], "item")
+        else frame[column].iloc[0]
+        for column in frame
+        if frame[column].nunique(dropna=False) == 1
+    }
+    manifest |= {
+        "kept": time.strftime("%Y-%m-%d", time.gmtime()),
+        "points": len(points),
+        "seconds": sum(_seconds(sweep_folder, p) for p in points),
+        "constant": constant,
+    }
+    frame = frame.drop(columns=constant).round(6)
+    path = target / f"{name}.csv"
+    paths.write_whole(path, frame.to_csv(index=False))
+    text = json.dumps(manifest, indent=1) + "\n"
+    paths.write_whole(path.with_suffix(".json"), text)
+    return path
+
+
+def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
+    """Table and manifest of a reference, ``accuracy`` (0 to 1) included."""
+    path = folder / f"{name}.csv"
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text())
+        frame = pd.read_csv(path, dtype={"predictions": str})
+        frame = frame.assign(**manifest["constant"])
+        return frame.assign(accuracy=frame.correct / frame.n), manifest
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ReferenceError(
+            f"{path} and .json: {error!r}; `make sweeps` makes them anew"
+        ) from error
+
+
+def origin(manifest: dict) -> str:
+    """When and where a reference was measured, as a sentence."""
+    machine = manifest["machine"]
+    return (
+        f"Measured on {manifest['kept']} at commit {manifest['commit']}, "
+        f"{manifest['points']:,} points in {manifest['seconds'] / 3600:.1f} "
+        f"processor hours, on {machine['processor']} "
+        f"({', '.join(machine['features'])}), torch {machine['torch']}."
+    )
+
+
+def same_arithmetic(manifest: dict, engine: str) -> bool:
+    """Whether this machine and engine must give equal predictions."""
+    here = measure.machine()
+    return engine == manifest["constant"]["engine"] and all(
+        here[key] == manifest["machine"][key] for key in SAME
+    )
+
+
+def agreement(
+    rows: pd.DataFrame, records: list[Record], manifest: dict
+) -> pd.DataFrame:
+    """Records measured now beside their rows of the reference, in order.
+
+    Where the arithmetic is the same, the predictions must be equal;
+    elsewhere the accuracy must lie in the 95 % interval of the reference's.
+    Column ``how`` says which of the two it is, ``agrees`` whether it holds.
+    """
+    found = []
+    for row, record in zip(rows.itertuples(), records, strict=True):
+        exact = same_arithmetic(manifest, record.engine)
+        known = evidence.accuracy(int(row.correct), int(row.n))
+        now = record.correct / record.n
+        found.append(
+            {
+                "reference": int(row.correct),
+                "now": record.correct,
+                "how": "equal predictions" if exact else "within interval",
+                "agrees": digest(record) == row.predictions
+                if exact
+                else known.low <= now <= known.high,
+            }
+        )
+    return pd.DataFrame(found, index=rows.index)
+
+
+def digest(record: Record) -> str:
+    """What stands for a record's predictions in a table."""
+    answers = record.predictions.tobytes()
+    return hashlib.sha256(answers).hexdigest()[:12]
+
+
+def _seconds(sweep_folder: Path, digest: str) -> float:
+    path = sweep_folder / "points" / digest / "manifest.json"
+    return json.loads(path.read_text())["seconds"]

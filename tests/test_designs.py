@@ -1,0 +1,174 @@
+"""Statistics over draws and seeds, against known and simulated answers."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ptq import designs, evidence
+
+FACTORS = {"a": (0, 1), "b": (7, 8), "c": ("x", "y")}
+
+
+def factorial(blocks=5, noise=0.0, seed=0):
+    """Response 3a + 0.5b - 2ab, c without effect, shifted by block."""
+    drawn = np.random.default_rng(seed)
+    rows = []
+    for block in range(blocks):
+        for a, b, c in itertools.product(*FACTORS.values()):
+            signs = 2 * a - 1, 2 * (b - 7) - 1
+            value = 3 * signs[0] / 2 + 0.5 * signs[1] / 2
+            value += -2 * signs[0] * signs[1] / 2 + 10 * block
+            value += noise * drawn.normal()
+            rows.append({"train_seed": block, "a": a, "b": b, "c": c})
+            rows[-1]["y"] = value
+    return pd.DataFrame(rows).sample(frac=1, random_state=seed)
+
+
+class TestEffects:
+    def test_constructed_effects_are_found_and_blocks_taken_out(self):
+        found = designs.effects(factorial(), FACTORS, "y", order=3)
+        known = {"a": 3, "b": 0.5, "a × b": -2}
+        for term, row in found.iterrows():
+            assert row.value == pytest.approx(known.get(term, 0), abs=1e-9)
+        assert len(found) == 7
+
+    def test_equals_a_regression_on_the_signs(self):
+        frame = factorial(noise=1).sort_values(["train_seed", "a", "b", "c"])
+        found = designs.effects(frame, FACTORS, "y")
+        for term, row in found.iterrows():
+            codes = [
+                frame[n].map(dict(zip(FACTORS[n], (-1, 1), strict=True)))
+                for n in term.split(" × ")
+            ]
+            slope = stats.linregress(np.prod(codes, axis=0), frame.y).slope
+            assert row.value == pytest.approx(2 * slope)
+
+    def test_intervals_cover_an_effect_of_zero(self):
+        inside = 0
+        for seed in range(400):
+            frame = factorial(blocks=4, noise=1, seed=seed)
+            row = designs.effects(frame, FACTORS, "y", order=1).loc["c"]
+            inside += row.low <= 0 <= row.high
+        assert 0.92 <= inside / 400 <= 0.98
+
+    def test_a_hole_or_a_repetition_is_refused(self):
+        frame = factorial()
+        for broken in (frame.iloc[1:], pd.concat([frame, frame[:1]])):
+            with pytest.raises(ValueError, match="8 combinations"):
+                designs.effects(broken, FACTORS, "y")
+
+
+def seeds(**columns):
+    rows = [
+        {"train_seed": t, "seed": d, "strategy": name, "accuracy": value}
+        for name, values in columns.items()
+        for t, pair in enumerate(values)
+        for d, value in enumerate(pair)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_drops_are_paired_by_seed_and_averaged_over_draws():
+    frame = seeds(
+        fp32=[(0.7, 0.7), (0.8, 0.8)], naive=[(0.69, 0.71), (0.77, 0.78)]
+    )
+    found = designs.drops(frame)
+    np.testing.assert_allclose(found.naive, [0, -0.025], atol=1e-12)
+    assert list(found) == ["naive"]
+    with pytest.raises(ValueError, match="naive"):
+        designs.drops(frame[:-1])
+
+
+def test_mean_and_deviation_by_their_formulas():
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    mean, deviation = values.mean(), values.std(ddof=1)
+    half = 3.182446305 * deviation / 2  # t of 3 degrees, n = 4
+    found = evidence.mean(values)
+    assert found.value == mean
+    assert (found.low, found.high) == pytest.approx(
+        (mean - half, mean + half)
+    )
+    spread = designs.deviation_over(values)
+    assert spread.value == pytest.approx(deviation)
+    # Chi-square quantiles of 3 degrees, from a table.
+    assert spread.low == pytest.approx(deviation * (3 / 9.348404) ** 0.5)
+    assert spread.high == pytest.approx(deviation * (3 / 0.215795) ** 0.5)
+    with pytest.raises(ValueError, match="at least 2"):
+        evidence.mean(values[:1])
+
+
+@pytest.mark.parametrize(
+    ("of", "truth"), [(evidence.mean, 2), (designs.deviation_over, 1)]
+)
+def test_intervals_cover_the_truth(of, truth):
+    drawn = np.random.default_rng(1).normal(2, 1, (3000, 6))
+    found = [of(sample) for sample in drawn]
+    share = np.mean([f.low <= truth <= f.high for f in found])
+    assert 0.93 <= share <= 0.97
+
+
+def test_ordering_counts_seeds_and_pairs_them():
+    changes = pd.DataFrame({"a": [3.0, 2, 5, 4], "b": [2.0, 1.5, 5, 2]})
+    found = designs.ordering(changes, "a", "b")
+    assert (found.ahead, found.seeds) == (3, 4)
+    known = stats.ttest_rel(changes.a, changes.b)
+    assert found.p == pytest.approx(known.pvalue)
+    assert found.difference.value == pytest.approx(0.875)
+
+
+def test_same_ranking_tells_order_from_noise():
+    drawn = np.random.default_rng(2).normal(size=(8, 4))
+    noise = pd.DataFrame(drawn, columns=list("abcd"))
+    assert designs.same_ranking(noise) > 0.05
+    assert designs.same_ranking(noise + [0, 9, 18, 27]) < 0.001
+
+
+def test_safe_share_counts_what_stays_within_the_margin():
+    changes = np.array([-0.01, -0.0049, 0.0, 0.002])
+    assert designs.safe_share(changes).value == 0.75
+
+
+def test_repetitions_without_spread_have_a_sharp_mean():
+    assert evidence.mean(np.zeros(4)) == designs.Interval(0, 0, 0)
+    assert designs.p_value(np.zeros(4)) == 1
+    assert designs.p_value(np.ones(4)) == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "word"),
+    [
+        (0.001, 0.003, 0.01, "better"),
+        (-0.009, -0.001, 0.01, "worse"),
+        (-0.009, -0.001, 0.06, "no difference shown"),
+        (-0.0049, 0.001, 0.3, "non-inferior"),
+    ],
+)
+def test_verdict_over_seeds(low, high, p, word):
+    found = designs.Interval((low + high) / 2, low, high)
+    assert designs.verdict(found, p) == word
+
+
+def test_cells_read_from_a_file_have_their_levels_again(tmp_path):
+    factors = {"on": (False, True), "bits": (7, 8), "how": ("x", "y")}
+    rows = list(itertools.product(*factors.values()))
+    frame = pd.DataFrame(rows, columns=list(factors))
+    other = pd.DataFrame([{"on": None}])
+    path = tmp_path / "table.csv"
+    pd.concat([frame, other]).to_csv(path, index=False)
+    found = designs.cells(pd.read_csv(path), factors)
+    assert [tuple(row) for row in found.to_numpy()] == rows
+
+
+@pytest.mark.parametrize(
+    ("bad", "known"), [((), 8), ((8,), 32), ((8, 32), 100), ((32,), 100)]
+)
+def test_enough_is_where_all_larger_sizes_are_safe(bad, known):
+    rows = [(n, c) for n in (8, 32, 100) for c in (-0.004, 0.001)]
+    rows += [(n, -0.006) for n in bad]
+    frame = pd.DataFrame(rows, columns=["images", "change"])
+    assert designs.enough(frame) == known
+    frame.loc[frame.images == 100, "change"] = -0.005
+    assert designs.enough(frame) is None
