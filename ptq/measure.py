@@ -43,6 +43,32 @@ def payload_bytes(network: nn.Module) -> int:
     return sum(count(value) for value in network.state_dict().values())
 
 
+def counted_bytes(
+    network: nn.Module, bits: dict[str, int], folded: bool
+) -> dict[str, int]:
+    """Bytes that a network of these widths needs, by what they hold.
+
+    Counted from the shapes of the float ``network`` and the weight ``bits``
+    of its layers, not from any saved state, so that the two can disagree. A
+    grid of codes is a scale of 4 bytes and a zero point of 8 (of 4 behind
+    an unfolded BN).
+    """
+    layers = {name: getattr(network, name) for name in bits}
+    integer = [name for name, width in bits.items() if width < 32]
+    weights = sum(n.weight.numel() * bits[k] for k, n in layers.items()) // 8
+    biases = sum(
+        4 * len(layer.weight)
+        for layer in layers.values()
+        if folded or layer.bias is not None
+    )
+    grids = 12 * (1 + len(layers)) if integer else 0
+    norms = 0
+    for conv, bn, _ in () if folded else network.blocks:
+        norms += 4 * 4 * getattr(network, bn).num_features + 8
+        grids += 8 if conv in integer else 0
+    return {"weights": weights, "biases": biases, "BN": norms, "grids": grids}
+
+
 @contextmanager
 def pinned_threads(count: int):
     """Let torch compute with ``count`` threads for a while."""
@@ -83,17 +109,24 @@ def latency(
 
 
 def module_seconds(
-    network: nn.Module, images: Tensor, rounds: int, threads: int
-) -> dict[str, float]:
-    """Median seconds that each direct part of a network takes for a batch.
+    network: nn.Module,
+    images: Tensor,
+    rounds: int,
+    threads: int,
+    names: list[str] | None = None,
+) -> dict[str, np.ndarray]:
+    """Seconds (rounds,) that parts of a network take for a batch.
 
-    ``images`` is float32 (N, 3, 32, 32). Parts of an integer network are
-    those inside its stubs.
+    ``images`` is float32 (N, 3, 32, 32). ``names`` may lead into a part
+    ("conv2.0"); without them, all direct parts are timed. Those of an integer
+    network are inside its stubs. An uncounted round goes first.
     """
-    parts = dict(getattr(network, "module", network).named_children())
-    spans = {name: [] for name in parts}
+    inside = getattr(network, "module", network)
+    parts = dict(inside.named_modules())
+    names = names or [name for name, _ in inside.named_children()]
+    spans = {name: [] for name in names}
     hooks = []
-    for name, part in parts.items():
+    for name in names:
 
         def start(module, inputs, name=name):
             spans[name].append(-time.perf_counter())
@@ -101,14 +134,14 @@ def module_seconds(
         def stop(module, inputs, output, name=name):
             spans[name][-1] += time.perf_counter()
 
-        hooks.append(part.register_forward_pre_hook(start))
-        hooks.append(part.register_forward_hook(stop))
+        hooks.append(parts[name].register_forward_pre_hook(start))
+        hooks.append(parts[name].register_forward_hook(stop))
     with pinned_threads(threads), torch.inference_mode():
         for _ in range(rounds + 1):
             network(images)
     for hook in hooks:
         hook.remove()
-    return {name: float(np.median(s[1:])) for name, s in spans.items()}
+    return {name: np.array(s[1:]) for name, s in spans.items()}
 
 
 def _seconds(function: Callable, argument: Tensor) -> float:

@@ -83,14 +83,12 @@ def time_columns(timing: Timing, base: str, name: str, seed: int) -> dict:
     seconds = timing.seconds
     faster = evidence.speedup(seconds[base], seconds[name], seed)
     floor = noise_floor(timing, seed)
-    low, median, high = (
-        1e3 * q / timing.batch for q in evidence.quartiles(seconds[name])
-    )
+    taken = milliseconds(timing, name)
     return {
         "threads": timing.threads,
-        "milliseconds": median,
-        "milliseconds_q1": low,
-        "milliseconds_q3": high,
+        "milliseconds": taken.value,
+        "milliseconds_q1": taken.low,
+        "milliseconds_q3": taken.high,
         "speedup": faster.value,
         "speedup_low": faster.low,
         "speedup_high": faster.high,
@@ -98,6 +96,15 @@ def time_columns(timing: Timing, base: str, name: str, seed: int) -> dict:
         if name == base
         else evidence.time_verdict(faster, floor),
     }
+
+
+def milliseconds(timing: Timing, name: str) -> evidence.Interval:
+    """Median and quartiles of a network's time for one picture."""
+    low, median, high = (
+        1e3 * q / timing.batch
+        for q in evidence.quartiles(timing.seconds[name])
+    )
+    return evidence.Interval(median, low, high)
 
 
 def noise_floor(timing: Timing, seed: int) -> evidence.Interval:
@@ -143,10 +150,32 @@ def _readable_time(found: dict) -> dict:
     }
 
 
-def published() -> dict[str, dict]:
-    """The paper's headline table, by the strategy that reproduces a row."""
+def published(part: str = "rows") -> dict[str, dict]:
+    """What the paper says: its "rows", "counts" or "claims".
+
+    The rows are those of its headline table, by the strategy that
+    reproduces them.
+    """
     path = paths.REPOSITORY / "book" / "reference" / "paper.yml"
-    return yaml.safe_load(path.read_text())
+    return yaml.safe_load(path.read_text())[part]
+
+
+def published_orderings() -> list[tuple[str, str]]:
+    """Pairs of quantized rows of the paper, the more accurate one first.
+
+    Without its row *bias correction*, which is naive's network once more.
+    """
+    rows = {
+        name: row["accuracy"]
+        for name, row in published().items()
+        if name not in ("fp32", "bias_correction_published")
+    }
+    return [
+        (first, second)
+        for first in rows
+        for second in rows
+        if rows[first] > rows[second]
+    ]
 
 
 def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
@@ -171,17 +200,27 @@ def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A pipe table: first column to the left, the others to the right."""
-    lines = [list(frame.columns), [":--"] + ["--:"] * (frame.shape[1] - 1)]
-    lines += frame.astype(str).values.tolist()
+    """A pipe table: columns of numbers to the right, of words to the left."""
+    cells = frame.astype(str)
+    number = r"[≈+−-]?\s*\d"
+    sides = [
+        "--:" if column.str.match(number).mean() > 0.5 else ":--"
+        for _, column in cells.items()
+    ]
+    lines = [list(frame.columns), sides, *cells.values.tolist()]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def show(frame: pd.DataFrame, name: str, caption: str) -> None:
-    """Display as a numbered table of the book, labelled ``tab-name``."""
+def show(
+    frame: pd.DataFrame, name: str, caption: str, text: bool = False
+) -> None:
+    """Display as a numbered table of the book, labelled ``tab-name``.
+
+    With ``text``, cells hold words, and may wrap.
+    """
     display(
         {
-            "text/markdown": captioned(frame, name, caption),
+            "text/markdown": captioned(frame, name, caption, text),
             "text/html": frame.to_html(index=False, border=0),
             "text/plain": frame.to_string(index=False),
         },
@@ -207,10 +246,13 @@ def headline(frame: pd.DataFrame) -> pd.DataFrame:
     return readable(frame).drop(columns=hidden)
 
 
-def captioned(frame: pd.DataFrame, name: str, caption: str) -> str:
-    """MyST source of a numbered table."""
+def captioned(
+    frame: pd.DataFrame, name: str, caption: str, text: bool = False
+) -> str:
+    """MyST source of a numbered table; cells of ``text`` may wrap."""
+    words = ":class: words\n" if text else ""
     return (
-        f":::{{table}} {caption}\n:name: tab-{name}\n\n"
+        f":::{{table}} {caption}\n:name: tab-{name}\n{words}\n"
         f"{markdown(frame)}\n:::\n"
     )
 
@@ -221,6 +263,12 @@ def note(**numbers) -> None:
         if isinstance(value, np.integer | np.floating):
             value = value.item()
         glue(name, value, display=False)
+    # JupyterLab cannot quote them in the text; the book's copy drops this.
+    display(
+        {"text/plain": ", ".join(f"{n} = {v}" for n, v in numbers.items())},
+        raw=True,
+        metadata={"ptq": "caption"},
+    )
 
 
 def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:

@@ -61,6 +61,15 @@ def test_integer_payload_by_hand(network, images):
     assert measure.payload_bytes(built) == weights + 4 * biases + 5 * 12
 
 
+@pytest.mark.parametrize("name", strategies.STRATEGIES)
+def test_bytes_counted_are_the_bytes_of_the_state(name, network, images):
+    strategy = strategies.STRATEGIES[name]
+    built = strategy.build(network, images)
+    folded = not any("bn1.weight" in key for key in built.state_dict())
+    counted = measure.counted_bytes(network, strategy.bits, folded)
+    assert sum(counted.values()) == measure.payload_bytes(built)
+
+
 def test_stopwatch_times_each_network_once_a_round(network, images):
     threads = torch.get_num_threads()
     pair = {"A": network, "B": network}

@@ -1,0 +1,253 @@
+"""The paper's claims, and the rules that give each its word of verdict.
+
+A rule takes measurements and returns one of ``VERDICTS``; none knows which
+strategy it is about. Where several trainings are at hand (``trainings``),
+the rules on accuracy ask the trainings, not the pictures of one of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ptq import evidence, report
+from ptq.evidence import Flips, Interval
+
+REPRODUCED = "reproduced"
+ARTIFACT = "artifact"
+NO_OP = "no-op"
+WITHIN_NOISE = "within noise"
+CONTRADICTED = "contradicted"
+NOT_COMPARABLE = "not comparable"
+NOT_SHOWN = "not shown here"
+VERDICTS = {
+    REPRODUCED: "what we measured agrees with it",
+    ARTIFACT: "the effect comes from the way of measuring",
+    NO_OP: "what is said to act does nothing",
+    WITHIN_NOISE: "the data cannot tell it from chance",
+    CONTRADICTED: "what we measured excludes it",
+    NOT_COMPARABLE: "a property of another machine",
+    NOT_SHOWN: "this machine cannot show it",
+}
+TEST_IMAGES = 10_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim or number: the paper's, ours, the verdict, and its place.
+
+    ``where`` is the label of the section that shows it.
+    """
+
+    claim: str
+    paper: str
+    ours: str
+    verdict: str
+    where: str
+
+
+def printed(paper: float, ours: float) -> str:
+    """A number without error: equal in the digits that were printed."""
+    digits = len(str(paper).partition(".")[2])
+    return REPRODUCED if round(ours, digits) == paper else CONTRADICTED
+
+
+def accuracy(
+    percent: float, correct: int, n: int, trainings: np.ndarray | None = None
+) -> str:
+    """An accuracy in percent of 10,000 images, against ``correct`` of n.
+
+    Reproduced if the interval of the difference holds 0; with accuracies
+    (0 to 1) of several trainings, if one more could come out as ``percent``.
+    """
+    if trainings is not None:
+        found = evidence.prediction(trainings)
+        return _holds(found, percent / 100)
+    theirs = round(percent / 100 * TEST_IMAGES)
+    found = evidence.proportions(correct, n, theirs, TEST_IMAGES)
+    return _holds(found, 0)
+
+
+def order(found: Flips, trainings: np.ndarray | None = None) -> str:
+    """A claim that the second network is more accurate than the first.
+
+    ``found`` compares the two on the same images; ``trainings`` holds the
+    difference of accuracies, second minus first, of each training.
+    """
+    if trainings is not None:
+        interval = evidence.mean(trainings)
+    elif found.p < 0.05:
+        sign = np.sign(found.gained - found.lost)
+        interval = Interval(sign, sign, sign)
+    else:
+        return WITHIN_NOISE
+    return _sign(interval)
+
+
+def faster(found: Interval, floor: Interval) -> str:
+    """A claim that a network is faster, given how many times it is."""
+    return {
+        "faster": REPRODUCED,
+        "slower": CONTRADICTED,
+        "no difference shown": WITHIN_NOISE,
+    }[evidence.time_verdict(found, floor)]
+
+
+def speedup(paper: float, found: Interval) -> str:
+    """A speed-up printed with one decimal, against the interval of ours."""
+    rounded = Interval(found.value, found.low - 0.05, found.high + 0.05)
+    return _holds(rounded, paper)
+
+
+def best(rivals: list[tuple[str, str]]) -> str:
+    """A claim that one network is the best trade-off among its rivals.
+
+    For each rival, the verdicts on "it is slower" and on "it is more
+    accurate": reproduced if all are slower and none is more accurate.
+    """
+    slower, accurate = zip(*rivals, strict=True)
+    if CONTRADICTED in slower or REPRODUCED in accurate:
+        return CONTRADICTED
+    return REPRODUCED if set(slower) == {REPRODUCED} else WITHIN_NOISE
+
+
+def acts(largest: float) -> str:
+    """A claim that something was changed, given the largest change."""
+    return NO_OP if largest == 0 else REPRODUCED
+
+
+def most_sensitive(
+    layer: str, errors: dict[str, float], control: dict[str, float]
+) -> str:
+    """A claim that a layer suffers most.
+
+    ``errors`` is what its metric reads when used like for like; ``control``
+    what it reads, as published, where nothing was quantized.
+    """
+    if max(control.values()) > 1e-6:
+        return ARTIFACT
+    worst = max(errors, key=errors.__getitem__)
+    return REPRODUCED if worst == layer else CONTRADICTED
+
+
+def sole_cause(others: Interval) -> str:
+    """A claim of one cause, given the share of the effect of other ones."""
+    if others.low > 0:
+        return ARTIFACT
+    return WITHIN_NOISE if others.high > 0 else REPRODUCED
+
+
+def main_cause(share: Interval) -> str:
+    """A claim of a main cause, given its share of the effect."""
+    if share.low > 0.5:
+        return REPRODUCED
+    return CONTRADICTED if share.high < 0.5 else WITHIN_NOISE
+
+
+def same_share(correct: int, n: int, other: int, other_n: int) -> str:
+    """A claim that two samples of images are alike to the network."""
+    return _holds(evidence.proportions(correct, n, other, other_n), 0)
+
+
+def unbiased(error: float, precision: float) -> str:
+    """A claim that a way of averaging is right, given its relative error.
+
+    ``precision`` is half a unit of the last printed digit, relative.
+    """
+    return ARTIFACT if abs(error) > precision else REPRODUCED
+
+
+def portable(found: Flips | None) -> str:
+    """A claim that two machines give one accuracy; None if not tried."""
+    if found is None:
+        return NOT_SHOWN
+    return REPRODUCED if found.p >= 0.05 else CONTRADICTED
+
+
+def _holds(interval: Interval, value: float) -> str:
+    inside = interval.low <= value <= interval.high
+    return REPRODUCED if inside else CONTRADICTED
+
+
+def _sign(interval: Interval) -> str:
+    """Verdict on a claim that a difference is positive."""
+    if interval.low > 0:
+        return REPRODUCED
+    return CONTRADICTED if interval.high < 0 else WITHIN_NOISE
+
+
+def per_training(table: pd.DataFrame | None, name: str) -> np.ndarray | None:
+    """Accuracy of a strategy for each training; None without a table.
+
+    ``table`` has columns train_seed, strategy, correct and n; draws of
+    calibration images of one training are averaged.
+    """
+    if table is None:
+        return None
+    rows = table[table.strategy == name]
+    shares = (rows.correct / rows.n).groupby(rows.train_seed).mean()
+    return shares.to_numpy()
+
+
+def gain(
+    table: pd.DataFrame | None, first: str, second: str
+) -> np.ndarray | None:
+    """Accuracy of ``second`` minus ``first``, paired by training."""
+    if table is None:
+        return None
+    return per_training(table, second) - per_training(table, first)
+
+
+def headline(
+    frame: pd.DataFrame, table: pd.DataFrame | None = None
+) -> list[Finding]:
+    """The twenty numbers of the paper's table beside those of ``frame``.
+
+    ``frame`` is ``report.comparison`` of the five strategies, with times.
+    """
+    findings = []
+    for name, paper in report.published().items():
+        row = frame.loc[name]
+        times = Interval(row.speedup, row.speedup_low, row.speedup_high)
+        size = row.file_bytes / report.MIB
+        trainings = per_training(table, name)
+        percent, label = paper["accuracy"], paper["label"]
+        cells = (
+            ("top-1 (%)", percent, f"{100 * row.accuracy:.2f}",
+             accuracy(percent, int(row.correct), int(row.n), trainings),
+             "sec-accuracy"),
+            ("ms at batch 64", paper["milliseconds"],
+             f"{row.milliseconds:.3f}", NOT_COMPARABLE, "sec-stopwatch"),
+            ("size (MiB)", paper["mebibytes"], f"{size:.2f}",
+             printed(paper["mebibytes"], size), "sec-size"),
+            ("speed-up", paper["speedup"],
+             f"{times.value:.1f} ({times.low:.1f} to {times.high:.1f})",
+             speedup(paper["speedup"], times), "sec-decomposition"),
+        )  # fmt: skip
+        findings += [
+            Finding(f"{label}, {what}", str(theirs), ours, verdict, where)
+            for what, theirs, ours, verdict, where in cells
+        ]
+    return findings
+
+
+def finding(part: str, name: str, ours: str, verdict: str) -> Finding:
+    """A finding on one of the paper's "counts" or "claims"."""
+    entry = report.published(part)[name]
+    paper = entry["paper"]
+    theirs = f"{paper:,}" if isinstance(paper, int) else str(paper)
+    return Finding(entry["text"], theirs, ours, verdict, entry["where"])
+
+
+def table(findings: list[Finding]) -> pd.DataFrame:
+    """The findings as text, each with a link to where it is shown."""
+    return pd.DataFrame(
+        {
+            "claim": f.claim,
+            "verdict": f.verdict,
+            "paper": f.paper,
+            "ours": f.ours,
+            "shown in": f"{{ref}}`{f.where}`",
+        }
+        for f in findings
+    )

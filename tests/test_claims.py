@@ -1,0 +1,386 @@
+"""Verdicts on constructed cases, and an engine that really saturates."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from ptq import claims, engines, evidence, measure, report, saturation
+from ptq.evidence import Flips, Interval
+
+SIMULATIONS = 1000
+
+
+def flips(lost, gained, n=10_000):
+    p = stats.binomtest(lost, lost + gained).pvalue
+    return Flips(lost, gained, n, float(p))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    # Newcombe (1998), table II, method 10.
+    [
+        ((48, 80), (56, 70), 0.0524, 0.3339),
+        ((3, 10), (9, 10), 0.1705, 0.8090),
+        ((0, 29), (5, 56), -0.0381, 0.1926),
+        ((0, 10), (10, 10), 0.6075, 1.0000),
+    ],
+)
+def test_difference_of_shares_as_published(first, second, low, high):
+    found = evidence.proportions(*first, *second)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=6e-5)
+
+
+def test_difference_of_shares_covers():
+    generator = np.random.default_rng(1)
+    drawn = generator.binomial(1000, [0.70, 0.72], (SIMULATIONS, 2))
+    found = [
+        evidence.proportions(int(a), 1000, int(b), 1000) for a, b in drawn
+    ]
+    covered = np.mean([f.low <= 0.02 <= f.high for f in found])
+    assert 0.93 < covered < 0.97
+
+
+def test_intervals_of_a_few_values_cover():
+    generator = np.random.default_rng(2)
+    values = generator.normal(3, 2, (SIMULATIONS, 6))
+    inside = []
+    for row in values:
+        means, one_more = (
+            evidence.mean(row[:5]),
+            evidence.prediction(row[:5]),
+        )
+        inside.append(
+            (
+                means.low <= 3 <= means.high,
+                one_more.low <= row[5] <= one_more.high,
+            )
+        )
+    assert np.mean(inside, axis=0) == pytest.approx([0.95, 0.95], abs=0.02)
+
+
+@pytest.mark.parametrize("interval", [evidence.mean, evidence.prediction])
+def test_one_value_has_no_interval(interval):
+    with pytest.raises(ValueError, match="at least 2"):
+        interval(np.array([0.7]))
+
+
+@pytest.mark.parametrize(
+    ("paper", "ours", "expected"),
+    [
+        (545194, 545194, claims.REPRODUCED),
+        (545194, 545195, claims.CONTRADICTED),
+        (2.09, 2.0857, claims.REPRODUCED),
+        (2.09, 2.0841, claims.CONTRADICTED),
+        (77, 76.99, claims.REPRODUCED),
+    ],
+)
+def test_printed(paper, ours, expected):
+    assert claims.printed(paper, ours) == expected
+
+
+@pytest.mark.parametrize(
+    ("correct", "n", "expected"),
+    [
+        (7191, 10_000, claims.REPRODUCED),
+        (7100, 10_000, claims.REPRODUCED),
+        (7000, 10_000, claims.CONTRADICTED),
+        (7400, 10_000, claims.CONTRADICTED),
+        (70, 100, claims.REPRODUCED),
+    ],
+)
+def test_accuracy(correct, n, expected):
+    assert claims.accuracy(71.91, correct, n) == expected
+
+
+def test_accuracy_asks_the_trainings_where_there_are_some():
+    # One more of these would come out at 0.70 ± 0.0068.
+    trainings = np.array([0.697, 0.699, 0.700, 0.701, 0.703])
+    for percent, expected in (
+        (70.5, claims.REPRODUCED),
+        (69.4, claims.REPRODUCED),
+        (70.9, claims.CONTRADICTED),
+        (69.1, claims.CONTRADICTED),
+    ):
+        # Whatever this run's own count is.
+        for correct in (5_000, 7_000):
+            found = claims.accuracy(percent, correct, 10_000, trainings)
+            assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "expected"),
+    [
+        (46, 53, claims.WITHIN_NOISE),
+        (20, 80, claims.REPRODUCED),
+        (80, 20, claims.CONTRADICTED),
+    ],
+)
+def test_order(lost, gained, expected):
+    assert claims.order(flips(lost, gained)) == expected
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        ([0.004, 0.005, 0.006], claims.REPRODUCED),
+        ([-0.004, -0.005, -0.006], claims.CONTRADICTED),
+        ([0.004, -0.005, 0.006], claims.WITHIN_NOISE),
+    ],
+)
+def test_order_asks_the_trainings_where_there_are_some(gains, expected):
+    for found in (flips(20, 80), flips(80, 20), flips(50, 50)):
+        assert claims.order(found, np.array(gains)) == expected
+
+
+FLOOR = Interval(1.0, 0.95, 1.05)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.06, 1.2, claims.REPRODUCED),
+        (1.02, 1.2, claims.WITHIN_NOISE),
+        (0.8, 0.9, claims.CONTRADICTED),
+    ],
+)
+def test_faster(low, high, expected):
+    found = Interval((low + high) / 2, low, high)
+    assert claims.faster(found, FLOOR) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (2.8, 3.1, claims.REPRODUCED),
+        (2.94, 3.1, claims.REPRODUCED),
+        (2.96, 3.1, claims.CONTRADICTED),
+        (5.1, 5.7, claims.CONTRADICTED),
+    ],
+)
+def test_speedup_allows_for_the_printed_digit(low, high, expected):
+    assert claims.speedup(2.9, Interval(3.0, low, high)) == expected
+
+
+@pytest.mark.parametrize(
+    ("rivals", "expected"),
+    [
+        ([("reproduced", "within noise")] * 2, claims.REPRODUCED),
+        ([("reproduced", "contradicted")] * 2, claims.REPRODUCED),
+        (
+            [("reproduced", "within noise"), ("within noise",) * 2],
+            claims.WITHIN_NOISE,
+        ),
+        (
+            [("reproduced", "within noise"), ("reproduced", "reproduced")],
+            claims.CONTRADICTED,
+        ),
+        (
+            [("contradicted", "within noise"), ("reproduced",) * 2],
+            claims.CONTRADICTED,
+        ),
+    ],
+)
+def test_best(rivals, expected):
+    assert claims.best(rivals) == expected
+    assert claims.best(rivals[::-1]) == expected
+
+
+def test_only_exactly_zero_is_a_no_op():
+    assert claims.acts(0.0) == claims.NO_OP
+    assert claims.acts(1e-12) == claims.REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("worst", "control", "expected"),
+    [
+        ("conv2", 6.2, claims.ARTIFACT),
+        ("fc2", 6.2, claims.ARTIFACT),
+        ("conv2", 1e-9, claims.REPRODUCED),
+        ("fc2", 1e-9, claims.CONTRADICTED),
+    ],
+)
+def test_most_sensitive(worst, control, expected):
+    errors = {"conv1": 0.1, "conv2": 0.2, "fc1": 0.2, "fc2": 0.1} | {worst: 1}
+    readings = dict.fromkeys(errors, 0.0) | {"conv2": control}
+    assert claims.most_sensitive("conv2", errors, readings) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sole", "main"),
+    [
+        (0.3, 0.4, claims.ARTIFACT, claims.CONTRADICTED),
+        (0.4, 0.6, claims.ARTIFACT, claims.WITHIN_NOISE),
+        (0.6, 0.7, claims.ARTIFACT, claims.REPRODUCED),
+        (-0.1, 0.1, claims.WITHIN_NOISE, claims.CONTRADICTED),
+        (-0.2, -0.1, claims.REPRODUCED, claims.CONTRADICTED),
+    ],
+)
+def test_causes(low, high, sole, main):
+    share = Interval((low + high) / 2, low, high)
+    assert claims.sole_cause(share) == sole
+    assert claims.main_cause(share) == main
+
+
+def test_samples_alike():
+    assert claims.same_share(72, 100, 7165, 10_000) == claims.REPRODUCED
+    assert claims.same_share(96, 100, 7165, 10_000) == claims.CONTRADICTED
+
+
+def test_bias_beyond_the_printed_digits():
+    assert claims.unbiased(-0.005, 0.012) == claims.REPRODUCED
+    assert claims.unbiased(-0.22, 0.012) == claims.ARTIFACT
+
+
+def test_portable():
+    assert claims.portable(None) == claims.NOT_SHOWN
+    assert claims.portable(flips(10, 12)) == claims.REPRODUCED
+    assert claims.portable(flips(900, 100)) == claims.CONTRADICTED
+
+
+@pytest.fixture
+def trainings():
+    """Two draws of each of three trainings, out of order."""
+    rows = [
+        (seed, name, base + shift + 10 * draw, 1000)
+        for seed, base in ((3, 700), (1, 720), (2, 710))
+        for name, shift in (("naive", 0), ("folded", 5))
+        for draw in (0, 1)
+    ]
+    columns = ["train_seed", "strategy", "correct", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_trainings_are_paired_and_draws_averaged(trainings):
+    found = claims.per_training(trainings, "naive")
+    assert found == pytest.approx([0.725, 0.715, 0.705])
+    shuffled = trainings.sample(frac=1, random_state=0)
+    gain = claims.gain(shuffled, "naive", "folded")
+    assert gain == pytest.approx([0.005] * 3)
+    assert claims.gain(None, "naive", "folded") is None
+
+
+def comparison(scale=1.0):
+    """A frame like ``report.comparison``, with the paper's own numbers."""
+    rows = {}
+    for name, row in report.published().items():
+        ratio = row["speedup"] * scale
+        rows[name] = {
+            "accuracy": row["accuracy"] / 100,
+            "correct": round(100 * row["accuracy"]),
+            "n": 10_000,
+            "milliseconds": row["milliseconds"],
+            "speedup": ratio,
+            "speedup_low": ratio - 0.01,
+            "speedup_high": ratio + 0.01,
+            "file_bytes": round(row["mebibytes"] * report.MIB * scale),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def test_the_paper_reproduces_itself():
+    found = claims.headline(comparison())
+    assert len(found) == 20
+    words = {f.verdict for f in found}
+    assert words == {claims.REPRODUCED, claims.NOT_COMPARABLE}
+    assert sum("ms" in f.claim for f in found) == 5
+
+
+def test_twice_the_paper_does_not():
+    found = claims.headline(comparison(scale=2))
+    wrong = [f.claim for f in found if f.verdict == claims.CONTRADICTED]
+    assert len(wrong) == 10
+    assert all("MiB" in c or "speed-up" in c for c in wrong)
+
+
+def test_headline_takes_trainings():
+    names = list(report.published())
+    table = pd.DataFrame(
+        {
+            "train_seed": np.repeat([1, 2, 3], len(names)),
+            "strategy": names * 3,
+            "correct": np.repeat([500, 501, 502], len(names)),
+            "n": 1000,
+        }
+    )
+    found = claims.headline(comparison(), table)
+    verdicts = {f.verdict for f in found if "top-1" in f.claim}
+    assert verdicts == {claims.CONTRADICTED}
+
+
+def test_every_claim_has_a_place_and_a_source():
+    for part in ("counts", "claims"):
+        for name in report.published(part):
+            found = claims.finding(part, name, "ours", claims.REPRODUCED)
+            assert found.claim and found.paper
+            assert found.where.startswith("sec-")
+    with pytest.raises(KeyError):
+        claims.finding("claims", "winner", "ours", claims.REPRODUCED)
+
+
+def test_table_links():
+    entry = claims.finding("counts", "parameters", "7", claims.CONTRADICTED)
+    row = claims.table([entry]).iloc[0]
+    assert row["paper"] == "545,194" and row["ours"] == "7"
+    assert row["shown in"] == "{ref}`sec-cost`"
+
+
+def test_pairs_saturate_by_hand():
+    x = torch.tensor([[255, 255, 1, 0], [255, 0, 255, 0], [255, 255, 2, 2]])
+    w = torch.tensor([127, 127, 5, 9])
+    found = saturation.sum_in_pairs(x, w)
+    assert found.tolist() == [32_772, 255 * 132, 32_795]
+    assert saturation.sum_in_pairs(x[0], -w) == -32_768 - 5
+
+
+def test_seven_bits_never_saturate():
+    for codes in itertools.product((0, 127), (0, 127)):
+        for weights in itertools.product((-128, 127), (-128, 127)):
+            x, w = torch.tensor(codes), torch.tensor(weights)
+            assert saturation.sum_in_pairs(x, w) == int((x * w).sum())
+
+
+@pytest.mark.parametrize("name", engines.available())
+def test_engine_sums_what_fits(name):
+    engines.select(name)
+    for x, w in zip(*saturation.codes(50), strict=True):
+        # Halved, no pair exceeds 16 bits.
+        exact = int(((x // 2).long() * w.long()).sum())
+        found = engines.linear_sum(x // 2, w)
+        assert abs(found - exact) <= engines.SUM_STEP / 2
+
+
+def test_random_codes_tell_the_two_sums_apart():
+    x, w = saturation.codes()
+    exact = (x.long() * w.long()).sum(1)
+    apart = (exact - saturation.sum_in_pairs(x, w)).abs()
+    assert (apart > engines.SUM_STEP).sum() >= 10
+
+
+def test_engine_limited_to_avx2_saturates(network, images, pixels):
+    if (
+        not saturation.possible()
+        or "avx2" not in measure.machine()["features"]
+    ):
+        pytest.skip("needs torch's onednn engine on an x86 processor")
+    limited = saturation.answers_limited_to("AVX2", network, images, pixels)
+    engines.select(saturation.ENGINE)
+    here = saturation.answers(network, images, pixels)
+    assert limited.saturates
+    as_told = saturation.sum_in_pairs(*saturation.codes())
+    half = engines.SUM_STEP / 2
+    assert (limited.sums - as_told).abs().max() <= half
+    assert torch.equal(limited.predictions[7], here.predictions[7])
+    if "avx512_vnni" in measure.machine()["features"]:
+        assert not here.saturates
+        free = saturation.answers_limited_to("", network, images, pixels)
+        assert torch.equal(free.predictions[8], here.predictions[8])
+
+
+def test_limited_engine_needs_onednn(monkeypatch, network, images, pixels):
+    monkeypatch.setattr(engines, "available", lambda: ["qnnpack"])
+    found = saturation.answers_limited_to("AVX2", network, images, pixels)
+    assert found is None

@@ -1,0 +1,288 @@
+"""The book's statistics, computed again another way, from its own data.
+
+Other formulas, by hand or by another function of scipy, on the records of
+a run and on the committed references.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ptq import (
+    designs,
+    evidence,
+    frontpage,
+    reference,
+    report,
+    results,
+    variants,
+)
+
+Z = 1.959963984540054
+
+
+def by_hand_holm(p_values):
+    """Each p times the number not smaller than it, never decreasing."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1, p_values[i] * (len(order) - rank)))
+        adjusted[i] = largest
+    return adjusted
+
+
+def wilson(correct, n):
+    share = correct / n
+    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    root = math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    half = Z * root / (1 + Z**2 / n)
+    return middle - half, middle + half
+
+
+def mcnemar(lost, gained):
+    """Two-sided exact binomial test, by sums of binomial coefficients."""
+    n, few = lost + gained, min(lost, gained)
+    tail = sum(math.comb(n, k) for k in range(few + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return report.load_comparison(frontpage.REFERENCE)
+
+
+class TestComparison:
+    def test_accuracy_and_its_interval(self, committed):
+        for row in committed.itertuples():
+            assert row.accuracy == row.correct / row.n
+            found = (row.accuracy_low, row.accuracy_high)
+            assert found == pytest.approx(wilson(row.correct, row.n))
+
+    def test_change_and_its_interval(self, committed):
+        base = committed.correct.iloc[0]
+        for row in committed.itertuples():
+            assert row.gained - row.lost == row.correct - base
+            a, b, n = row.lost + 1, row.gained + 1, row.n + 2
+            half = Z * math.sqrt(a + b - (a - b) ** 2 / n) / n
+            known = ((b - a) / n - half, (b - a) / n + half)
+            found = (row.change_low, row.change_high)
+            assert found == pytest.approx(known, rel=1e-9)
+
+    def test_p_values_and_verdicts(self, committed):
+        others = committed.iloc[1:]
+        known = [mcnemar(r.lost, r.gained) for r in others.itertuples()]
+        assert others.p.tolist() == pytest.approx(known)
+        adjusted = by_hand_holm(known)
+        assert others.p_holm.tolist() == pytest.approx(adjusted)
+        for row, p in zip(others.itertuples(), adjusted, strict=True):
+            if p < 0.05:
+                word = "better" if row.gained > row.lost else "worse"
+            elif row.change_low > -0.005:
+                word = "non-inferior"
+            else:
+                word = "no difference shown"
+            assert row.verdict == word
+
+    def test_what_could_have_been_shown(self, committed):
+        for row in committed.iloc[1:].itertuples():
+            changed = row.lost + row.gained
+            shown = [
+                abs(changed - 2 * few) / row.n
+                for few in range(changed // 2 + 1)
+                if mcnemar(few, changed - few) < 0.05
+            ]
+            assert row.detectable == pytest.approx(min(shown, default=np.inf))
+
+    def test_no_change_beyond_the_disagreement(self, committed):
+        change = (committed.correct - committed.correct.iloc[0]).abs()
+        assert (change / committed.n <= committed.disagreement + 1e-12).all()
+        flips = (committed.lost + committed.gained) / committed.n
+        assert (flips <= committed.disagreement + 1e-12).all()
+
+
+class TestRun:
+    def test_records_say_what_the_table_says(self, quick_run, cifar):
+        frame = report.load_comparison(quick_run)
+        records = {
+            p.stem: results.load_record(p)
+            for p in (quick_run / "records").glob("*.json")
+        }
+        bare = records["fp32"].predictions
+        labels = cifar.test_labels.numpy()[: len(bare)]
+        for name, row in frame.iterrows():
+            answers = records[name].predictions
+            table = pd.crosstab(bare == labels, answers == labels)
+            table = table.reindex([False, True], axis=0, fill_value=0)
+            table = table.reindex([False, True], axis=1, fill_value=0)
+            assert row.lost == table.loc[True, False]
+            assert row.gained == table.loc[False, True]
+            assert row.correct == table[True].sum()
+            assert row.disagreement == np.mean(answers != bare)
+            assert row.file_bytes >= row.payload_bytes
+
+    def test_times_and_ratios(self, quick_run):
+        frame = report.load_comparison(quick_run)
+        found = [
+            results.load_timing(p)
+            for p in (quick_run / "timings").glob("06_*.json")
+        ]
+        threads = frame.threads.iloc[0]
+        (timing,) = (
+            t
+            for t in found
+            if (t.batch, t.threads) == (64, threads)
+            and set(frame.index) <= set(t.seconds)
+        )
+        base = sorted(timing.seconds["fp32"])
+        rng = np.random.default_rng(5)
+        for name, row in frame.iterrows():
+            times = np.array(timing.seconds[name])
+            middle = float(np.median(times))
+            assert row.milliseconds == pytest.approx(1e3 * middle / 64)
+            assert row.speedup == pytest.approx(np.median(base) / middle)
+            if name == "fp32":
+                continue
+            pairs = np.array([timing.seconds["fp32"], times])
+            drawn = rng.integers(0, len(times), (4000, len(times)))
+            ratios = np.median(pairs[0][drawn], 1) / np.median(
+                pairs[1][drawn], 1
+            )
+            low, high = np.percentile(ratios, [2.5, 97.5])
+            # Few rounds have few medians: the bootstraps nearly agree.
+            width = high - low + 0.02 * row.speedup
+            assert abs(row.speedup_low - low) < 0.5 * width
+            assert abs(row.speedup_high - high) < 0.5 * width
+
+
+@pytest.fixture(scope="module")
+def replication():
+    return reference.load("replication")[0]
+
+
+class TestReplication:
+    def test_is_complete(self, replication):
+        names = set(report.STRATEGIES)
+        for _, found in replication.groupby(["train_seed", "seed"]):
+            assert set(found.strategy) == names and len(found) == len(names)
+        assert replication.train_seed.nunique() >= 5
+
+    def test_drops_and_their_intervals(self, replication):
+        changes = designs.drops(replication)
+        seeds = sorted(replication.train_seed.unique())
+        for name in changes:
+            known = []
+            for seed in seeds:
+                one = replication[replication.train_seed == seed]
+                values = one[one.strategy == name].correct
+                base = one[one.strategy == "fp32"].correct
+                known.append((values.mean() - base.mean()) / 10_000)
+            assert changes[name].tolist() == pytest.approx(known)
+            if np.ptp(known) == 0:
+                continue
+            quantile = stats.t.ppf(0.975, len(seeds) - 1)
+            half = quantile * stats.sem(known)
+            found = evidence.mean(np.array(known))
+            assert found.high - found.value == pytest.approx(half)
+            assert found.value - found.low == pytest.approx(half)
+
+    def test_orderings_are_paired_t_tests(self, replication):
+        changes = designs.drops(replication)
+        for first, second in report.published_orderings():
+            found = designs.ordering(changes, first, second)
+            if np.ptp(changes[first] - changes[second]) == 0:
+                assert found.p in (0, 1)
+                continue
+            known = stats.ttest_rel(changes[first], changes[second])
+            assert found.p == pytest.approx(known.pvalue)
+
+    def test_front_page_says_what_the_tables_say(
+        self, replication, committed
+    ):
+        changes = designs.drops(replication)
+        text = frontpage.answer(committed, changes)
+        label = text.split("**Use *")[1].split("***")[0]
+        (name,) = committed.index[committed.label == label]
+        row = committed.loc[name]
+        quantile = stats.t.ppf(0.975, len(changes) - 1)
+        half = quantile * stats.sem(changes)
+        low = dict(zip(changes, changes.mean() - half, strict=True))
+        lost = -100 * changes[name].mean()
+        assert f"{lost:.2f} points of accuracy on average" in text
+        assert f"lost {-100 * changes[name].min():.2f}" in text
+        assert f"to {-100 * low[name]:.2f};" in text
+        assert f"runs {row.speedup:.1f} times" in text
+        assert low[name] > -0.005
+        # Whatever is shown to be faster loses too much.
+        faster = committed.index[committed.speedup_low > row.speedup_high]
+        assert all(low[other] <= -0.005 for other in faster)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    frame = reference.load("factorial")[0]
+    return designs.cells(frame, variants.FACTORS)
+
+
+class TestFactorial:
+    def test_is_full(self, cells):
+        counts = cells.groupby(["train_seed", *variants.FACTORS]).size()
+        assert (counts == 1).all()
+        assert len(counts) == 128 * cells.train_seed.nunique()
+
+    @pytest.mark.parametrize("response", ["accuracy", "disagreement"])
+    def test_effects_equal_least_squares_on_all_terms(self, cells, response):
+        table = designs.effects(cells, variants.FACTORS, response)
+        signs = {
+            name: np.where(cells[name] == high, 0.5, -0.5)
+            for name, (_, high) in variants.FACTORS.items()
+        }
+        columns = [
+            np.prod([2 * signs[n] for n in term.split(" × ")], axis=0) / 2
+            for term in table.index
+        ]
+        blocks = pd.get_dummies(cells.train_seed).to_numpy(float)
+        design = np.column_stack([*columns, blocks])
+        solved, *_ = np.linalg.lstsq(design, cells[response], rcond=None)
+        known = solved[: len(columns)]
+        np.testing.assert_allclose(table["value"], known, atol=1e-10)
+        assert table.p_holm.tolist() == pytest.approx(
+            by_hand_holm(table.p.tolist())
+        )
+
+
+@pytest.fixture(scope="module")
+def calibrations():
+    return reference.load("calibration")[0]
+
+
+class TestCalibration:
+    def test_is_complete(self, calibrations):
+        counts = calibrations.groupby(
+            ["source", "images", "observer"]
+        ).seed.nunique()
+        assert len(counts) == 4 * 5 * 3
+        assert (counts >= 50).all()
+        assert set(calibrations.source) == set(variants.SOURCES)
+
+    def test_batches_of_one_make_no_moving_average(self, calibrations):
+        few = calibrations[calibrations.images <= variants.BATCH].pivot(
+            index=["seed", "source", "images"], columns="observer",
+            values="predictions",
+        )  # fmt: skip
+        assert (few.minmax == few.moving_average).all()
+
+    def test_spread_by_simulation(self, calibrations):
+        found = calibrations[
+            (calibrations.source == "training")
+            & (calibrations.images == 8)
+            & (calibrations.observer == "minmax")
+        ].accuracy.to_numpy()
+        interval = designs.deviation_over(found)
+        drawn = np.random.default_rng(3).normal(
+            0, interval.low, (20_000, len(found))
+        )
+        beyond = np.mean(drawn.std(axis=1, ddof=1) > interval.value)
+        assert beyond == pytest.approx(0.025, abs=0.005)
