@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,41 +11,88 @@ from matplotlib.figure import Figure
 
 from ptq import paths
 
+# Ink and paper by name, so that the dark variant can trade them.
+INK, PAPER, NEUTRAL, GRID, BAND = (
+    "#222222",
+    "#ffffff",
+    "#666666",
+    "#dddddd",
+    "#eeeeee",
+)
+ON_COLOUR = "#fefefe"  # text on strong colour, white in both variants
 STYLE = {
     "figure.dpi": 120,
     "savefig.dpi": 200,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.facecolor": "none",
     "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#dddddd",
+    "grid.color": GRID,
     "legend.frameon": False,
     "svg.hashsalt": "ptq",
 }
-# Okabe and Ito's palette, told apart by colour-blind readers; the markers
-# tell the strategies apart in grey print.
+# A colour and a marker for each strategy, everywhere. The colours were
+# searched for: the two closest stay apart for readers of either colour
+# blindness (test_figures.py); in grey the markers tell them apart.
 COLOURS = {
-    "fp32": "#333333",
-    "fp32_folded": "#999999",
-    "fp32_channels_last": "#8c6d46",
-    "naive": "#e69f00",
-    "bias_correction_published": "#cc79a7",
-    "bias_correction": "#882255",
-    "folded": "#0072b2",
-    "folded_fused": "#56b4e9",
-    "mixed_precision_published": "#009e73",
-    "mixed_precision_folded": "#d55e00",
+    "fp32": "#272727",
+    "fp32_folded": "#6a6a6a",
+    "fp32_channels_last": "#4a2002",
+    "naive": "#c57d00",
+    "bias_correction_published": "#c57bbe",
+    "bias_correction": "#780b57",
+    "folded": "#16458a",
+    "folded_fused": "#02728a",
+    "mixed_precision_published": "#40a265",
+    "mixed_precision_folded": "#ea4341",
 }
 MARKERS = dict(zip(COLOURS, "os<P^vDXhd", strict=True))
-BEFORE, AFTER, NEUTRAL = "#d55e00", "#0072b2", "#666666"
+# Two states of one thing: light against dark, also in grey.
+BEFORE, AFTER = "#744600", "#5f8ff0"
+# What each ink becomes on a dark page; paper lets the page through.
+DARK = {
+    INK: "#e4e4e4",
+    PAPER: "none",
+    NEUTRAL: "#a3a3a3",
+    GRID: "#3d3d3d",
+    BAND: "#2e2e2e",
+    COLOURS["fp32"]: "#bfbfbf",
+    COLOURS["fp32_folded"]: "#6d6d6d",
+    COLOURS["fp32_channels_last"]: "#f1d38c",
+    COLOURS["naive"]: "#e5b417",
+    COLOURS["bias_correction_published"]: "#bf599d",
+    COLOURS["bias_correction"]: "#eb8886",
+    COLOURS["folded"]: "#4f70d7",
+    COLOURS["folded_fused"]: "#52a2c5",
+    COLOURS["mixed_precision_published"]: "#bdf2c0",
+    COLOURS["mixed_precision_folded"]: "#df6e20",
+    BEFORE: "#a0743a",
+    AFTER: "#9bb8ff",
+}
 
 
 def figure(width: float = 7.0, height: float = 3.4, **grid):
     """A figure of the house style, outside pyplot's global state."""
-    with mpl.rc_context(STYLE):
-        made = Figure(figsize=(width, height), layout="constrained")
-        return made, made.subplots(**grid)
+    # Not for this figure's making alone: its legend and labels come later.
+    mpl.rcParams.update(STYLE)
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, made.subplots(**grid)
+
+
+def dark(svg: str) -> str:
+    """The same drawing for a dark page: inks traded, pictures untouched."""
+    return re.sub(
+        r"(?<=: )#[0-9a-f]{6}\b", lambda ink: DARK.get(ink[0], ink[0]), svg
+    )
 
 
 def show(

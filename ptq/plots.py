@@ -5,13 +5,26 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from torch import Tensor
 
-from ptq import data
+from ptq import evidence
 from ptq.evidence import Interval
-from ptq.figures import AFTER, BEFORE, COLOURS, MARKERS, NEUTRAL, figure
+from ptq.figures import (
+    AFTER,
+    BAND,
+    BEFORE,
+    INK,
+    NEUTRAL,
+    PAPER,
+    figure,
+)
+from ptq.noise_budget import Budget
 from ptq.quantizer import Grid, fake_quantize
+
+
+def error_bars(found: Iterable[Interval]) -> np.ndarray:
+    """Error bars (2, N) of intervals, as errorbar takes them."""
+    return np.array([(f.value - f.low, f.high - f.value) for f in found]).T
 
 
 def images(
@@ -25,7 +38,7 @@ def images(
     for axis in axes.flat:
         axis.axis("off")
     for axis, picture, title in zip(axes.flat, pixels, titles, strict=False):
-        axis.imshow(picture.permute(1, 2, 0).numpy())
+        axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="none")
         axis.set_title(title, fontsize=8)
     return made
 
@@ -52,25 +65,37 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
     return made
 
 
-def stacked(parts: dict[str, dict[str, float]], xlabel: str) -> Figure:
-    """One bar a network, made of the same parts in the same order."""
-    made, axis = figure(7.0, 0.55 * len(parts) + 1.3)
-    palette = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#999999")
-    kinds = list(next(iter(parts.values())))
+def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
+    """One bar a network, made of the medians of its parts.
+
+    Each part has its times (rounds,); a mark shows quartiles of their sum.
+    """
+    made, axis = figure(7.0, 0.6 * len(parts) + 1.6)
+    palette = (BEFORE, "#b9a44c", AFTER, "#b4c6f7", "#9a9a9a")
     start = np.zeros(len(parts))
-    for kind, colour in zip(kinds, palette, strict=False):
-        width = np.array([values[kind] for values in parts.values()])
-        axis.barh(list(parts), width, left=start, color=colour, label=kind)
+    kinds = list(next(iter(parts.values())))
+    for kind, colour in zip(kinds, palette, strict=True):
+        width = np.array([np.median(taken[kind]) for taken in parts.values()])
+        axis.barh(
+            list(parts), width, 0.6, left=start,
+            color=colour, edgecolor=PAPER, label=kind,
+        )  # fmt: skip
         start += width
+    found = [evidence.quartiles(sum(t.values())) for t in parts.values()]
+    spread = error_bars(Interval(q[1], q[0], q[2]) for q in found)
+    axis.errorbar(
+        [median for _, median, _ in found], list(parts), xerr=spread,
+        fmt="D", color=INK, capsize=3, markersize=4, label="sum, quartiles",
+    )  # fmt: skip
     axis.invert_yaxis()
     axis.set_xlabel(xlabel)
-    axis.legend(loc="lower right")
+    made.legend(loc="outside upper center", ncols=3, fontsize=9)
     return made
 
 
-def training_curve(history: list[dict]) -> Figure:
-    """Loss and accuracy per epoch, training against validation."""
-    made, axes = figure(7.0, 2.8, ncols=2)
+def training_curve(history: list[dict], n: int) -> Figure:
+    """Loss and accuracy per epoch; ``n`` validation pictures were counted."""
+    made, axes = figure(7.0, 3.0, ncols=2)
     epochs = np.arange(1, len(history) + 1)
     for axis, what, scale in (
         (axes[0], "loss", 1),
@@ -83,61 +108,18 @@ def training_curve(history: list[dict]) -> Figure:
             values = [scale * row[f"{part}_{what}"] for row in history]
             axis.plot(epochs, values, style, color=colour, label=part)
         axis.set_xlabel("epoch")
+    counts = [round(n * row["validation_accuracy"]) for row in history]
+    found = [evidence.accuracy(count, n) for count in counts]
+    axes[1].fill_between(
+        epochs, [100 * f.low for f in found], [100 * f.high for f in found],
+        color=AFTER, alpha=0.3, linewidth=0, label="95 % interval",
+    )  # fmt: skip
+    best = 1 + int(np.argmax(counts))
+    for axis in axes:
+        axis.axvline(best, color=NEUTRAL, linestyle=":", label="best epoch")
     axes[0].set_ylabel("cross entropy (nats)")
     axes[1].set_ylabel("accuracy (%)")
-    axes[0].legend()
-    return made
-
-
-def confusion(counts: np.ndarray) -> Figure:
-    """One confusion matrix (10, 10) with its counts."""
-    made, axis = figure(5.2, 4.6)
-    axis.imshow(counts, cmap="Blues")
-    for (row, column), value in np.ndenumerate(counts):
-        colour = "white" if value > 0.6 * counts.max() else "#333333"
-        axis.text(
-            column,
-            row,
-            str(value),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=colour,
-        )
-    axis.set_xticks(range(10), data.CLASSES, rotation=90, fontsize=9)
-    axis.set_yticks(range(10), data.CLASSES, fontsize=9)
-    axis.set(xlabel="predicted class", ylabel="true class")
-    axis.grid(False)
-    return made
-
-
-def confusions(
-    matrices: dict[str, np.ndarray], difference: bool = False
-) -> Figure:
-    """Confusion matrices (10, 10) as colours, or their differences."""
-    rows = -(-len(matrices) // 3)
-    made, axes = figure(7.0, 2.5 * rows, nrows=rows, ncols=3, squeeze=False)
-    limit = max(abs(matrix).max() for matrix in matrices.values())
-    for axis in axes.flat[len(matrices) :]:
-        axis.axis("off")
-    for axis, (title, matrix) in zip(
-        axes.flat, matrices.items(), strict=False
-    ):
-        shown = axis.imshow(
-            matrix,
-            cmap="PuOr_r" if difference else "Blues",
-            vmin=-limit if difference else 0,
-            vmax=limit,
-        )
-        short = [name[:4] for name in data.CLASSES]
-        axis.set_xticks(range(10), short, rotation=90, fontsize=7)
-        axis.set_yticks(range(10), short, fontsize=7)
-        axis.set_title(title, fontsize=8)
-        axis.grid(False)
-    made.supxlabel("predicted class", fontsize=9)
-    made.supylabel("true class", fontsize=9)
-    bar = made.colorbar(shown, ax=axes, shrink=0.5, aspect=30)
-    bar.set_label("pictures more than FP32" if difference else "pictures")
+    axes[1].legend()
     return made
 
 
@@ -158,6 +140,44 @@ def staircase(grid: Grid, low: float, high: float) -> Figure:
     return made
 
 
+def noise_parts(
+    budgets: list[dict[str, Budget]], measured: list[dict[str, float]]
+) -> Figure:
+    """Predicted noise of each layer by cause, one bar a draw, and measured.
+
+    ``measured`` holds the mean squared errors; all is relative to the
+    layer's signal.
+    """
+    made, axis = figure(7.0, 3.4)
+    styles = ((AFTER, 1.0), (AFTER, 0.45), (BEFORE, 1.0), (BEFORE, 0.45))
+    causes, layers = (
+        budgets[0][next(iter(budgets[0]))].noise,
+        list(budgets[0]),
+    )
+    width = 0.8 / len(budgets)
+    for i, (budget, errors) in enumerate(zip(budgets, measured, strict=True)):
+        place = np.arange(len(layers)) + (i + 0.5) * width - 0.4
+        signal = np.array([budget[n].signal for n in layers]) / 1e3
+        start = np.zeros(len(layers))
+        for cause, (colour, alpha) in zip(causes, styles, strict=True):
+            part = np.array([budget[n].noise[cause] for n in layers]) / signal
+            axis.bar(
+                place, part, 0.85 * width, start, color=colour, alpha=alpha,
+                label=f"{cause} (predicted)" if i == 0 else None,
+            )  # fmt: skip
+            start += part
+        axis.plot(
+            place, np.array([errors[n] for n in layers]) / signal, "D",
+            color=INK, markeredgecolor=PAPER, markersize=6,
+            label="measured" if i == 0 else None,
+        )  # fmt: skip
+    axis.set_xticks(range(len(layers)), layers)
+    axis.set_ylabel("noise (thousandths of the signal's power)")
+    axis.grid(axis="x", visible=False)
+    made.legend(loc="outside upper center", ncols=5, fontsize=8)
+    return made
+
+
 def histograms(
     panels: dict[str, Tensor], xlabels: list[str], bins: list[np.ndarray]
 ) -> Figure:
@@ -166,8 +186,9 @@ def histograms(
     colours = (BEFORE, AFTER)
     for i, (title, values) in enumerate(panels.items()):
         axes[i].hist(
-            values.flatten().numpy(), bins[i], color=colours[i % 2], log=True
-        )
+            values.flatten().numpy(), bins[i], color=colours[i % 2],
+            log=True, histtype="stepfilled",
+        )  # fmt: skip
         axes[i].set_title(title, fontsize=10)
         axes[i].set_xlabel(xlabels[i])
     axes[0].set_ylabel("count")
@@ -183,11 +204,11 @@ def channels(
     for axis, name in zip(axes.flat, before, strict=True):
         order = before[name].argsort()
         for values, marker, colour, label in (
-            (before[name], ".", BEFORE, "before"),
+            (before[name], "o", BEFORE, "before"),
             (after[name], "x", AFTER, "after"),
         ):
             axis.plot(
-                values[order], marker, color=colour, markersize=4, label=label
+                values[order], marker, color=colour, markersize=3, label=label
             )
         axis.set_title(name, fontsize=10)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
@@ -197,18 +218,24 @@ def channels(
     return made
 
 
-def layer_bars(series: dict[str, dict[str, float]], ylabel: str) -> Figure:
+def layer_bars(
+    series: dict[str, dict[str, float]],
+    ylabel: str,
+    colours: Iterable[str] = (BEFORE, AFTER),
+) -> Figure:
     """A quantity per layer, one group of bars a layer, log scale."""
     made, axis = figure(7.0, 3.0)
     layers = list(next(iter(series.values())))
     width = 0.8 / len(series)
-    for i, (title, values) in enumerate(series.items()):
+    for i, ((title, values), colour) in enumerate(
+        zip(series.items(), colours, strict=True)
+    ):
         bars = axis.bar(
             np.arange(len(layers)) + i * width,
             [values[n] for n in layers],
             width,
             label=title,
-            color=(BEFORE, AFTER)[i % 2],
+            color=colour,
         )
         axis.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
     axis.set_xticks(np.arange(len(layers)) + 0.4 - width / 2, layers)
@@ -218,89 +245,42 @@ def layer_bars(series: dict[str, dict[str, float]], ylabel: str) -> Figure:
     return made
 
 
-def normalized(
-    rows: dict[str, dict[str, float]], labels: dict[str, str]
+def forest(
+    panels: dict[str, dict[str, tuple[Interval, Interval]]],
 ) -> Figure:
-    """Size, latency and accuracy of each strategy, FP32 being 1."""
-    made, axes = figure(7.0, 3.2, ncols=3, sharey=True)
-    names = list(labels)
-    for axis, (what, values) in zip(axes, rows.items(), strict=True):
-        bars = axis.barh(
-            [labels[n] for n in names],
-            [values[n] for n in names],
-            color=[COLOURS[n] for n in names],
-        )
-        axis.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
-        axis.set_xlabel(what)
-        axis.axvline(1, color=NEUTRAL, linewidth=0.8, linestyle=":")
-        axis.margins(x=0.22)
-    axes[0].invert_yaxis()
-    return made
+    """The paper's number and ours with their intervals, row by row.
 
-
-def frontier(
-    points: dict[str, tuple[Interval, Interval, float]],
-    optimal: list[str],
-    labels: dict[str, str],
-) -> Figure:
-    """Accuracy over latency; area of a point is the file's size.
-
-    ``points`` gives latency (ms), accuracy (0 to 1) and bytes; ``optimal``
-    are the names on the Pareto frontier, fastest first.
+    ``panels`` holds, by the name of the axis, (paper's, ours) of each row;
+    an interval of no width is drawn as a point.
     """
-    made, axis = figure(7.0, 4.2)
-    for name, (time, accuracy, size) in points.items():
-        y = [100 * v for v in (accuracy.value, accuracy.low, accuracy.high)]
-        axis.errorbar(
-            time.value, y[0],
-            xerr=[[time.value - time.low], [time.high - time.value]],
-            yerr=[[y[0] - y[1]], [y[2] - y[0]]],
-            color=COLOURS[name], elinewidth=0.8, alpha=0.6,
-        )  # fmt: skip
-        axis.scatter(
-            time.value, y[0], s=size / 6e3, color=COLOURS[name],
-            marker=MARKERS[name], label=labels[name], zorder=3,
-        )  # fmt: skip
-    axis.step(
-        [points[n][0].value for n in optimal],
-        [100 * points[n][1].value for n in optimal],
-        where="post", color=NEUTRAL, linestyle="--", linewidth=1,
-    )  # fmt: skip
-    axis.set(
-        xscale="log",
-        xlabel="time per image at batch 64 (ms, logarithmic)",
-        ylabel="top-1 accuracy (%)",
-    )
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter("")
-    legend = made.legend(loc="outside right center", fontsize=8)
-    for handle in legend.legend_handles:
-        handle.set_sizes([40])
-    return made
-
-
-def class_accuracy(
-    values: dict[str, np.ndarray], labels: dict[str, str]
-) -> Figure:
-    """Accuracy of each class, a marker per strategy."""
-    made, axis = figure(7.0, 3.8)
-    for i, (name, accuracies) in enumerate(values.items()):
-        offset = (i - len(values) / 2) * 0.08
-        axis.plot(
-            np.arange(10) + offset, 100 * accuracies, MARKERS[name],
-            color=COLOURS[name], label=labels[name], markersize=5,
-        )  # fmt: skip
-    axis.set_xticks(range(10), data.CLASSES, rotation=40, ha="right")
-    axis.set_ylabel("accuracy of the class (%)")
-    made.legend(loc="outside right center", fontsize=8)
+    made, axes = figure(7.0, 3.2, ncols=len(panels), sharey=True)
+    for axis, (what, rows) in zip(axes, panels.items(), strict=True):
+        for i, (label, colour, marker) in enumerate(
+            (("paper", BEFORE, "D"), ("ours", AFTER, "o"))
+        ):
+            found = [pair[i] for pair in rows.values()]
+            value = np.array([f.value for f in found])
+            axis.errorbar(
+                value,
+                np.arange(len(rows)) + (i - 0.5) * 0.3,
+                xerr=[
+                    value - [f.low for f in found],
+                    [f.high for f in found] - value,
+                ],
+                fmt=marker, color=colour, markersize=5, label=label,
+            )  # fmt: skip
+        axis.set_yticks(range(len(rows)), list(rows))
+        axis.set_xlabel(what)
+    axes[0].invert_yaxis()
+    marks, names = axes[0].get_legend_handles_labels()
+    made.legend(marks, names, loc="outside upper center", ncols=2)
     return made
 
 
 def assignments(
-    points: dict[str, dict[str, tuple[float, float]]],
-    marked: dict[str, tuple[float, float]],
-    optimal: list[tuple[float, float]],
+    points: dict[str, dict[str, tuple[Interval, float]]],
+    marked: dict[str, tuple[Interval, float]],
+    optimal: list[tuple[Interval, float]],
     band: tuple[float, float],
 ) -> Figure:
     """Accuracy over time of every choice of float layers.
@@ -309,29 +289,31 @@ def assignments(
     are written beside their points; ``optimal`` is the frontier, fastest
     first; ``band`` is the accuracy that cannot be told from the reference's.
     """
-    made, axis = figure(7.0, 4.0)
+    made, axis = figure(7.0, 4.2)
     low, high = (100 * value for value in band)
-    axis.axhspan(low, high, color="#eeeeee", label="not told from FP32")
+    axis.axhspan(low, high, color=BAND, label="not told from FP32")
     for (title, found), colour, marker in zip(
         points.items(), (AFTER, BEFORE), "os", strict=False
     ):
-        x, y = zip(*found.values(), strict=True)
-        axis.plot(x, 100 * np.array(y), marker, color=colour, label=title)
-    x, y = zip(*optimal, strict=True)
+        times, y = zip(*found.values(), strict=True)
+        axis.errorbar(
+            [time.value for time in times], 100 * np.array(y),
+            xerr=error_bars(times), fmt=marker, color=colour, label=title,
+            elinewidth=0.8,
+        )  # fmt: skip
     axis.step(
-        x, 100 * np.array(y), "--", where="post", color=NEUTRAL, linewidth=1
-    )
-    for name, (milliseconds, accuracy) in marked.items():
+        [time.value for time, _ in optimal],
+        [100 * y for _, y in optimal],
+        "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
+    )  # fmt: skip
+    for name, (time, accuracy) in marked.items():
         axis.annotate(
-            name,
-            (milliseconds, 100 * accuracy),
-            textcoords="offset points",
-            xytext=(5, 6),
-            fontsize=8,
-        )
+            name, (time.value, 100 * accuracy), (5, 6),
+            textcoords="offset points", fontsize=8,
+        )  # fmt: skip
     axis.set(
-        xlabel="time per image at batch 64 (ms)",
+        xlabel="time per picture at batch 64 (ms)",
         ylabel="validation accuracy (%)",
     )
-    axis.legend(fontsize=8)
+    made.legend(loc="outside lower center", ncols=4, fontsize=8)
     return made

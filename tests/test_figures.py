@@ -1,0 +1,167 @@
+"""The look of figures: colours told apart, dark inks, error bars."""
+
+import itertools
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ptq import figures, plots, report
+from ptq.evidence import Interval
+
+NIGHT = "#121212"  # the theme's dark page
+# How linear RGB looks without long, middle or short cones: Machado, Oliveira
+# and Fernandes (2009), severity 1.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+TO_XYZ = np.array(
+    [
+        [0.4124, 0.3576, 0.1805],
+        [0.2126, 0.7152, 0.0722],
+        [0.0193, 0.1192, 0.9505],
+    ]
+)
+
+
+def linear(colour):
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(
+        parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4
+    )
+
+
+def lab(colour, blindness="none"):
+    """CIELAB (L*, a*, b*) of a colour as somebody sees it."""
+    seen = np.clip(np.array(BLINDNESS[blindness]) @ linear(colour), 0, 1)
+    xyz = TO_XYZ @ seen / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array(
+        [116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])]
+    )
+
+
+def contrast(one, other):
+    """WCAG's contrast of two colours, 1 to 21."""
+    light = sorted((TO_XYZ @ linear(c))[1] for c in (one, other))
+    return (light[1] + 0.05) / (light[0] + 0.05)
+
+
+THEMES = {
+    "light": (figures.PAPER, lambda colour: colour),
+    "dark": (NIGHT, lambda colour: figures.DARK[colour]),
+}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+class TestColours:
+    @pytest.mark.parametrize("blindness", BLINDNESS)
+    def test_strategies_are_told_apart(self, theme, blindness):
+        _, ink = THEMES[theme]
+        seen = {
+            name: lab(ink(colour), blindness)
+            for name, colour in figures.COLOURS.items()
+        }
+        distances = {
+            (a, b): np.linalg.norm(seen[a] - seen[b])
+            for a, b in itertools.combinations(seen, 2)
+        }
+        closest = min(distances, key=distances.get)
+        assert distances[closest] > 15, (closest, distances[closest])
+
+    def test_all_stand_out_from_the_page(self, theme):
+        page, ink = THEMES[theme]
+        for colour in (
+            *figures.COLOURS.values(),
+            figures.BEFORE,
+            figures.AFTER,
+            figures.NEUTRAL,
+        ):
+            assert contrast(ink(colour), page) >= 3, colour
+        assert contrast(ink(figures.INK), page) > 7
+
+    def test_before_and_after_differ_in_grey(self, theme):
+        _, ink = THEMES[theme]
+        lightness = [lab(ink(c))[0] for c in (figures.BEFORE, figures.AFTER)]
+        assert abs(np.diff(lightness)[0]) > 20
+
+
+def test_markers_differ():
+    assert len(set(figures.MARKERS.values())) == len(figures.COLOURS)
+
+
+def a_figure():
+    """Text, lines, a legend, and photos, which no theme may change."""
+    found = {"a": {"x": np.ones(3)}, "b": {"x": np.full(3, 2.0)}}
+    made = plots.stacked(
+        {k: dict.fromkeys("vwxyz", v["x"]) for k, v in found.items()}, "ms"
+    )
+    made.axes[0].imshow(
+        np.full((4, 4, 3), 34, np.uint8), extent=(0, 1, 0, 1), aspect="auto"
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    figures.show(a_figure(), folder, "sample", "A caption.", "An alt text.")
+    return folder / "sample.svg"
+
+
+def test_no_light_ink_is_left_in_the_dark(drawn):
+    night = figures.dark(drawn.read_text())
+    named = (figures.INK, figures.PAPER, figures.NEUTRAL, figures.GRID)
+    marks = (figures.BAND, figures.BEFORE, figures.AFTER)
+    assert {*named, *marks, *figures.COLOURS.values()} == figures.DARK.keys()
+    for colour in figures.DARK:
+        assert not re.search(rf": {colour}\b", night), colour
+    assert figures.DARK[figures.INK] in night
+
+
+def test_every_text_has_an_ink(drawn):
+    """Text without a colour is black, which `dark` cannot see."""
+    texts = re.findall(r'<g id="text_\d+">(.*?)</g>', drawn.read_text(), re.S)
+    assert texts and all("fill: #" in text for text in texts)
+
+
+def test_pictures_are_the_same_in_the_dark(drawn):
+    pictures = [
+        re.findall(r"base64,([^\"]+)", text)
+        for text in (drawn.read_text(), figures.dark(drawn.read_text()))
+    ]
+    assert pictures[0] and pictures[0] == pictures[1]
+
+
+def test_error_bars_reach_the_ends_of_the_interval():
+    bars = plots.error_bars([Interval(2, 1.5, 4), Interval(1, 1, 1)])
+    np.testing.assert_allclose(bars, [[0.5, 0], [2, 0]])
+
+
+def test_numbers_stand_right_and_words_left():
+    table = report.markdown(
+        pd.DataFrame(
+            {
+                "name": ["7 bits", "eight", "nine"],
+                "n": ["≈ 1.2", "−3", "reference"],
+                "verdict": ["worse", "better", "2 x"],
+            }
+        )
+    )
+    assert table.splitlines()[1] == "| :-- | --: | :-- |"

@@ -1,0 +1,228 @@
+"""Figures and tables in the built pages: both themes, files, sorting."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from browser import launch
+from bs4 import BeautifulSoup
+from playwright.sync_api import sync_playwright
+
+from ptq import figures, paths, pipeline
+
+SOURCE = """
+import numpy as np, pandas as pd
+from pathlib import Path
+from ptq import figures, report
+made, axis = figures.figure()
+axis.plot([1, 2])
+figures.show(made, Path("{folder}"), "line", "It rises.", "A rising line.")
+"""
+TABLE = """
+rows = pd.DataFrame({
+    "name": list("abcdefg"),
+    "value, of all": ["1,234", "−2.5", "≈ 30", "4e-05", "text", "7", "8"],
+    "verdict": ["same, or not"] + ["worse"] * 6,
+})
+report.show(rows, "values", "Values.")
+report.show(rows[:2], "few", "Few values.")
+"""
+CONFIG = """
+extensions = ["myst_nb", "media"]
+html_theme = "sphinx_book_theme"
+html_static_path = ["static"]
+nb_execution_mode = "off"
+nb_render_markdown_format = "myst"
+nb_mime_priority_overrides = [["html", "text/markdown", 0]]
+myst_enable_extensions = ["colon_fence"]
+numfig = True
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page with a figure and two tables, executed and built."""
+    root = tmp_path_factory.mktemp("page")
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# A page")]
+        + [
+            nbformat.v4.new_code_cell(source)
+            for source in (SOURCE.format(folder=root / "out"), TABLE)
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "P"}},
+    )
+    nbformat.write(notebook, root / "source.ipynb")
+    pipeline.execute(root / "source.ipynb", {}, root / "book/index.ipynb")
+    (root / "book" / "conf.py").write_text(CONFIG)
+    shutil.copytree(
+        paths.REPOSITORY / "book" / "_static", root / "book" / "static"
+    )
+    extensions = str(paths.REPOSITORY / "book" / "_ext")
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "book", "html"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": f"{extensions}:{paths.REPOSITORY}"},
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr[-2000:]
+    return root / "html" / "index.html"
+
+
+def downloads(element):
+    """Links of the paragraph behind an element, by kind of file."""
+    offered = element.find_next_sibling("p")
+    assert offered and "downloads" in offered["class"]
+    return {a.contents[0]: a["href"] for a in offered.find_all("a")}
+
+
+def check_figure(figure, page: Path):
+    """Both themes, with sizes; a caption; files that are what they say."""
+    light, night = figure.find_all("img")
+    assert light["class"] == ["only-light"] and light["alt"] == night["alt"]
+    assert night["class"] == ["only-dark"]
+    assert figure.figcaption and figure.figcaption.get_text(strip=True)
+    # Beside the pair, the theme would hide the caption.
+    assert light.parent.parent.name == "figure" == figure.name
+    texts = []
+    for image in (light, night):
+        assert float(image["width"]) > 100 and float(image["height"]) > 40
+        texts.append((page.parent / image["src"]).read_text())
+    assert texts[1] == figures.dark(texts[0]) != texts[0]
+    files = downloads(figure)
+    assert files["SVG"] == light["src"]
+    png = (page.parent / files["PNG"]).read_bytes()
+    assert png.startswith(b"\x89PNG")
+
+
+def check_table(table, page: Path):
+    """A file with the same cells, save how a number is written."""
+    link = downloads(table.parent)["CSV"]
+    with (page.parent / link).open(encoding="utf8", newline="") as file:
+        rows = list(csv.reader(file))
+    shown = [
+        [cell.get_text(strip=True) for cell in row.find_all(["th", "td"])]
+        for row in table.find_all("tr")
+    ]
+    assert [len(row) for row in rows] == [len(row) for row in shown]
+    for row, cells in zip(rows, shown, strict=True):
+        for value, cell in zip(row, cells, strict=True):
+            same = "".join(value.split()).replace(",", "")
+            text = "".join(cell.split()).replace(",", "")
+            assert same == text.replace("−", "-") or "\\" in value
+    long = len(rows) > 6
+    assert ("sortable" in table["class"]) == long
+
+
+def read(path):
+    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+
+
+def test_the_page_serves_its_figure_and_tables(page):
+    content = read(page)
+    (figure,) = content.select("article figure")
+    check_figure(figure, page)
+    tables = content.select("article table")
+    assert len(tables) == 2
+    for table in tables:
+        check_table(table, page)
+
+
+def test_every_page_serves_its_figures_and_tables(site):
+    pages = [*site.glob("book/*.html"), *site.glob("book/chapters/*.html")]
+    found = [0, 0]
+    for page in pages:
+        content = read(page)
+        for figure in content.select("article figure"):
+            check_figure(figure, page)
+            found[0] += 1
+        for caption in content.select("article table > caption"):
+            check_table(caption.parent, page)
+            found[1] += 1
+    assert min(found) > 10
+
+
+def test_numbers_of_the_file_are_plain(page):
+    frame = pd.read_csv(page.parent / "_downloads" / "index" / "values.csv")
+    values = frame["value, of all"].tolist()
+    assert values[:4] == ["1234", "-2.5", "≈ 30", "4e-05"]
+    assert frame.verdict[0] == "same, or not"
+
+
+def column(browser_page, place=2):
+    cells = browser_page.locator(f"#tab-values tbody td:nth-child({place})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        started = launch(playwright)
+        if started is None:
+            pytest.skip("no Chromium or Chrome on this machine")
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def shown(browser, page):
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    context.set_default_timeout(120_000)
+    opened = context.new_page()
+    opened.goto(page.as_uri())
+    yield opened
+    context.close()
+
+
+def test_a_long_table_sorts_by_keyboard(shown):
+    header = shown.locator("#tab-values th").nth(1)
+    assert shown.locator("#tab-few button").count() == 0
+    header.get_by_role("button").focus()
+    shown.keyboard.press("Enter")
+    rising = ["−2.5", "4e-05", "7", "8", "≈ 30", "1,234", "text"]
+    assert column(shown) == rising
+    assert header.get_attribute("aria-sort") == "ascending"
+    shown.keyboard.press("Space")
+    assert column(shown) == [*rising[-2::-1], "text"]
+    assert header.get_attribute("aria-sort") == "descending"
+    shown.locator("#tab-values th").nth(0).get_by_role("button").click()
+    assert column(shown, 1) == list("abcdefg")
+    assert header.get_attribute("aria-sort") is None
+
+
+def test_what_is_wide_scrolls_alone_and_has_a_name(shown):
+    shown.add_style_tag(content="#tab-values td { min-width: 20rem }")
+    shown.set_viewport_size({"width": 380, "height": 800})
+    for box in (".drawing", ".pst-scrollable-table-container"):
+        region = shown.locator(f"{box}[data-wide]").first
+        region.wait_for()
+        assert region.get_attribute("role") == "region"
+        assert region.get_attribute("aria-label").strip()
+        assert region.get_attribute("tabindex") == "0"
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_one_drawing_and_its_caption_are_seen(shown, theme):
+    shown.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    seen = shown.locator("figure img:visible")
+    assert seen.count() == 1
+    assert seen.get_attribute("class") == f"only-{theme}"
+    assert shown.locator("figcaption").is_visible()
+    look = seen.evaluate("i => ({...getComputedStyle(i)})")
+    assert look["backgroundColor"] == "rgba(0, 0, 0, 0)"
+    assert look["filter"] == "none"
+
+
+def test_paper_takes_the_light_drawing(shown):
+    shown.evaluate("document.documentElement.dataset.theme = 'dark'")
+    shown.emulate_media(media="print")
+    seen = shown.locator("figure img:visible")
+    assert seen.count() == 1
+    assert seen.get_attribute("class") == "only-light"
