@@ -1,0 +1,281 @@
+"""The pictures of the explorers, and the static figure beside each."""
+
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ptq.evidence import Interval
+from ptq.figures import (
+    AFTER,
+    BEFORE,
+    COLOURS,
+    MARKERS,
+    NEUTRAL,
+    STYLE,
+    figure,
+)
+from ptq.quantizer import sqnr
+
+# Narrow enough that the letters stay readable on a telephone.
+WIDTH = 4.8
+
+
+def _panels(height: float, rows: int = 1, **grid) -> tuple[Figure, list]:
+    """A figure with few marks and given margins: small, and soon drawn."""
+    with mpl.rc_context(STYLE):
+        made = Figure(figsize=(WIDTH, height))
+        axes = made.subplots(rows, squeeze=False, **grid)
+    bottom, top = 0.55 / height, 1 - 0.25 / height
+    made.subplots_adjust(0.15, bottom, 0.97, top, hspace=0.3)
+    for axis in axes.flat:
+        axis.tick_params(bottom=False, left=False)
+        axis.locator_params(nbins=6)
+    return made, list(axes.flat)
+
+
+def _logarithmic(axis, low: float, high: float, label: str) -> None:
+    """A logarithmic upright axis, without the many small ticks."""
+    axis.set(yscale="log", ylim=(low, high), ylabel=label)
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One layer's weights on one grid, and what the network answers then.
+
+    ``weight`` and ``weight_hat`` are float32 of one shape; ``bound`` is
+    where the grid ends; ``correct`` and ``changed`` count answers of ``n``.
+    """
+
+    weight: Tensor
+    weight_hat: Tensor
+    bound: float
+    step: float
+    correct: int
+    changed: int
+    n: int
+
+    @property
+    def sqnr(self) -> float:
+        """Signal-to-quantization-noise ratio of the weights, in dB."""
+        return sqnr(self.weight, self.weight_hat)
+
+    @property
+    def clipping_share(self) -> float:
+        """Share of the squared error that weights beyond the grid have."""
+        beyond = self.weight.abs() > self.bound
+        errors = (self.weight - self.weight_hat).square()
+        return float(errors[beyond].sum() / errors.sum())
+
+
+def clipped(trial: Trial) -> Figure:
+    """Histogram of the weights in the grid's cells; the noise by weight."""
+    made, (above, below) = _panels(4.2, 2, sharex=True)
+    weight = trial.weight.flatten().numpy()
+    reach = np.abs(weight).max()
+    edges = np.linspace(-reach, reach, 65)
+    density, _ = np.histogram(weight, edges, density=True)
+    above.stairs(density, edges, color=NEUTRAL, label="float weights")
+    codes = np.rint(trial.weight_hat.flatten().numpy() / trial.step)
+    cells = np.arange(codes.min(), codes.max() + 2) - 0.5
+    counts, _ = np.histogram(codes, cells)
+    above.stairs(
+        counts / len(weight) / trial.step, cells * trial.step,
+        baseline=1e-2, fill=True, color=AFTER, alpha=0.6,
+        label="on the grid",
+    )  # fmt: skip
+    _logarithmic(above, 1e-2, 1e2, "density")
+    errors = (trial.weight - trial.weight_hat).square().flatten().numpy()
+    beyond = np.abs(weight) > trial.bound
+    for chosen, colour, label in (
+        (~beyond, AFTER, "rounding"),
+        (beyond, BEFORE, "clipping"),
+    ):
+        noise, _ = np.histogram(weight[chosen], edges, weights=errors[chosen])
+        noise = 100 * noise / errors.sum()
+        below.stairs(noise, edges, fill=True, color=colour, label=label)
+    below.set(xlabel="weight", ylabel="share of the noise (%)")
+    below.set_xlim(-1.05 * reach, 1.05 * reach)
+    for axis in (above, below):
+        axis.legend(loc="upper right", fontsize=8, frameon=False)
+    return made
+
+
+def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
+    """SQNR and accuracy over bits, a line for each clip (percent).
+
+    ``found`` is keyed by bits and clip; ``reference`` counts the right
+    answers of the float network on the same pictures.
+    """
+    made, axes = figure(7.0, 3.0, ncols=2)
+    bits = sorted({b for b, _ in found})
+    clips = sorted({c for _, c in found}, reverse=True)
+    n = next(iter(found.values())).n
+    shades = np.linspace(0.25, 1.0, len(clips))
+    for clip, shade, marker in zip(clips, shades, "osD^v<>", strict=False):
+        rows = [found[b, clip] for b in bits]
+        looks = {"marker": marker, "color": AFTER, "alpha": shade}
+        looks |= {"label": f"{clip} %", "markersize": 4}
+        axes[0].plot(bits, [t.sqnr for t in rows], **looks)
+        axes[1].plot(bits, [100 * t.correct / n for t in rows], **looks)
+    axes[1].axhline(100 * reference / n, color=NEUTRAL, linestyle="--")
+    axes[0].set(xlabel="bits", ylabel="SQNR of the weights (dB)")
+    axes[1].set(xlabel="bits", ylabel="validation accuracy (%)")
+    axes[0].legend(
+        title="grid reaches", fontsize=8, title_fontsize=8, frameon=False
+    )
+    return made
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What a layer's channels look like in the codes of an integer network.
+
+    ``counts`` (C, codes) says how often each channel has each code, which
+    stands for ``scale`` (code - ``zero_point``); ``sqnr`` has for each
+    channel the dB that are left behind its ReLU.
+    """
+
+    title: str
+    counts: np.ndarray
+    scale: float
+    zero_point: int
+    sqnr: list[float]
+
+    @property
+    def used(self) -> np.ndarray:
+        """Number of different codes that each channel has."""
+        return (self.counts > 0).sum(1)
+
+
+def coded(
+    title: str,
+    values: Tensor,
+    grid: tuple[float, int],
+    outputs: tuple[Tensor, Tensor],
+) -> Coded:
+    """Count the codes of each channel; compare what comes behind its ReLU.
+
+    ``values`` are dequantized outputs (N, C, H, W) on ``grid`` (scale and
+    zero point) of codes from 0; ``outputs`` are those of the ReLU in the
+    float and in the integer network, of the same shape.
+    """
+    scale, zero_point = grid
+    codes = (values / scale).round().int() + zero_point
+    # Values beyond the calibrated range have codes above 127.
+    most = int(codes.max()) + 1
+    rows = [c.flatten().bincount(minlength=most) for c in codes.unbind(1)]
+    pairs = zip(*(x.unbind(1) for x in outputs), strict=True)
+    left = [channel_sqnr(*pair) for pair in pairs]
+    return Coded(title, np.stack(rows), scale, zero_point, left)
+
+
+def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
+    """SQNR in dB; nan where the channel is silent in the float network."""
+    return sqnr(wanted, found) if wanted.any() else float("nan")
+
+
+def channel(sides: list[Coded], chosen: int) -> Figure:
+    """How often one channel has each value, a row for each network."""
+    made, axes = _panels(4.2, len(sides))
+    colours = (BEFORE, AFTER)
+    most = 2 * max(side.counts.max() for side in sides)
+    for axis, side, colour in zip(axes, sides, colours, strict=True):
+        codes = np.arange(side.counts.shape[1] + 1) - side.zero_point
+        edges = (codes - 0.5) * side.scale
+        axis.stairs(
+            np.maximum(side.counts[chosen], 0.5), edges, baseline=0.5,
+            fill=True, color=colour,
+        )  # fmt: skip
+        axis.set(xlim=edges[[0, -1]])
+        axis.set_title(side.title, fontsize=10)
+        _logarithmic(axis, 0.5, most, "count")
+    axes[-1].set_xlabel("value of the layer's output")
+    return made
+
+
+def channel_overview(sides: list[Coded]) -> Figure:
+    """Codes in use and SQNR of every channel, in both networks."""
+    made, axes = figure(7.0, 2.8, ncols=2)
+    order = np.argsort(sides[0].used)
+    looks = (("o", BEFORE), ("x", AFTER))
+    for side, (marker, colour) in zip(sides, looks, strict=True):
+        kind = {"color": colour, "markersize": 4, "label": side.title}
+        axes[0].plot(side.used[order], marker, **kind)
+        axes[1].plot(np.array(side.sqnr)[order], marker, **kind)
+    axes[0].set(ylabel="codes in use", ylim=(0, None))
+    axes[1].set_ylabel("SQNR behind the ReLU (dB)")
+    made.supxlabel("channel, sorted by codes in use", fontsize=10)
+    handles = axes[0].get_legend_handles_labels()
+    made.legend(*handles, loc="outside upper left", ncols=2, frameon=False)
+    return made
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One measure of all strategies, with intervals, for an axis."""
+
+    title: str
+    values: dict[str, Interval]
+    high_is_good: bool = False
+
+
+def against(x: Quantity, y: Quantity) -> Figure:
+    """Strategies by two measures, with the intervals of both."""
+    made, (axis,) = _panels(3.6)
+    for name in x.values:
+        across, up = x.values[name], y.values[name]
+        axis.errorbar(
+            across.value, up.value,
+            xerr=[[across.value - across.low], [across.high - across.value]],
+            yerr=[[up.value - up.low], [up.high - up.value]],
+            marker=MARKERS[name], color=COLOURS[name], elinewidth=0.8,
+            markersize=8, markeredgecolor="#000000", markeredgewidth=0.5,
+        )  # fmt: skip
+    axis.set(xlabel=x.title, ylabel=y.title)
+    return made
+
+
+def legend(labels: dict[str, str]) -> Figure:
+    """The marker of each strategy."""
+    with mpl.rc_context(STYLE):
+        made = Figure(figsize=(WIDTH, 0.3 + 0.2 * -(-len(labels) // 2)))
+        axis = made.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    for name, label in labels.items():
+        axis.plot(
+            [], [], MARKERS[name], color=COLOURS[name], label=label,
+            markeredgecolor="#000000", markeredgewidth=0.5,
+        )  # fmt: skip
+    axis.legend(ncols=2, loc="center", fontsize=9, frameon=False)
+    return made
+
+
+BAND = (0.05, 0.5, 0.95)
+Draws = dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+def ranges(draws: Draws, count: int) -> Figure:
+    """Range of each draw of ``count`` pictures, sorted by its width.
+
+    ``draws`` gives, for each number of pictures, the lowest and highest
+    values (draws,) that a layer put out. The axis is the same for each.
+    """
+    made, (axis,) = _panels(3.2)
+    low, high = draws[count]
+    order = np.argsort(high - low)
+    axis.hlines(np.arange(len(order)), low[order], high[order], color=AFTER)
+    ends = np.concatenate([np.concatenate(pair) for pair in draws.values()])
+    for end in (ends.min(), ends.max()):
+        axis.axvline(end, color=NEUTRAL, linestyle=":")
+    margin = 0.03 * (ends.max() - ends.min())
+    axis.set(
+        xlim=(ends.min() - margin, ends.max() + margin),
+        xlabel="value of the layer's output",
+        ylabel="draw, narrowest first",
+    )
+    return made
