@@ -98,6 +98,18 @@ def sweep(
     raise SystemExit(bool(outcome.failed))
 
 
+@main.command()
+@click.option("--runs", default="", help="Default: runs/.")
+def reference(runs):
+    """Keep the tables of the finished sweeps as the book's reference."""
+    from ptq import paths, reference
+
+    with _told(OSError, reference.ReferenceError):
+        folder = Path(runs or paths.REPOSITORY / "runs").absolute()
+        for name in reference.NAMES:
+            click.echo(f"kept {reference.keep(name, folder / name)}")
+
+
 @main.command("sweep-overhead")
 @click.option("--points", default=1000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
@@ -113,14 +125,15 @@ def sweep_overhead(points, workers):
 
 
 @main.command()
-def mathjax():
-    """Fetch MathJax for the site; without it pages load it from a CDN."""
+def assets():
+    """Fetch MathJax and the widgets' script; else pages ask a CDN."""
     from ptq import npm
 
-    try:
-        click.echo(f"formulas are set by {npm.fetch_mathjax()}")
-    except npm.NpmError as error:
-        click.echo(f"MathJax will be loaded from its CDN, for {error}")
+    for asset in npm.ASSETS:
+        try:
+            click.echo(f"the site serves {npm.fetch_asset(asset)}")
+        except npm.NpmError as error:
+            click.echo(f"pages will load {asset.cdn}, for {error}")
 
 
 @main.command()

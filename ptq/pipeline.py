@@ -15,13 +15,14 @@ import papermill
 import yaml
 from traitlets.config import Config
 
-from ptq import frontpage, measure, parameters, paths
+from ptq import colophon, frontpage, measure, parameters, paths
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
 from ptq.training import Recipe
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / "chapters"
+WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
 class ChapterFailed(RuntimeError):
@@ -104,8 +105,11 @@ def run(
         paths.write_whole(folder / "manifest.json", text)
         if folder == paths.run_folder():
             paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
-    if folder == paths.run_folder() and (folder / "comparison.csv").exists():
-        frontpage.write_headline(folder, PUBLISHED.parent / "_generated")
+    if folder == paths.run_folder():
+        generated = PUBLISHED.parent / "_generated"
+        colophon.write(folder, generated)
+        if (folder / "comparison.csv").exists():
+            frontpage.write_headline(folder, generated)
     return folder
 
 
@@ -161,7 +165,7 @@ def execute(
         temporary.unlink(missing_ok=True)
     _lift(notebook)
     _scrub(notebook, source)
-    paths.write_whole(target, nbformat.writes(notebook) + "\n")
+    paths.write_whole(target, _with_steady_ids(notebook, source) + "\n")
     failed.unlink(missing_ok=True)
 
 
@@ -180,6 +184,8 @@ def _papermill(
             progress_bar=not quiet and sys.stderr.isatty(),
             stderr_file=None if quiet else sys.stderr,
             execution_timeout=timeout,
+            # A large figure on a busy machine is late, not lost.
+            iopub_timeout=60,
             config=Config({"KernelManager": kernel}),
         )
 
@@ -200,7 +206,8 @@ def _lift(notebook) -> None:
             facts = output.get("metadata", {}).get("ptq")
             if isinstance(facts, dict):
                 caption = {"caption": facts["caption"], "name": facts["name"]}
-                cell.metadata["mystnb"] = {
+                own = cell.metadata.get("mystnb", {})
+                cell.metadata["mystnb"] = own | {
                     "figure": caption,
                     "image": {"alt": facts["alt"]},
                 }
@@ -224,6 +231,17 @@ def _scrub(notebook, source: Path) -> None:
         "parameters": notebook.metadata.papermill.parameters,
         "version": notebook.metadata.papermill.version,
     }
+
+
+def _with_steady_ids(notebook, source: Path) -> str:
+    """The notebook as text, its widgets numbered: ids are drawn at random."""
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {})
+    text = nbformat.writes(notebook)
+    for i, drawn in enumerate(widgets.get("state", {})):
+        steady = hashlib.sha256(f"{source.stem}-{i}".encode()).hexdigest()
+        text = text.replace(drawn, steady[:32])
+    # Written once more, for the ids decide the order of the widgets.
+    return nbformat.writes(nbformat.reads(text, as_version=4))
 
 
 def _fingerprint(text: str, values: dict) -> str:
@@ -252,6 +270,7 @@ def _open_manifest(folder: Path, values: dict) -> dict:
     return {
         "parameters": values,
         "machine": measure.machine(),
+        "versions": colophon.versions(),
         "chapters": earlier,
     }
 

@@ -1,0 +1,160 @@
+"""The pages that are written as text: what they claim is so."""
+
+import ast
+import inspect
+import json
+import pkgutil
+import re
+from importlib import import_module
+
+import nbformat
+import pytest
+import torch
+import yaml
+
+import ptq
+from ptq import colophon, paths, pipeline
+
+BOOK = paths.REPOSITORY / "book"
+MODULES = sorted(
+    module.name
+    for module in pkgutil.iter_modules(ptq.__path__)
+    if module.name != "__main__"
+)
+
+
+def fenced(page, language):
+    """Content of a page's fences of one language."""
+    text = (BOOK / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def test_own_network_recipe_runs(cifar, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(fenced("own_network.md", "python"))
+    with torch.random.fork_rng(devices=[]):
+        exec(compile(code, "own_network.md", "exec"), {})
+    assert (tmp_path / "folded.pt").exists()
+
+
+def templates():
+    """Each text in the package's source, … where a value is filled in."""
+    for path in (paths.REPOSITORY / "ptq").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    part.value if isinstance(part, ast.Constant) else "…"
+                    for part in node.values
+                )
+            elif isinstance(node, ast.Constant):
+                yield str(node.value)
+
+
+def test_quoted_messages_are_those_of_the_source():
+    quoted = "".join(fenced("troubleshooting.md", "text")).splitlines()
+    known = "\n".join(templates())
+    assert len(quoted) > 20
+    assert [line for line in quoted if line not in known] == []
+
+
+def documented():
+    """Modules in the order of the API pages, bottom to top."""
+    toc = re.findall(r"<(\w+)>`:", (BOOK / "api" / "index.md").read_text())
+    for page in toc:
+        text = (BOOK / "api" / f"{page}.md").read_text()
+        yield from re.findall(r"\.\. (?:automodule|click):: ptq\.(\w+)", text)
+
+
+def test_api_lists_every_module_below_those_that_import_it():
+    order = list(documented())
+    assert sorted(order) == MODULES
+    for name in order[:-1]:
+        source = inspect.getsource(import_module(f"ptq.{name}"))
+        for imported in re.findall(r"^from ptq import (.*)", source, re.M):
+            for other in re.findall(r"\w+", imported):
+                assert order.index(other) < order.index(name), name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_public_has_a_docstring(name):
+    module = import_module(f"ptq.{name}")
+    for attribute, value in vars(module).items():
+        here = getattr(value, "__module__", "") == module.__name__
+        if here and not attribute.startswith("_"):
+            assert value.__doc__, attribute
+
+
+def test_identifiers_of_the_notation_exist():
+    rows = (BOOK / "notation.md").read_text()
+    code = "".join(
+        path.read_text() for path in (paths.REPOSITORY / "ptq").glob("*.py")
+    )
+    table = [line for line in rows.splitlines() if line.count(" | ") == 3]
+    cells = [line.split(" | ")[1] for line in table]
+    named = re.findall(r"(?<!py:func})`([\w.]+)`", " ".join(cells))
+    assert len(named) > 20
+    for identifier in named:
+        for part in identifier.split("."):
+            assert not part or re.search(rf"\b{part}\b", code), identifier
+
+
+@pytest.mark.parametrize(
+    "source", pipeline.chapters(), ids=lambda path: path.stem
+)
+def test_chapter_opening(source):
+    notebook = nbformat.read(source, as_version=4)
+    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    opening = texts[1]
+    assert "able to" in opening and "{run-time}`" in opening
+    stated = re.search(r"(\d+) minutes\s+to\s+read", opening)
+    minutes = len(" ".join(texts).split()) / 200
+    # Formulas, figures and code take time as well.
+    assert minutes < int(stated[1]) < 3 * minutes
+
+
+def manifest():
+    chapter = {
+        "commit": "0123456789ab",
+        "seconds": 90.4,
+        "finished": "2026-05-04T03:02:01Z",
+    }
+    return {
+        "parameters": {"seed": 42, "run_dir": "/somewhere"},
+        "machine": dict.fromkeys(colophon.FACTS, "a fact")
+        | {"features": ["avx2", "vnni"]},
+        "versions": colophon.versions(),
+        "chapters": {
+            "01_a": chapter,
+            "02_b": chapter | {"seconds": 29.6, "commit": "ba9876543210"},
+        },
+    }
+
+
+def test_machine_page_says_what_the_manifest_says(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text(json.dumps(manifest()))
+    colophon.write(run, tmp_path / "out")
+    page = (tmp_path / "out" / "machine.md").read_text()
+    for found in ("90.4", "2.0 minutes", "avx2, vnni", torch.__version__[:6]):
+        assert found in page
+    assert "/somewhere" not in page
+    seconds = json.loads((tmp_path / "out" / "seconds.json").read_text())
+    assert seconds == {"01_a": 90.4, "02_b": 29.6}
+
+
+def test_citation_is_that_of_the_citation_file():
+    cff = yaml.safe_load((paths.REPOSITORY / "CITATION.cff").read_text())
+    text = colophon.citation(manifest())
+    for found in (cff["title"], cff["version"], "2026", "0123456789ab"):
+        assert text.count(found) >= 2
+    assert text.count("{") == text.count("}")
+
+
+def test_start_notebook_lists_the_chapters_and_runs(cifar, tmp_path):
+    start = pipeline.SOURCES / "start.ipynb"
+    texts = nbformat.read(start, as_version=4).cells[0].source
+    linked = re.findall(r"\((\w+)\.ipynb\)", texts)
+    assert linked == [path.stem for path in pipeline.chapters()]
+    pipeline.execute(start, {}, tmp_path / start.name, quiet=True)
+    assert start not in pipeline.chapters()
