@@ -1,16 +1,23 @@
-"""The real data, the shipped network, and generated images."""
+"""The real data, the shipped network, executed chapters, the built site."""
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from ptq import (
+    colophon,
     data,
     engines,
     folding,
+    frontpage,
     networks,
     paths,
+    pipeline,
     strategies,
     training,
 )
@@ -64,6 +71,53 @@ def quantized(network, images):
 def _preferred_engine():
     # The engine is a global of torch: no test may inherit another's.
     engines.select()
+
+
+@pytest.fixture(scope="session")
+def quick_run(cifar, tmp_path_factory):
+    """All chapters, executed by the pipeline with the quick preset."""
+    folder = tmp_path_factory.mktemp("quick")
+    return pipeline.run(str(folder), pipeline.preset("quick"))
+
+
+@pytest.fixture(scope="session")
+def site(request, tmp_path_factory):
+    """The built book: that of PTQ_SITE, else one of quick chapters."""
+    if given := os.environ.get("PTQ_SITE"):
+        return Path(given).absolute()
+    run = request.getfixturevalue("quick_run")
+    root = tmp_path_factory.mktemp("site")
+    lay_out(root)
+    shutil.copytree(run / "chapters", root / "book" / "chapters")
+    colophon.write(run, root / "book" / "_generated")
+    frontpage.write_headline(run, root / "book" / "_generated")
+    return build(root, "-W", "--keep-going", "-n")
+
+
+def lay_out(root):
+    """Copy what the book is made of, save what a run makes."""
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(paths.REPOSITORY / name, root)
+    shutil.copytree(
+        paths.REPOSITORY / "book",
+        root / "book",
+        ignore=shutil.ignore_patterns("chapters", "_generated"),
+    )
+
+
+def build(root, *options, **environment):
+    """Build the book in ``root``; the folder of its pages."""
+    command = Path(sys.executable).parent / "jupyter-book"
+    quiet = {"NO_COLOR": "1", "GITHUB_REPOSITORY": ""}
+    built = subprocess.run(
+        [command, "build", ".", "--all", *options],
+        cwd=root,
+        env=os.environ | quiet | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return root / "_build" / "html"
 
 
 @pytest.fixture

@@ -2,12 +2,7 @@
 
 import ast
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import nbformat
@@ -99,13 +94,6 @@ def test_readme_shows_the_reference():
     assert frontpage.readme_block() in text
 
 
-@pytest.fixture(scope="session")
-def quick_run(cifar, tmp_path_factory):
-    """All chapters, executed by the pipeline with the quick preset."""
-    folder = tmp_path_factory.mktemp("quick")
-    return pipeline.run(str(folder), pipeline.preset("quick"))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_chapter_runs(quick_run, name):
     notebook = nbformat.read(quick_run / "chapters" / f"{name}.ipynb", 4)
@@ -194,33 +182,6 @@ def test_failing_chapter_stops_the_run(tmp_path, kind):
     assert [p.name for p in target.parent.iterdir()] == [
         "01_bad.failed.ipynb"
     ]
-
-
-@pytest.fixture(scope="session")
-def site(quick_run, tmp_path_factory):
-    """The book, built strictly from the quickly executed chapters."""
-    root = tmp_path_factory.mktemp("site")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, root)
-    shutil.copytree(
-        ROOT / "book",
-        root / "book",
-        ignore=shutil.ignore_patterns("chapters", "_generated"),
-    )
-    shutil.copytree(quick_run / "chapters", root / "book" / "chapters")
-    frontpage.write_headline(quick_run, root / "book" / "_generated")
-    built = subprocess.run(
-        [
-            Path(sys.executable).parent / "jupyter-book",
-            *("build", ".", "--all", "-W", "--keep-going", "-n"),
-        ],
-        cwd=root,
-        env=os.environ | {"NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
-    return root / "_build" / "html"
 
 
 def soup(path):

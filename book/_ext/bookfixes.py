@@ -1,15 +1,5 @@
 """Small repairs of the built pages."""
 
-from pathlib import Path
-
-MATHJAX = "vendor/mathjax/tex-svg.js"
-
-
-def use_own_mathjax(app, config):
-    """Serve MathJax from the site where `make` could fetch it."""
-    if (Path(app.confdir) / "book" / "_static" / MATHJAX).exists():
-        config.mathjax_path = MATHJAX
-
 
 def drop_repeated_scripts(app, page, template, context, doctree):
     """Sphinx 7.4 emits inline scripts twice, which fails in the browser."""
@@ -27,6 +17,5 @@ def drop_repeated_scripts(app, page, template, context, doctree):
 
 
 def setup(app):
-    app.connect("config-inited", use_own_mathjax)
     app.connect("html-page-context", drop_repeated_scripts, priority=950)
     return {"version": "1", "parallel_read_safe": True}

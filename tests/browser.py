@@ -1,0 +1,134 @@
+"""A real browser for the tests: started, given a page, asked about it."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# A browser asks its maker for this and that; the tests count requests.
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+# Formulas are set, and explorers drawn, after the page has loaded; pictures
+# further down, and those of the other theme, when somebody gets there.
+READY = """() => {
+    for (const image of document.images) image.loading = "eager";
+    return document.readyState === "complete"
+        && [...document.images].every(image => image.complete)
+        && (!document.querySelector(".math")
+            || document.querySelector("mjx-container"))
+        && (!document.querySelector("script[type*='widget-view']")
+            || document.querySelector(".jupyter-widgets"));
+}"""
+OBSERVE = """new PerformanceObserver(list => {
+    for (const shift of list.getEntries())
+        window.shift = (window.shift ?? 0) + shift.value;
+}).observe({type: "layout-shift", buffered: true});"""
+LOOK = """() => ({
+    width: document.documentElement.scrollWidth,
+    room: window.innerWidth,
+    theme: document.documentElement.dataset.theme,
+    paper: getComputedStyle(document.body).backgroundColor,
+    shift: window.shift ?? 0,
+    formulas: document.querySelectorAll(".math").length,
+    images: [...document.querySelectorAll("article img")]
+        .filter(image => !image.closest(".widget-subarea"))
+        .map(image => ({
+            source: image.getAttribute("src"),
+            stated: image.getAttribute("width")
+                / image.getAttribute("height"),
+            real: image.naturalWidth / image.naturalHeight,
+        })),
+})"""
+AXE = """async tags => {
+    document.querySelectorAll("details").forEach(d => { d.open = true; });
+    const found = await axe.run(document, {
+        runOnly: tags,
+        rules: {"target-size": {enabled: true}},
+        resultTypes: ["violations"],
+    });
+    return found.violations
+        .filter(v => ["serious", "critical"].includes(v.impact))
+        .map(v => [v.id, v.nodes.map(node => node.html.slice(0, 200))]);
+}"""
+
+
+def launch(playwright):
+    """Start the machine's Chromium or Chrome; None where there is none."""
+    own = playwright.chromium.executable_path
+    found = [*map(shutil.which, NAMES), own if Path(own).exists() else None]
+    path = next(filter(None, found), None)
+    return path and playwright.chromium.launch(
+        executable_path=path, args=list(OPTIONS)
+    )
+
+
+@dataclass
+class Visit:
+    """What was seen when a page was loaded."""
+
+    url: str
+    scheme: str
+    requests: list = field(default_factory=list)
+    errors: list = field(default_factory=list)
+    look: dict = field(default_factory=dict)
+    findings: list | None = None
+
+    @property
+    def outside(self) -> list:
+        """Requests to somewhere else than the site."""
+        home = urlsplit(self.url)[:2]
+        return [
+            url
+            for url in self.requests
+            if not url.startswith(("data:", "blob:"))
+            and urlsplit(url)[:2] != home
+        ]
+
+
+class Tab:
+    """One page of the browser, in one colour scheme and of one width."""
+
+    def __init__(self, browser, scheme="light", width=1280, axe=None):
+        self.scheme, self.axe = scheme, axe
+        self.context = browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": 900}
+        )
+        # Slow machines are busy, not broken.
+        self.context.set_default_timeout(180_000)
+        self.context.add_init_script(OBSERVE)
+        self.page = self.context.new_page()
+        self.page.on("request", lambda r: self.now.requests.append(r.url))
+        self.page.on("requestfailed", lambda r: self._error(r.url))
+        self.page.on("response", self._response)
+        self.page.on("pageerror", lambda e: self._error(str(e)))
+        self.page.on(
+            "console",
+            lambda m: m.type == "error" and self._error(m.text),
+        )
+
+    def visit(self, url: str) -> Visit:
+        """Load a page and look at it; by axe, too, where there is one."""
+        self.now = Visit(url, self.scheme)
+        self.page.goto(url)
+        self.page.wait_for_function(READY)
+        self.now.look = self.page.evaluate(LOOK)
+        if self.axe:
+            self.page.evaluate(self.axe)
+            self.now.findings = self.page.evaluate(AXE, WCAG)
+        return self.now
+
+    def _error(self, text):
+        self.now.errors.append(text)
+
+    def _response(self, response):
+        if response.status >= 400:
+            self._error(f"{response.status} {response.url}")

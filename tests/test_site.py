@@ -1,0 +1,269 @@
+"""The built site as a browser shows it.
+
+PTQ_SITE=_build/html pytest tests/test_site.py   looks at the real book.
+"""
+
+import functools
+import gzip
+import http.server
+import itertools
+import json
+import re
+import threading
+from collections import Counter
+from urllib.parse import quote, urlsplit
+
+import pytest
+import yaml
+from browser import Tab, launch
+from bs4 import BeautifulSoup
+from conftest import build, lay_out
+from playwright.sync_api import sync_playwright
+
+from ptq import npm, paths
+
+ROOT = paths.REPOSITORY
+# Looks for obstacles on a page; fetched for these tests only.
+AXE = npm.Package(
+    "axe-core",
+    "4.14.1",
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+)
+VARIANTS = {
+    f"{scheme}-{width}": (scheme, width)
+    for scheme in ("light", "dark")
+    for width in (1280, 390)
+}
+
+
+def documents(node):
+    """Pages that a table of contents names."""
+    if isinstance(node, list):
+        return [name for child in node for name in documents(child)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in ("root", "file") if key in node]
+    return own + [n for child in node.values() for n in documents(child)]
+
+
+CONTENTS = documents(yaml.safe_load((ROOT / "_toc.yml").read_text()))
+CHAPTERS = [name for name in CONTENTS if "/chapters/" in name]
+PAGES = [*CONTENTS, "genindex", "search"]
+FRONT, CHAPTER = CONTENTS[0], CHAPTERS[0]
+
+
+@pytest.fixture(scope="module")
+def server(site):
+    """The address at which the site is served, as http.server does."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+    serve = functools.partial(Silent, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        started = launch(playwright)
+        if started is None:
+            pytest.skip("no Chromium or Chrome on this machine")
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """Source of axe, kept beside the tests; None if it is not to be had."""
+    kept = ROOT / "tests" / "vendor" / f"axe-{AXE.version}.js"
+    try:
+        if not kept.exists():
+            with npm.fetch(AXE) as archive:
+                paths.write_whole(kept, npm.read(archive, "axe.min.js"))
+    except npm.NpmError:
+        return None
+    return kept.read_text(encoding="utf8")
+
+
+@pytest.fixture(scope="module")
+def tab(browser):
+    return Tab(browser)
+
+
+@pytest.fixture(scope="module")
+def tabs(browser, axe):
+    """A tab for each colour scheme and width, which loads all pages."""
+    return {name: Tab(browser, *VARIANTS[name], axe) for name in VARIANTS}
+
+
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(VARIANTS, PAGES),
+    ids=lambda pair: "-".join(pair),
+)
+def visit(request, tabs, server):
+    """One visit of each page in each variant, which all checks share."""
+    variant, page = request.param
+    return tabs[variant].visit(f"{server}/{page}.html")
+
+
+def test_page_loads_by_itself(visit):
+    assert not visit.outside
+    assert not visit.errors
+
+
+def test_page_has_its_colours(visit):
+    paper = [int(n) for n in re.findall(r"\d+", visit.look["paper"])[:3]]
+    assert visit.look["theme"] == visit.scheme
+    assert (sum(paper) < 3 * 64) == (visit.scheme == "dark")
+
+
+def test_page_does_not_scroll_sideways(visit):
+    assert visit.look["width"] <= visit.look["room"]
+
+
+def test_pictures_state_their_size(visit):
+    for image in visit.look["images"]:
+        assert image["stated"] == pytest.approx(image["real"], 0.02), image
+
+
+def test_text_stays_where_it_is(visit):
+    # What the Web Vitals call good; formulas take their room when MathJax
+    # has set them, and move what stands below.
+    assert visit.look["shift"] < 0.1 or visit.look["formulas"]
+
+
+def test_page_meets_the_wcag(visit):
+    if visit.findings is None:
+        pytest.skip("axe-core cannot be fetched")
+    assert visit.findings == []
+
+
+def text(path):
+    """The prose of a page."""
+    page = BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+    return " ".join(p.get_text(" ") for p in page.select("article p"))
+
+
+@pytest.fixture(scope="module")
+def terms(site):
+    """For each chapter a word that no other page has."""
+    words = {
+        name: Counter(
+            re.findall(r"\b[a-z]{7,12}\b", text(site / f"{name}.html"))
+        )
+        for name in CONTENTS
+    }
+    spread = Counter(word for found in words.values() for word in found)
+    return {
+        name: next(w for w, _ in words[name].most_common() if spread[w] == 1)
+        for name in CHAPTERS
+    }
+
+
+def results(tab, base, term):
+    """Pages that the site's search lists for a word."""
+    tab.visit(f"{base}/search.html?q={quote(term)}")
+    links = tab.page.locator("#search-results li a")
+    links.first.wait_for()
+    return [link.get_attribute("href") for link in links.all()]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_search_finds_a_term(tab, server, terms, name):
+    found = results(tab, server, terms[name])
+    assert any(f"{name}.html" in link for link in found), terms[name]
+    tab.page.locator("#search-results li p.context").first.wait_for()
+
+
+def test_site_opens_from_disk(browser, site, terms):
+    tab = Tab(browser)
+    visit = tab.visit((site / f"{CHAPTER}.html").as_uri())
+    assert not visit.outside and not visit.errors
+    found = results(tab, site.as_uri(), terms[CHAPTER])
+    assert any(f"{CHAPTER}.html" in link for link in found)
+    tab.context.close()
+
+
+def test_reader_can_choose_the_colours(browser, server):
+    tab = Tab(browser, "light")
+    tab.visit(f"{server}/{FRONT}.html")
+    theme = "document.documentElement.dataset.theme"
+    for _ in range(3):
+        if tab.page.evaluate(theme) == "dark":
+            break
+        tab.page.locator(".theme-switch-button").first.click()
+    assert tab.visit(f"{server}/{CHAPTER}.html").look["theme"] == "dark"
+    tab.context.close()
+
+
+def test_narrow_screen_has_a_menu(browser, server):
+    tab = Tab(browser, width=390)
+    tab.visit(f"{server}/{FRONT}.html")
+    link = tab.page.locator(
+        f".bd-sidebar-primary a[href$='{CHAPTER.split('/')[-1]}.html']"
+    ).first
+    assert not link.is_visible()
+    tab.page.locator(".primary-toggle").first.click()
+    link.click()
+    assert tab.page.url.endswith(f"{CHAPTER}.html")
+    tab.context.close()
+
+
+def test_first_page_is_light(browser, server, site):
+    tab = Tab(browser)
+    visit = tab.visit(f"{server}/index.html")
+    tab.page.wait_for_load_state("networkidle")
+    files = {site / urlsplit(u).path.lstrip("/") for u in visit.requests}
+    # As GitHub Pages sends them; a plain server sends twice as much.
+    packed = sum(len(gzip.compress(path.read_bytes())) for path in files)
+    assert 100e3 < packed < 1e6
+    tab.context.close()
+
+
+def test_site_is_small(site):
+    files = [path for path in site.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 25e6
+    assert (site / ".nojekyll").exists()
+
+
+def test_launch_buttons_need_a_repository(site):
+    for name in CHAPTERS:
+        page = (site / f"{name}.html").read_text(encoding="utf8")
+        assert "mybinder.org" not in page and "colab." not in page
+
+
+@pytest.fixture(scope="module")
+def launchable(tmp_path_factory):
+    """A chapter of a book that knows its repository."""
+    root = tmp_path_factory.mktemp("launch")
+    lay_out(root)
+    toc = {"format": "jb-book", "root": CHAPTER}
+    (root / "_toc.yml").write_text(json.dumps(toc))
+    (root / "book" / "chapters").mkdir()
+    source = ROOT / "notebooks" / f"{CHAPTER.split('/')[-1]}.ipynb"
+    (root / f"{CHAPTER}.ipynb").write_bytes(source.read_bytes())
+    pages = build(root, GITHUB_REPOSITORY="someone/book")
+    return (pages / f"{CHAPTER}.html").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://mybinder.org/v2/gh/someone/book/main?urlpath=lab/tree/{}",
+        "https://colab.research.google.com/github/someone/book/blob/main/{}",
+    ],
+)
+def test_launch_buttons_open_the_clean_source(launchable, address):
+    source = f"notebooks/{CHAPTER.split('/')[-1]}.ipynb"
+    page = BeautifulSoup(launchable, "html.parser")
+    links = [a["href"] for a in page.select(".bd-header-article a[href]")]
+    assert address.format(source) in links
+    assert (ROOT / source).exists()
