@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
-PAGES = $(wildcard _config.yml _toc.yml book/*.* book/_*/*.* book/chapters/*.ipynb)
+PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* ptq/*.py)
 
-.PHONY: help book env data run site test lab train headline clean
+.PHONY: help book env data run site test lab train sweeps headline clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
@@ -25,7 +25,7 @@ data: env ## fetch and verify CIFAR-10
 	$(BIN)/python -m ptq data
 
 run: data ## execute the chapters that changed
-	$(BIN)/python -m ptq mathjax
+	$(BIN)/python -m ptq assets
 	$(BIN)/python -m ptq run
 
 site: $(SITE) ## build the site from the executed chapters
@@ -37,8 +37,14 @@ $(SITE): $(PAGES)
 test: env ## run the tests
 	$(BIN)/python -m pytest
 
-lab: env ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+lab: env ## JupyterLab on the start notebook
+	$(BIN)/jupyter lab notebooks/start.ipynb
+
+sweeps: data ## remake the reference results of the sweeps (about two hours)
+	$(BIN)/python -m ptq sweep notebooks/sweeps/replication.yml
+	$(BIN)/python -m ptq sweep notebooks/sweeps/factorial.yml
+	$(BIN)/python -m ptq sweep notebooks/sweeps/calibration.yml
+	$(BIN)/python -m ptq reference
 
 train: env ## train the network from scratch (about ten minutes)
 	$(BIN)/python -m ptq train
