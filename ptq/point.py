@@ -18,6 +18,7 @@ from pathlib import Path
 
 import distributed
 import filelock
+import torch
 
 from ptq import data, experiment, measure, networks, paths, pipeline, training
 
@@ -105,6 +106,7 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
     return {
         "chapter": chapter.name,
         "version": chapter.version,
+        "commit": pipeline.commit(),
         "host": platform.node(),
         "machine": measure.machine(),
         "seconds": round(time.time() - started, 1),
@@ -160,8 +162,8 @@ def _provide_network(values: dict, models: Path) -> None:
 
 
 def _training_hash() -> str:
-    """Hash of the code that a trained network comes from."""
-    digest = hashlib.sha256()
+    """Hash of the code that a trained network comes from, torch's too."""
+    digest = hashlib.sha256(torch.__version__.encode())
     for module in (data, networks, training):
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()[:16]

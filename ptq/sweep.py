@@ -181,6 +181,10 @@ def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
     calm = 0.5 if sys.stderr.isatty() else 30
     with tqdm(total=len(todo), unit="point", mininterval=calm) as bar:
         for future in arriving:
+            if future.status in ("lost", "pending"):
+                # Its worker died with it, and another one is at it again.
+                arriving.add(future)
+                continue
             digest = future.key[1]
             _keep(future, todo[digest], folder / "points" / digest)
             bar.update()

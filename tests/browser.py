@@ -1,6 +1,10 @@
 """A real browser for the tests: started, given a page, asked about it."""
 
+import functools
+import http.server
 import shutil
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,6 +75,23 @@ def launch(playwright):
     )
 
 
+@contextmanager
+def serve(folder: Path):
+    """The address at which a folder is served, as http.server does."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Silent, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @dataclass
 class Visit:
     """What was seen when a page was loaded."""
@@ -132,3 +153,36 @@ class Tab:
     def _response(self, response):
         if response.status >= 400:
             self._error(f"{response.status} {response.url}")
+
+
+def boxes(page):
+    """The explorers of a page, once they have been drawn."""
+    page.locator(
+        ".ptq-explorer .noUi-handle, .ptq-explorer select"
+    ).first.wait_for()
+    return page.locator(".ptq-explorer").all()
+
+
+def inputs(box):
+    """Handles of the sliders and lists of an explorer, in their order."""
+    return box.locator(".noUi-handle, select").all()
+
+
+def is_list(control) -> bool:
+    """Whether a control is a list, not a slider."""
+    return control.evaluate("e => e.tagName") == "SELECT"
+
+
+def seen(box) -> str:
+    """The picture and its sentence, as a reader has them."""
+    shown = box.locator(".ptq-frames .widget-html:visible")
+    assert shown.count() == 1
+    return shown.inner_html()
+
+
+def press(page, control, *keys: str) -> None:
+    """Move a control by the keyboard alone."""
+    control.focus()
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_timeout(50)

@@ -1,6 +1,7 @@
 """The real data, the shipped network, executed chapters, the built site."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser import launch
+from playwright.sync_api import sync_playwright
 
 from ptq import (
     colophon,
@@ -21,6 +24,7 @@ from ptq import (
     strategies,
     training,
 )
+from ptq.npm import ASSETS, NpmError, fetch_asset
 
 
 @pytest.fixture(scope="session")
@@ -81,11 +85,22 @@ def quick_run(cifar, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def assets():
+    """Why scripts of others cannot be served here; empty where they can."""
+    try:
+        for asset in ASSETS:
+            fetch_asset(asset)
+    except NpmError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="session")
 def site(request, tmp_path_factory):
     """The built book: that of PTQ_SITE, else one of quick chapters."""
     if given := os.environ.get("PTQ_SITE"):
         return Path(given).absolute()
-    run = request.getfixturevalue("quick_run")
+    run, _ = map(request.getfixturevalue, ("quick_run", "assets"))
     root = tmp_path_factory.mktemp("site")
     lay_out(root)
     shutil.copytree(run / "chapters", root / "book" / "chapters")
@@ -94,10 +109,28 @@ def site(request, tmp_path_factory):
     return build(root, "-W", "--keep-going", "-n")
 
 
+@pytest.fixture(scope="module")
+def browser(assets):
+    """The machine's own browser."""
+    if assets and "PTQ_SITE" not in os.environ:
+        pytest.skip(f"pages would ask a CDN: {assets}")
+    with sync_playwright() as playwright:
+        started = launch(playwright)
+        if started is None:
+            pytest.skip("no Chromium or Chrome on this machine")
+        yield started
+        started.close()
+
+
 def lay_out(root):
-    """Copy what the book is made of, save what a run makes."""
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(paths.REPOSITORY / name, root)
+    """Copy what the book is made of, save what a run makes.
+
+    Its repository is taken to be unknown, whatever the settings say.
+    """
+    config = (paths.REPOSITORY / "_config.yml").read_text()
+    config = re.sub(r"^  url: .*", '  url: ""', config, flags=re.M)
+    (root / "_config.yml").write_text(config)
+    shutil.copy(paths.REPOSITORY / "_toc.yml", root)
     shutil.copytree(
         paths.REPOSITORY / "book",
         root / "book",

@@ -1,28 +1,22 @@
 """The explorers: in Python, as stored, and in a browser without a kernel."""
 
-import functools
-import http.server
 import itertools
 import json
-import os
 import shutil
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from browser import Tab, boxes, inputs, is_list, press, seen, serve
+from conftest import build, lay_out
 from ipywidgets import HTML, Dropdown, SelectionSlider, Stack
 
-from ptq import controls, explorers, frames, npm, paths, pipeline, quantizer
+from ptq import controls, explorers, frames, pipeline, quantizer
 from ptq.evidence import Interval
 
-ROOT = paths.REPOSITORY
 LIMIT = 1.5e6  # bytes of widget state a page
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
 def trials():
@@ -106,14 +100,14 @@ def leaves(stack):
 )
 def test_every_state_has_a_picture_of_its_own(make, sizes):
     box = make()
-    inputs = [
+    levels = [
         w for w in box.children if isinstance(w, Dropdown | SelectionSlider)
     ]
-    assert [len(w.options) for w in inputs] == sizes
+    assert [len(w.options) for w in levels] == sizes
     stack = next(w for w in box.children if isinstance(w, Stack))
     pictures = [leaf.value for leaf in leaves(stack)]
     assert len(pictures) == len(set(pictures)) == np.prod(sizes)
-    for level in inputs:
+    for level in levels:
         assert level.description and stack.selected_index == level.index
         stack = stack.children[level.index]
     assert isinstance(stack, HTML)
@@ -198,10 +192,8 @@ def test_the_fullest_page_stays_light():
 
 
 @pytest.mark.parametrize("name", [p.stem for p in pipeline.chapters()])
-def test_state_of_an_executed_chapter_is_small(name):
-    path = pipeline.PUBLISHED / f"{name}.ipynb"
-    if not path.exists():
-        pytest.skip("chapter not executed: python -m ptq run")
+def test_state_of_an_executed_chapter_is_small(name, quick_run):
+    path = quick_run / "chapters" / f"{name}.ipynb"
     state = nbformat.read(path, 4).metadata.get("widgets", {})
     assert len(json.dumps(state)) < LIMIT
 
@@ -239,98 +231,30 @@ def test_two_executions_write_the_same_bytes(executed):
     assert "widget-state" in first and first == second
 
 
-@pytest.fixture(scope="session")
-def page(executed, tmp_path_factory):
+@pytest.fixture(scope="module")
+def page(executed, assets, tmp_path_factory):
     """Address of a site that has the executed chapter as its only page."""
+    if assets:
+        pytest.skip(assets)
     root = tmp_path_factory.mktemp("site")
-    shutil.copy(ROOT / "_config.yml", root)
-    for folder in ("_ext", "_static"):
-        shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
-    shutil.copy(ROOT / "book" / "references.bib", root / "book")
-    shutil.copy(executed[0], root / "index.ipynb")
+    lay_out(root)
     (root / "_toc.yml").write_text("format: jb-book\nroot: index\n")
-    if not (root / "book" / "_static" / npm.HTML_MANAGER.script).exists():
-        pytest.skip("html-manager not fetched: python -m ptq assets")
-    built = subprocess.run(
-        [
-            Path(sys.executable).parent / "jupyter-book",
-            *("build", ".", "--all", "-W", "--keep-going"),
-        ],
-        cwd=root,
-        env=os.environ | {"NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
-    yield from serve(root / "_build" / "html", "index.html")
-
-
-def serve(folder, path):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/{path}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic"],
-        )
-        yield browser
-        browser.close()
+    shutil.copy(executed[0], root / "index.ipynb")
+    with serve(build(root, "-W", "--keep-going")) as address:
+        yield f"{address}/index.html"
 
 
 @pytest.fixture
-def tab(chromium, page):
-    """The page, open; whatever it asked for elsewhere or complained of."""
-    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
-    told = []
-    site = page.rsplit("/", 1)[0]
-    tab.on("pageerror", lambda e: told.append(str(e)))
-    tab.on("console", lambda m: m.type == "error" and told.append(m.text))
-    tab.on(
-        "request",
-        lambda r: (
-            r.url.startswith((site, "data:", "blob:")) or told.append(r.url)
-        ),
+def tab(browser, page):
+    """The page, open; it asks for nothing elsewhere, complains of nothing."""
+    opened = Tab(browser)
+    visit = opened.visit(page)
+    opened.page.wait_for_selector(
+        ".ptq-explorer .noUi-handle[aria-valuetext]"
     )
-    tab.goto(page)
-    tab.wait_for_selector(".ptq-explorer .noUi-handle[aria-valuetext]")
-    yield tab
-    tab.close()
-    assert not told
-
-
-def boxes(tab):
-    return tab.locator(".ptq-explorer").all()
-
-
-def seen(box):
-    """The picture and its sentence, as a reader has them."""
-    assert box.locator(".ptq-frames .widget-html:visible").count() == 1
-    return box.locator(".ptq-frames .widget-html:visible").inner_html()
-
-
-def step(tab, control, key):
-    """Move a control by the keyboard alone."""
-    control.focus()
-    tab.keyboard.press(key)
-    tab.wait_for_timeout(50)
-
-
-def inputs(box):
-    return box.locator(".noUi-handle, select").all()
+    yield opened.page
+    opened.context.close()
+    assert not visit.outside and not visit.errors
 
 
 @pytest.mark.parametrize(
@@ -341,31 +265,16 @@ def test_the_keyboard_reaches_every_state(tab, which):
     moved = inputs(box)
     assert len(moved) == len(sizes)
     for control in moved:
-        step(tab, control, "Home")
+        press(tab, control, "Home")
     states = set()
     for _ in range(sizes[0]):
         for _ in range(sizes[1] if len(sizes) > 1 else 1):
             states.add(seen(box))
-            step(tab, moved[-1], "ArrowRight")
+            press(tab, moved[-1], "ArrowRight")
         if len(sizes) > 1:
-            step(tab, moved[-1], "Home")
-            step(tab, moved[0], "ArrowRight")
+            press(tab, moved[-1], "Home")
+            press(tab, moved[0], "ArrowRight")
     assert len(states) == np.prod(sizes)
-
-
-def is_list(control):
-    return control.evaluate("e => e.tagName") == "SELECT"
-
-
-def test_the_mouse_moves_a_slider_and_opens_a_list(tab):
-    slider, chosen = boxes(tab)[0], boxes(tab)[3]
-    before = seen(slider), seen(chosen)
-    track = slider.locator(".noUi-target").first.bounding_box()
-    tab.mouse.click(track["x"] + 3, track["y"] + track["height"] / 2)
-    chosen.locator("select").first.select_option(index=1)
-    tab.wait_for_timeout(100)
-    after = seen(slider), seen(chosen)
-    assert before[0] != after[0] and before[1] != after[1]
 
 
 def test_controls_have_names_and_values(tab):
@@ -380,7 +289,7 @@ def test_controls_have_names_and_values(tab):
     handle = boxes(tab)[0].locator(".noUi-handle").nth(1)
     assert handle.get_attribute("aria-label") == "grid reaches"
     assert handle.get_attribute("aria-valuetext") == "100 %"
-    step(tab, handle, "ArrowLeft")
+    press(tab, handle, "ArrowLeft")
     assert handle.get_attribute("aria-valuetext") == "80 %"
     assert tab.locator(".ptq-frames[aria-live=polite]").count() == len(
         EXPLORERS
@@ -388,7 +297,7 @@ def test_controls_have_names_and_values(tab):
 
 
 def test_focus_is_visible(tab):
-    for control in inputs(boxes(tab)[0]) + inputs(boxes(tab)[2]):
+    for control in inputs(boxes(tab)[0]) + controls(boxes(tab)[2]):
         control.focus()
         outline = "e => parseFloat(getComputedStyle(e).outlineWidth)"
         assert control.evaluate(outline) >= 2

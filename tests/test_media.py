@@ -10,9 +10,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from browser import launch
 from bs4 import BeautifulSoup
-from playwright.sync_api import sync_playwright
 
 from ptq import figures, paths, pipeline
 
@@ -158,16 +156,6 @@ def test_numbers_of_the_file_are_plain(page):
 def column(browser_page, place=2):
     cells = browser_page.locator(f"#tab-values tbody td:nth-child({place})")
     return [text.strip() for text in cells.all_inner_texts()]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        if started is None:
-            pytest.skip("no Chromium or Chrome on this machine")
-        yield started
-        started.close()
 
 
 @pytest.fixture

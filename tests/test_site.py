@@ -3,22 +3,18 @@
 PTQ_SITE=_build/html pytest tests/test_site.py   looks at the real book.
 """
 
-import functools
 import gzip
-import http.server
 import itertools
 import json
 import re
-import threading
 from collections import Counter
 from urllib.parse import quote, urlsplit
 
 import pytest
 import yaml
-from browser import Tab, launch
+from browser import Tab, boxes, inputs, is_list, press, seen, serve
 from bs4 import BeautifulSoup
 from conftest import build, lay_out
-from playwright.sync_api import sync_playwright
 
 from ptq import npm, paths
 
@@ -48,35 +44,14 @@ def documents(node):
 
 CONTENTS = documents(yaml.safe_load((ROOT / "_toc.yml").read_text()))
 CHAPTERS = [name for name in CONTENTS if "/chapters/" in name]
-PAGES = [*CONTENTS, "genindex", "search"]
+PAGES = [*CONTENTS, "genindex", "py-modindex", "search", "_modules/index"]
 FRONT, CHAPTER = CONTENTS[0], CHAPTERS[0]
 
 
 @pytest.fixture(scope="module")
 def server(site):
-    """The address at which the site is served, as http.server does."""
-
-    class Silent(http.server.SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
-    serve = functools.partial(Silent, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        if started is None:
-            pytest.skip("no Chromium or Chrome on this machine")
-        yield started
-        started.close()
+    with serve(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +192,46 @@ def test_narrow_screen_has_a_menu(browser, server):
     tab.context.close()
 
 
+def by_keyboard(page, control):
+    """One step, to the side where there is one."""
+    press(page, control, "Home", "ArrowRight")
+
+
+def by_mouse(page, control):
+    """A click on the far end of a slider, or on a list and an option."""
+    if is_list(control):
+        control.click()
+        press(page, control, "End", "Enter")
+        return
+    track = control.locator(
+        "xpath=ancestor::*[contains(@class, 'noUi-target')]"
+    )
+    place = track.bounding_box()
+    page.mouse.click(
+        place["x"] + place["width"] - 2, place["y"] + place["height"] / 2
+    )
+    page.wait_for_timeout(100)
+
+
+def test_explorers_of_the_book_move(browser, server):
+    tab, found = Tab(browser), 0
+    for name in CHAPTERS:
+        visit = tab.visit(f"{server}/{name}.html")
+        if not tab.page.locator("div.cell.tag_explorer").count():
+            continue
+        for box in boxes(tab.page):
+            found += 1
+            for control in inputs(box):
+                states = []
+                for move in (by_keyboard, by_mouse):
+                    move(tab.page, control)
+                    states.append(seen(box))
+                assert states[0] != states[1], name
+        assert not visit.errors and not visit.outside
+    assert found == 5
+    tab.context.close()
+
+
 def test_first_page_is_light(browser, server, site):
     tab = Tab(browser)
     visit = tab.visit(f"{server}/index.html")
@@ -232,6 +247,15 @@ def test_site_is_small(site):
     files = [path for path in site.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 25e6
     assert (site / ".nojekyll").exists()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_download_is_the_clean_source(site, name):
+    source = f"{name.split('/')[-1]}.ipynb"
+    page = BeautifulSoup((site / f"{name}.html").read_text(), "html.parser")
+    (link,) = page.select(f".bd-header-article a[href$='{source}']")
+    offered = (site / name).parent / link["href"]
+    assert offered.read_bytes() == (ROOT / "notebooks" / source).read_bytes()
 
 
 def test_launch_buttons_need_a_repository(site):

@@ -3,9 +3,8 @@
 import os
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
-from PIL import Image
+from ptq import paths
 
 # The icons are in the theme's style sheet as a font, too; the script that
 # draws them once more is larger than all the rest of a page.
@@ -34,8 +33,6 @@ REPAIRS = (
         r'\1 role="listitem"',
     ),
 )
-IMAGE = re.compile(r'<img(?![^>]* width=)([^>]*? src="([^"]+)"[^>]*?)/?>')
-POINTS = {"pt": 96 / 72, "in": 96, "px": 1, "": 1}
 
 
 def follow_repository(app, config):
@@ -64,31 +61,14 @@ def open_clean_sources(app, page, template, context, doctree):
             )
 
 
-def size_images(app, page, template, context, doctree):
-    """State the size of each picture, so that no text moves when it loads."""
-    files = {name: path for path, name in app.builder.images.items()}
-
-    def sized(match):
-        path = files.get(match[2].rsplit("/", 1)[-1])
-        if path is None:
-            return match[0]
-        width, height = image_size(Path(app.srcdir) / path)
-        return f'<img width="{width}" height="{height}"{match[1]}/>'
-
-    context["body"] = IMAGE.sub(sized, context.get("body", ""))
-
-
-def image_size(path):
-    """Width and height of a picture in pixels of the page."""
-    if path.suffix != ".svg":
-        with Image.open(path) as picture:
-            return picture.size
-    root = ElementTree.parse(path).getroot()
-    sides = []
-    for side in ("width", "height"):
-        number, unit = re.fullmatch(r"([\d.]+)(\D*)", root.get(side)).groups()
-        sides.append(round(float(number) * POINTS[unit]))
-    return tuple(sides)
+def drop_repeated_scripts(app, page, template, context, doctree):
+    """Sphinx 7.4 emits inline scripts twice, which fails in the browser."""
+    found = {}
+    for script in context.get("script_files", []):
+        attributes = getattr(script, "attributes", {})
+        name = getattr(script, "filename", script) or ""
+        found.setdefault((name, tuple(sorted(attributes.items()))), script)
+    context["script_files"] = list(found.values())
 
 
 def repair(html):
@@ -111,11 +91,15 @@ def finish(app, exception):
     for pattern in UNUSED:
         for path in Path(app.outdir).glob(pattern):
             path.unlink()
+    # The download of a chapter, too, is its source, and far smaller.
+    for copy in Path(app.outdir).glob("_sources/**/chapters/*.ipynb"):
+        source = paths.REPOSITORY / "notebooks" / copy.name
+        paths.write_whole(copy, source.read_bytes())
 
 
 def setup(app):
     app.connect("config-inited", follow_repository)
-    app.connect("html-page-context", size_images, priority=950)
+    app.connect("html-page-context", drop_repeated_scripts, priority=950)
     app.connect("html-page-context", open_clean_sources, priority=950)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True}
