@@ -216,7 +216,7 @@ def executed(tmp_path_factory):
         cell.metadata["tags"] = ["explorer"] if i else ["remove-cell"]
         cells.append(cell)
     notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata["kernelspec"] = {"name": "python3"}
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "P"}
     folder = tmp_path_factory.mktemp("explorers")
     source = folder / "01_explorers.ipynb"
     source.write_text(nbformat.writes(notebook))
@@ -297,7 +297,7 @@ def test_controls_have_names_and_values(tab):
 
 
 def test_focus_is_visible(tab):
-    for control in inputs(boxes(tab)[0]) + controls(boxes(tab)[2]):
+    for control in inputs(boxes(tab)[0]) + inputs(boxes(tab)[2]):
         control.focus()
         outline = "e => parseFloat(getComputedStyle(e).outlineWidth)"
         assert control.evaluate(outline) >= 2

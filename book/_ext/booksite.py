@@ -25,6 +25,16 @@ REPAIRS = (
         r' title="[^"]*" aria-label="[^"]*"',
         r"\1",
     ),
+    # A toggle of the sidebar, which is nothing but an icon.
+    (
+        r'(<summary)(><span class="toctree-toggle")',
+        r'\1 aria-label="Pages of this part"\2',
+    ),
+    # The index of modules folds by a picture; its size is that of the theme.
+    (
+        r'(<img src="_static/minus\.png")',
+        r'\1 width="11" height="11"',
+    ),
     # Tooltips of the three icons of which one is shown, read as text.
     (r'(<i class="theme-switch [^>]*?) title="[^"]*"', r"\1"),
     # A list whose members say that they are no list items.
