@@ -5,7 +5,7 @@ one test set, or variants of one network, are no repetitions.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -62,24 +62,36 @@ class Ordering:
     """How one strategy compares with another over training seeds.
 
     ``difference`` is in accuracy (a share), ``ahead`` counts the seeds in
-    which the first is better, ``p`` is that of the paired t-test.
+    which the first is better, ``p`` is that of the paired t-test, and
+    ``p_holm`` is adjusted for the orderings asked with it.
     """
 
     difference: Interval
     ahead: int
     seeds: int
     p: float
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """One word on the first strategy, as of ``verdict``."""
+        return verdict(self.difference, self.p_holm)
 
 
-def ordering(changes: pd.DataFrame, first: str, second: str) -> Ordering:
-    """Compare two columns of ``drops``, paired by training seed."""
-    apart = (changes[first] - changes[second]).to_numpy()
-    return Ordering(
-        evidence.mean(apart),
-        int((apart > 0).sum()),
-        len(apart),
-        p_value(apart),
-    )
+def orderings(
+    changes: pd.DataFrame, pairs: list[tuple[str, str]]
+) -> dict[tuple[str, str], Ordering]:
+    """Compare pairs of columns of ``drops``, each paired by training seed."""
+    apart = {(a, b): (changes[a] - changes[b]).to_numpy() for a, b in pairs}
+    p_values = [p_value(values) for values in apart.values()]
+    return {
+        pair: Ordering(
+            evidence.mean(values), int((values > 0).sum()), len(values), p, h
+        )
+        for (pair, values), p, h in zip(
+            apart.items(), p_values, evidence.holm(p_values), strict=True
+        )
+    }
 
 
 def same_ranking(changes: pd.DataFrame) -> float:
@@ -104,15 +116,7 @@ def effects(
     ``order`` factors: value, low, high, p, and p by Holm over all rows.
     ValueError where a block is not a full factorial.
     """
-    cells = frame.groupby(block)[list(factors)].value_counts()
-    combinations = 2 ** len(factors)
-    if (cells != 1).any() or (
-        cells.groupby(block).size() != combinations
-    ).any():
-        raise ValueError(
-            f"expected each of {combinations} combinations once in every "
-            f"{block}"
-        )
+    _check_full(frame, list(factors), block)
     signs = {
         name: np.where(frame[name] == high, 1, -1)
         for name, (_, high) in factors.items()
@@ -123,19 +127,24 @@ def effects(
             product = np.prod([signs[name] for name in term], axis=0)
             signed = 2 * product * frame[response]
             found = signed.groupby(frame[block]).mean().to_numpy()
-            middle = evidence.mean(found)
-            p = p_value(found)
-            rows[" × ".join(term)] = (
-                middle.value,
-                middle.low,
-                middle.high,
-                p,
-            )
+            effect = astuple(evidence.mean(found))
+            rows[" × ".join(term)] = (*effect, p_value(found))
     table = pd.DataFrame.from_dict(
         rows, orient="index", columns=["value", "low", "high", "p"]
     )
     table["p_holm"] = evidence.holm(table.p.tolist())
     return table
+
+
+def _check_full(frame: pd.DataFrame, factors: list[str], block: str) -> None:
+    counts = frame.groupby(block)[factors].value_counts()
+    combinations = 2 ** len(factors)
+    sizes = counts.groupby(block).size()
+    if (counts != 1).any() or (sizes != combinations).any():
+        raise ValueError(
+            f"expected each of {combinations} combinations once in every "
+            f"{block}"
+        )
 
 
 def cells(frame: pd.DataFrame, factors: dict[str, tuple]) -> pd.DataFrame:
@@ -159,15 +168,10 @@ def safe_share(changes: np.ndarray, margin: float = 0.005) -> Interval:
     return evidence.accuracy(int((changes > -margin).sum()), len(changes))
 
 
-def enough(frame: pd.DataFrame, margin: float = 0.005) -> int | None:
-    """Images from which on no draw loses ``margin`` or more of accuracy.
+def safe_sizes(frame: pd.DataFrame, margin: float = 0.005) -> list[int]:
+    """Numbers of images at which no draw loses ``margin`` or more.
 
     ``frame`` has the columns images and change (a share), one row a draw.
-    None where even the most images do not suffice.
     """
-    found = None
-    for count, rows in sorted(frame.groupby("images"), reverse=True):
-        if rows.change.min() <= -margin:
-            break
-        found = int(count)
-    return found
+    worst = frame.groupby("images").change.min()
+    return [int(count) for count in worst.index[worst > -margin]]

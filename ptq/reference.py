@@ -6,7 +6,6 @@ reads one measures a part of it again.
 
 import hashlib
 import json
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +15,9 @@ from ptq.results import Record
 
 FOLDER = paths.REPOSITORY / "book" / "reference"
 NAMES = ("replication", "factorial", "calibration")
-# What decides, besides the code, whether integers come out the same.
-SAME = ("architecture", "features", "torch_capability", "torch")
+# What decides, besides the code, whether answers come out the same: scales
+# come from the float kernels, which each processor has its own choice of.
+SAME = ("processor", "architecture", "features", "torch_capability", "torch")
 REDUNDANT = ["point", "accuracy"]
 
 
@@ -29,13 +29,14 @@ def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
     """Make a finished sweep's table the reference ``name``; its path.
 
     Columns with one value throughout go into the manifest. Raises
-    ReferenceError where points are missing or failed.
+    ReferenceError where points are missing, failed, or were measured on
+    different kinds of machine.
     """
     manifest = json.loads((sweep_folder / "manifest.json").read_text())
-    points = manifest.pop("points")
-    if unfinished := [p for p, s in points.items() if s != "manifest.json"]:
+    states = manifest["points"]
+    if unfinished := [p for p, s in states.items() if s != "manifest.json"]:
         raise ReferenceError(
-            f"{sweep_folder}: {len(unfinished)} of {len(points)} points are "
+            f"{sweep_folder}: {len(unfinished)} of {len(states)} points are "
             "not done; run the sweep again, with --retry if they failed"
         )
     frame = pd.read_parquet(sweep_folder / "table.parquet")
@@ -47,18 +48,41 @@ def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
         for column in frame
         if frame[column].nunique(dropna=False) == 1
     }
-    manifest |= {
-        "kept": time.strftime("%Y-%m-%d", time.gmtime()),
-        "points": len(points),
-        "seconds": sum(_seconds(sweep_folder, p) for p in points),
-        "constant": constant,
-    }
+    kept = {n: manifest[n] for n in ("sweep", "chapter", "version")}
+    kept |= _measured(sweep_folder, list(states)) | {"constant": constant}
     frame = frame.drop(columns=constant).round(6)
     path = target / f"{name}.csv"
     paths.write_whole(path, frame.to_csv(index=False))
-    text = json.dumps(manifest, indent=1) + "\n"
+    text = json.dumps(kept, indent=1) + "\n"
     paths.write_whole(path.with_suffix(".json"), text)
     return path
+
+
+def _measured(sweep_folder: Path, points: list[str]) -> dict:
+    """When, where and from which commit, as the points themselves tell."""
+    folder = sweep_folder / "points"
+    told = [
+        json.loads((folder / point / "manifest.json").read_text())
+        for point in points
+    ]
+    machines = [
+        {k: v for k, v in one["machine"].items() if k != "load"}
+        for one in told
+    ]
+    if others := [m for m in machines if m != machines[0]]:
+        raise ReferenceError(
+            f"{sweep_folder}: measured on {machines[0]} and on {others[0]}; "
+            "expected one kind of machine, as a reference is compared with "
+            "what that machine gives"
+        )
+    days = sorted(one["finished"][:10] for one in told)
+    return {
+        "commit": ", ".join(sorted({one["commit"] for one in told})),
+        "measured": " to ".join(dict.fromkeys([days[0], days[-1]])),
+        "machine": machines[0],
+        "points": len(told),
+        "seconds": round(sum(one["seconds"] for one in told), 1),
+    }
 
 
 def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
@@ -79,7 +103,7 @@ def origin(manifest: dict) -> str:
     """When and where a reference was measured, as a sentence."""
     machine = manifest["machine"]
     return (
-        f"Measured on {manifest['kept']} at commit {manifest['commit']}, "
+        f"Measured on {manifest['measured']} at commit {manifest['commit']}, "
         f"{manifest['points']:,} points in {manifest['seconds'] / 3600:.1f} "
         f"processor hours, on {machine['processor']} "
         f"({', '.join(machine['features'])}), torch {machine['torch']}."
@@ -125,8 +149,3 @@ def digest(record: Record) -> str:
     """What stands for a record's predictions in a table."""
     answers = record.predictions.tobytes()
     return hashlib.sha256(answers).hexdigest()[:12]
-
-
-def _seconds(sweep_folder: Path, digest: str) -> float:
-    path = sweep_folder / "points" / digest / "manifest.json"
-    return json.loads(path.read_text())["seconds"]

@@ -18,14 +18,15 @@ class Strategy:
 
     ``build`` takes the float network and the calibration images, float32
     (N, 3, 32, 32), and returns the network to run. ``float_layers`` are
-    those that stay float32; ``published`` names the paper's row, if any.
+    those that stay float32; ``advice`` says, to somebody who knows no
+    label, what to do.
     """
 
     name: str
     label: str
     build: Build
     float_layers: tuple[str, ...] = ()
-    published: str | None = None
+    advice: str = ""
 
     @property
     def bits(self) -> dict[str, int]:
@@ -122,7 +123,7 @@ def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
 STRATEGIES = {
     strategy.name: strategy
     for strategy in (
-        Strategy("fp32", "FP32", fp32, LAYERS, "FP32 baseline"),
+        Strategy("fp32", "FP32", fp32, LAYERS),
         Strategy("fp32_folded", "FP32 folded", fp32_folded, LAYERS),
         Strategy(
             "fp32_channels_last",
@@ -130,29 +131,51 @@ STRATEGIES = {
             fp32_channels_last,
             LAYERS,
         ),
-        Strategy("naive", "Naive", naive, (), "naive PTQ"),
+        Strategy(
+            "naive", "Naive", naive, (), "quantize every layer as it is"
+        ),
         Strategy(
             "bias_correction_published",
             "Bias correction as published",
             bias_correction_published,
-            (),
-            "bias correction",
         ),
-        Strategy("bias_correction", "Bias correction", bias_corrected),
-        Strategy("folded", "Folded", folded, (), "BN folding"),
-        Strategy("folded_fused", "Folded with fc1 fused", folded_fused),
+        Strategy(
+            "bias_correction",
+            "Bias correction",
+            bias_corrected,
+            (),
+            "fold batch normalization into the convolutions, quantize, and "
+            "correct the biases",
+        ),
+        Strategy(
+            "folded",
+            "Folded",
+            folded,
+            (),
+            "fold batch normalization into the convolutions, fuse their "
+            "ReLUs, and quantize",
+        ),
+        Strategy(
+            "folded_fused",
+            "Folded with fc1 fused",
+            folded_fused,
+            (),
+            "fold batch normalization into the convolutions, fuse every "
+            "ReLU into its layer, and quantize",
+        ),
         Strategy(
             "mixed_precision_published",
             "Mixed as published",
             mixed_precision_published,
             ("conv2",),
-            "mixed precision",
+            "quantize all but the second convolution",
         ),
         Strategy(
             "mixed_precision_folded",
             "Mixed folded",
             mixed_precision_folded,
             ("conv2",),
+            "fold, and quantize all but the second convolution",
         ),
     )
 }

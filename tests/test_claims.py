@@ -1,6 +1,7 @@
 """Verdicts on constructed cases, and an engine that really saturates."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,15 @@ import pytest
 import torch
 from scipy import stats
 
-from ptq import claims, engines, evidence, measure, report, saturation
+from ptq import (
+    claims,
+    engines,
+    evidence,
+    measure,
+    report,
+    saturation,
+    strategies,
+)
 from ptq.evidence import Flips, Interval
 
 SIMULATIONS = 1000
@@ -112,28 +121,16 @@ def test_accuracy_asks_the_trainings_where_there_are_some():
 
 
 @pytest.mark.parametrize(
-    ("lost", "gained", "expected"),
+    ("gain", "p", "expected"),
     [
-        (46, 53, claims.WITHIN_NOISE),
-        (20, 80, claims.REPRODUCED),
-        (80, 20, claims.CONTRADICTED),
+        (7, 0.55, claims.WITHIN_NOISE),
+        (60, 0.001, claims.REPRODUCED),
+        (-60, 0.001, claims.CONTRADICTED),
+        (60, 0.055, claims.WITHIN_NOISE),
     ],
 )
-def test_order(lost, gained, expected):
-    assert claims.order(flips(lost, gained)) == expected
-
-
-@pytest.mark.parametrize(
-    ("gains", "expected"),
-    [
-        ([0.004, 0.005, 0.006], claims.REPRODUCED),
-        ([-0.004, -0.005, -0.006], claims.CONTRADICTED),
-        ([0.004, -0.005, 0.006], claims.WITHIN_NOISE),
-    ],
-)
-def test_order_asks_the_trainings_where_there_are_some(gains, expected):
-    for found in (flips(20, 80), flips(80, 20), flips(50, 50)):
-        assert claims.order(found, np.array(gains)) == expected
+def test_order(gain, p, expected):
+    assert claims.order(gain, p) == expected
 
 
 FLOOR = Interval(1.0, 0.95, 1.05)
@@ -237,8 +234,12 @@ def test_bias_beyond_the_printed_digits():
 
 def test_portable():
     assert claims.portable(None) == claims.NOT_SHOWN
-    assert claims.portable(flips(10, 12)) == claims.REPRODUCED
-    assert claims.portable(flips(900, 100)) == claims.CONTRADICTED
+    nothing = Flips(lost=0, gained=0, n=10_000, p=1.0)
+    assert claims.portable(nothing) == claims.REPRODUCED
+    assert claims.portable(flips(10, 12)) == claims.WITHIN_NOISE
+    for lost, gained in ((900, 100), (100, 900)):
+        found = flips(lost, gained)
+        assert claims.portable(found) == claims.CONTRADICTED
 
 
 @pytest.fixture
@@ -254,13 +255,9 @@ def trainings():
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_trainings_are_paired_and_draws_averaged(trainings):
+def test_draws_of_a_training_are_averaged(trainings):
     found = claims.per_training(trainings, "naive")
     assert found == pytest.approx([0.725, 0.715, 0.705])
-    shuffled = trainings.sample(frac=1, random_state=0)
-    gain = claims.gain(shuffled, "naive", "folded")
-    assert gain == pytest.approx([0.005] * 3)
-    assert claims.gain(None, "naive", "folded") is None
 
 
 def comparison(scale=1.0):
@@ -285,14 +282,18 @@ def test_the_paper_reproduces_itself():
     found = claims.headline(comparison())
     assert len(found) == 20
     words = {f.verdict for f in found}
-    assert words == {claims.REPRODUCED, claims.NOT_COMPARABLE}
+    assert words == {
+        claims.REPRODUCED,
+        claims.NOT_COMPARABLE,
+        claims.BY_DEFINITION,
+    }
     assert sum("ms" in f.claim for f in found) == 5
 
 
 def test_twice_the_paper_does_not():
     found = claims.headline(comparison(scale=2))
     wrong = [f.claim for f in found if f.verdict == claims.CONTRADICTED]
-    assert len(wrong) == 10
+    assert len(wrong) == 9
     assert all("MiB" in c or "speed-up" in c for c in wrong)
 
 
@@ -360,27 +361,86 @@ def test_random_codes_tell_the_two_sums_apart():
     assert (apart > engines.SUM_STEP).sum() >= 10
 
 
-def test_engine_limited_to_avx2_saturates(network, images, pixels):
-    if (
-        not saturation.possible()
-        or "avx2" not in measure.machine()["features"]
-    ):
+@pytest.fixture(scope="module")
+def saturation_runs(network, images, pixels):
+    return saturation.runs(network, images, pixels)
+
+
+def has(flag):
+    return flag in measure.machine()["features"]
+
+
+def test_runs_are_those_of_the_machine(saturation_runs):
+    assert saturation_runs.keys() == saturation.limits().keys()
+    assert ("AVX2 only" in saturation_runs) == (
+        measure.machine()["architecture"] == "x86_64"
+        and saturation.ENGINE in engines.available()
+    )
+    unlimited = saturation_runs["all"]
+    engines.select(saturation.engine())
+    assert unlimited.saturates == saturation.saturates()
+    assert not (unlimited.saturates and has("avx512_vnni"))
+
+
+def test_sums_are_exact_or_added_in_pairs(saturation_runs):
+    x, w = saturation.codes()
+    exact = (x.long() * w.long()).sum(1)
+    for found in saturation_runs.values():
+        told = saturation.sum_in_pairs(x, w) if found.saturates else exact
+        assert (found.sums - told).abs().max() <= engines.SUM_STEP / 2
+
+
+def test_process_answers_as_the_same_engine_here(
+    saturation_runs, network, images, pixels
+):
+    engines.select(saturation.engine())
+    for bits in saturation.BITS:
+        with measure.pinned_threads(1):
+            here = strategies.assignment(
+                network, images, grids=engines.Grids(bits=bits)
+            )
+            answers = measure.logits(here, pixels).argmax(1)
+        assert torch.equal(
+            saturation_runs["all"].predictions[bits], answers.to(torch.uint8)
+        )
+
+
+def test_engine_limited_to_avx2_saturates(saturation_runs):
+    if len(saturation_runs) == 1 or not has("avx2"):
         pytest.skip("needs torch's onednn engine on an x86 processor")
-    limited = saturation.answers_limited_to("AVX2", network, images, pixels)
-    engines.select(saturation.ENGINE)
-    here = saturation.answers(network, images, pixels)
+    limited, unlimited = (
+        saturation_runs[title] for title in ("AVX2 only", "all")
+    )
     assert limited.saturates
-    as_told = saturation.sum_in_pairs(*saturation.codes())
-    half = engines.SUM_STEP / 2
-    assert (limited.sums - as_told).abs().max() <= half
-    assert torch.equal(limited.predictions[7], here.predictions[7])
-    if "avx512_vnni" in measure.machine()["features"]:
-        assert not here.saturates
-        free = saturation.answers_limited_to("", network, images, pixels)
-        assert torch.equal(free.predictions[8], here.predictions[8])
+    apart = limited.predictions[7] != unlimited.predictions[7]
+    # Sums are equal, but kernels may scale them with other last digits.
+    assert apart.float().mean() <= 0.02
+    pair = saturation.exact_and_clipped([unlimited, limited])
+    assert pair == (None if unlimited.saturates else (unlimited, limited))
 
 
-def test_limited_engine_needs_onednn(monkeypatch, network, images, pixels):
+def answers(saturates):
+    return saturation.Answers(saturates, torch.zeros(0), {})
+
+
+def test_two_runs_that_saturate_are_not_compared():
+    exact, clipped = answers(False), answers(True)
+    for found in ([exact, clipped], [clipped, exact]):
+        assert saturation.exact_and_clipped(found) == (exact, clipped)
+    for found in ([exact], [clipped], [exact] * 2, [clipped] * 2):
+        assert saturation.exact_and_clipped(found) is None
+
+
+def test_limit_means_nothing_on_other_machines(monkeypatch):
+    monkeypatch.setattr(saturation.platform, "machine", lambda: "aarch64")
+    assert saturation.limits() == {"all": ""}
+    monkeypatch.setattr(saturation.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(engines, "available", lambda: ["qnnpack"])
-    found = saturation.answers_limited_to("AVX2", network, images, pixels)
-    assert found is None
+    assert saturation.engine() == "qnnpack"
+    assert saturation.limits() == {"all": ""}
+
+
+def test_failing_process_is_reported(monkeypatch, network, images, pixels):
+    monkeypatch.setattr(saturation.sys, "executable", shutil.which("false"))
+    with pytest.raises(RuntimeError, match="ptq.saturation failed"):
+        saturation.runs(network, images, pixels)

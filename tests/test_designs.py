@@ -110,13 +110,18 @@ def test_intervals_cover_the_truth(of, truth):
     assert 0.93 <= share <= 0.97
 
 
-def test_ordering_counts_seeds_and_pairs_them():
+def test_orderings_count_seeds_and_pair_them():
     changes = pd.DataFrame({"a": [3.0, 2, 5, 4], "b": [2.0, 1.5, 5, 2]})
-    found = designs.ordering(changes, "a", "b")
-    assert (found.ahead, found.seeds) == (3, 4)
+    changes["c"] = changes.a - [1.0, 1.1, 0.9, 1.0]
+    found = designs.orderings(changes, [("a", "b"), ("a", "c")])
+    first, second = found.values()
+    assert (first.ahead, first.seeds) == (3, 4)
     known = stats.ttest_rel(changes.a, changes.b)
-    assert found.p == pytest.approx(known.pvalue)
-    assert found.difference.value == pytest.approx(0.875)
+    assert first.p == pytest.approx(known.pvalue)
+    assert first.difference.value == pytest.approx(0.875)
+    assert first.p_holm == first.p and second.p_holm == 2 * second.p
+    assert first.verdict == "no difference shown"
+    assert second.verdict == "better"
 
 
 def test_same_ranking_tells_order_from_noise():
@@ -162,13 +167,10 @@ def test_cells_read_from_a_file_have_their_levels_again(tmp_path):
     assert [tuple(row) for row in found.to_numpy()] == rows
 
 
-@pytest.mark.parametrize(
-    ("bad", "known"), [((), 8), ((8,), 32), ((8, 32), 100), ((32,), 100)]
-)
-def test_enough_is_where_all_larger_sizes_are_safe(bad, known):
+def test_safe_sizes_are_those_without_a_bad_draw():
     rows = [(n, c) for n in (8, 32, 100) for c in (-0.004, 0.001)]
-    rows += [(n, -0.006) for n in bad]
     frame = pd.DataFrame(rows, columns=["images", "change"])
-    assert designs.enough(frame) == known
-    frame.loc[frame.images == 100, "change"] = -0.005
-    assert designs.enough(frame) is None
+    assert designs.safe_sizes(frame) == [8, 32, 100]
+    frame.loc[frame.images == 32, "change"] = [-0.005, 0.001]
+    assert designs.safe_sizes(frame) == [8, 100]
+    assert designs.safe_sizes(frame, margin=0.001) == []

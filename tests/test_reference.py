@@ -31,14 +31,20 @@ def finished(tmp_path):
     pd.DataFrame(rows).to_parquet(tmp_path / "table.parquet")
     manifest = {
         "sweep": "toy",
-        "commit": "c0ffee",
-        "machine": measure.machine(),
+        "chapter": "toy",
+        "version": "1",
         "points": {"aa": "manifest.json", "bb": "manifest.json"},
     }
-    for point in manifest["points"]:
+    for day, point in enumerate(manifest["points"], 1):
+        told = {
+            "seconds": 1800,
+            "commit": "c0ffee",
+            "machine": measure.machine() | {"load": day},
+            "finished": f"2026-11-0{day}T10:00:00Z",
+        }
         place = tmp_path / "points" / point
         place.mkdir(parents=True)
-        (place / "manifest.json").write_text('{"seconds": 1800}')
+        (place / "manifest.json").write_text(json.dumps(told))
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     return tmp_path
 
@@ -55,6 +61,16 @@ def test_what_is_kept_is_read_back(finished, tmp_path):
     assert "n" not in path.read_text().splitlines()[0].split(",")
     sentence = reference.origin(manifest)
     assert "c0ffee" in sentence and "1.0 processor hours" in sentence
+    assert "on 2026-11-01 to 2026-11-02" in sentence
+
+
+def test_one_reference_is_of_one_kind_of_machine(finished, tmp_path):
+    path = finished / "points" / "bb" / "manifest.json"
+    told = json.loads(path.read_text())
+    told["machine"]["torch"] = "3.0"
+    path.write_text(json.dumps(told))
+    with pytest.raises(reference.ReferenceError, match="one kind of machine"):
+        reference.keep("toy", finished, tmp_path / "kept")
 
 
 @pytest.mark.parametrize("state", ["failure.json", ""])
@@ -105,7 +121,7 @@ class TestAgreement:
 
     @pytest.mark.parametrize(
         "machine",
-        [{"features": ["avx2"]}, {"torch": "3.0"}, {"architecture": "arm64"}],
+        [{"features": ["avx2"]}, {"torch": "3.0"}, {"processor": "Other"}],
     )
     def test_elsewhere_the_interval_decides(self, machine):
         other = self.answers[::-1]
