@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
-PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* ptq/*.py)
+PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
+  book/_static/vendor/*/*.* ptq/*.py)
 
-.PHONY: help book env data run site test lab train sweeps headline clean
+.PHONY: help book env data run site test test-slow lab train sweeps headline clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
 
 book: run ## environment, data, execute all chapters, build the site
 	@$(MAKE) --no-print-directory site
@@ -37,14 +38,18 @@ $(SITE): $(PAGES)
 test: env ## run the tests
 	$(BIN)/python -m pytest
 
+test-slow: env ## run the tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
 lab: env ## JupyterLab on the start notebook
 	$(BIN)/jupyter lab notebooks/start.ipynb
 
-sweeps: data ## remake the reference results of the sweeps (about two hours)
+sweeps: data ## remake the reference results of the sweeps (some hours)
 	$(BIN)/python -m ptq sweep notebooks/sweeps/replication.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/factorial.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/calibration.yml
 	$(BIN)/python -m ptq reference
+	$(BIN)/python -m ptq sweep-overhead --keep
 
 train: env ## train the network from scratch (about ten minutes)
 	$(BIN)/python -m ptq train

@@ -113,11 +113,14 @@ def reference(runs):
 @main.command("sweep-overhead")
 @click.option("--points", default=1000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
-def sweep_overhead(points, workers):
+@click.option("--keep", is_flag=True, help="For the book's machine page.")
+def sweep_overhead(points, workers, keep):
     """Measure what a sweep costs besides its chapters."""
-    from ptq import sweep
+    from ptq import reference, sweep
 
     seconds = sweep.overhead(points, workers)
+    if keep:
+        reference.keep_overhead(points, workers, seconds)
     click.echo(
         f"{points:,} trivial points, {workers} local workers: "
         f"{1000 * seconds:.2f} ms a point"

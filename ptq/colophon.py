@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ptq import paths
+from ptq import paths, reference
 from ptq.report import captioned
 
 FACTS = {
@@ -53,6 +53,7 @@ def machine_page(manifest: dict) -> str:
     tables = {
         "machine": (_machine(manifest), "The machine that measured."),
         "run-times": (_times(manifest["chapters"]), _times_caption(manifest)),
+        "sweeps": (_sweeps(), _sweeps_caption()),
         "versions": (_versions(manifest), "The packages that ran."),
     }
     return "\n".join(
@@ -125,6 +126,32 @@ def _times_caption(manifest: dict) -> str:
     return (
         f"Time from a chapter's start to its end, {total / 60:.1f} minutes "
         f"in all; parameters: {given or 'the defaults'}."
+    )
+
+
+def _sweeps() -> pd.DataFrame:
+    found = {name: reference.load(name)[1] for name in reference.NAMES}
+    return pd.DataFrame(
+        {
+            "sweep": name,
+            "points": f"{kept['points']:,}",
+            "processor hours": f"{kept['seconds'] / 3600:.1f}",
+            "measured": kept["measured"],
+            "commit": f"`{kept['commit']}`",
+            "processor": kept["machine"]["processor"],
+        }
+        for name, kept in found.items()
+    )
+
+
+def _sweeps_caption() -> str:
+    path = reference.FOLDER / "overhead.json"
+    found = json.loads(path.read_text())
+    return (
+        "The sweeps whose tables are committed with the book. Besides its "
+        f"chapters a sweep costs {found['milliseconds']:.0f} ms a point, "
+        f"over {found['points']:,} trivial points with {found['workers']} "
+        f"local workers ({found['measured']}, {found['processor']})."
     )
 
 

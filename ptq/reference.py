@@ -6,6 +6,7 @@ reads one measures a part of it again.
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -83,6 +84,21 @@ def _measured(sweep_folder: Path, points: list[str]) -> dict:
         "points": len(told),
         "seconds": round(sum(one["seconds"] for one in told), 1),
     }
+
+
+def keep_overhead(
+    points: int, workers: int, seconds: float, target: Path = FOLDER
+) -> None:
+    """Keep what scheduling one trivial point cost, in ``seconds``."""
+    found = {
+        "points": points,
+        "workers": workers,
+        "milliseconds": round(1000 * seconds, 2),
+        "measured": time.strftime("%Y-%m-%d", time.gmtime()),
+        "processor": measure.machine()["processor"],
+    }
+    text = json.dumps(found, indent=1) + "\n"
+    paths.write_whole(target / "overhead.json", text)
 
 
 def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:

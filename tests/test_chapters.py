@@ -230,7 +230,7 @@ def test_no_dead_internal_link(site):
                 known = target.suffix != ".html" or not url.fragment
                 if not target.exists():
                     dead.append((page.name, url.geturl()))
-                elif not known and page.name != "genindex.html":
+                elif not known:
                     anchor = unquote(url.fragment)
                     if not pages[target].find(id=anchor):
                         dead.append((page.name, url.geturl()))

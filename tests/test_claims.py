@@ -20,7 +20,7 @@ from ptq import (
 )
 from ptq.evidence import Flips, Interval
 
-SIMULATIONS = 1000
+SIMULATIONS = 2000
 
 
 def flips(lost, gained, n=10_000):

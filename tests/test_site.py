@@ -46,6 +46,15 @@ CONTENTS = documents(yaml.safe_load((ROOT / "_toc.yml").read_text()))
 CHAPTERS = [name for name in CONTENTS if "/chapters/" in name]
 PAGES = [*CONTENTS, "genindex", "py-modindex", "search", "_modules/index"]
 FRONT, CHAPTER = CONTENTS[0], CHAPTERS[0]
+# All pages in all variants; one will do for the listings of the package.
+VISITS = [
+    *itertools.product(VARIANTS, PAGES),
+    *(
+        ("dark-390", f"_modules/ptq/{path.stem}")
+        for path in sorted((ROOT / "ptq").glob("[a-z]*.py"))
+        if path.stem != "cli"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +89,7 @@ def tabs(browser, axe):
 
 @pytest.fixture(
     scope="module",
-    params=itertools.product(VARIANTS, PAGES),
+    params=VISITS,
     ids=lambda pair: "-".join(pair),
 )
 def visit(request, tabs, server):

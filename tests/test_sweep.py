@@ -99,8 +99,9 @@ def wait(condition, seconds=60):
 class Cluster:
     """A scheduler and two workers, each a process, over TCP on loopback."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, **environment):
         self.folder, self.processes = folder, []
+        self.environment = ENVIRONMENT | environment
         file = folder / "scheduler.json"
         self._start(
             *("scheduler", "--host", "127.0.0.1", "--port", "0"),
@@ -120,7 +121,7 @@ class Cluster:
         log = (self.folder / f"{len(self.processes)}.log").open("w")
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *command],
-            env=ENVIRONMENT,
+            env=self.environment,
             cwd=self.folder,
             stdout=log,
             stderr=log,
@@ -128,14 +129,17 @@ class Cluster:
         self.processes.append(process)
         return process
 
+    def stop(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     started = Cluster(tmp_path_factory.mktemp("cluster"))
     yield started
-    for process in started.processes:
-        process.kill()
-        process.wait()
+    started.stop()
 
 
 def command(file, folder, *options):
@@ -376,3 +380,28 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
         injected = copy.metadata.papermill.parameters
         assert injected["seed"] == row.seed
         assert Path(injected["run_dir"]) != place
+
+
+@pytest.mark.slow
+def test_workers_fetch_data_and_train_networks_themselves(tmp_path):
+    """Of a network that is not shipped, on workers that have no data."""
+    file = tmp_path / "real.yml"
+    file.write_text(
+        "chapter: 02_naive\n"
+        "fixed: {test_images: 100, calibration_images: 8, rounds: 2,\n"
+        "  train_seed: 3, epochs: 1}\n"
+        "grid: {seed: [1, 2]}\n"
+    )
+    trained = paths.REPOSITORY / "runs" / "checkpoints"
+    for old in trained.glob("*/cnn-seed3-epochs1.*"):
+        old.unlink()
+    data = tmp_path / "data"
+    started = Cluster(tmp_path, PTQ_DATA_DIR=str(data))
+    options = ("--scheduler", started.address, "--allow-shared-timing")
+    result = command(file, tmp_path / "run", *options)
+    started.stop()
+    assert result.exit_code == 0, result.output
+    assert any(data.iterdir())
+    assert len(list(trained.glob("*/cnn-seed3-epochs1.pt"))) == 1
+    table = pd.read_csv(tmp_path / "run" / "table.csv")
+    assert len(table) == 4 and set(table.train_seed) == {3}
