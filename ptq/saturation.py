@@ -1,11 +1,11 @@
 """Products of bytes that are added in 16 bits: where they saturate.
 
 Processors of the x86 family without VNNI multiply bytes in pairs and add the
-two products in 16 bits. Seven-bit activations always fit; eight-bit ones do
-not.
+two products in 16 bits. That fits with seven bits, and not with eight.
 """
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -33,11 +33,6 @@ def sum_in_pairs(x: Tensor, w: Tensor) -> Tensor:
     products = x.long() * w.long()
     pairs = products.unflatten(-1, (-1, 2)).sum(-1)
     return pairs.clamp(-LARGEST - 1, LARGEST).sum(-1)
-
-
-def possible() -> bool:
-    """Whether torch has the engine here that can be limited."""
-    return ENGINE in engines.available()
 
 
 def saturates() -> bool:
@@ -69,62 +64,87 @@ class Answers:
     predictions: dict[int, Tensor]
 
 
-def answers(network: nn.Module, calibration: Tensor, images: Tensor):
-    """Answers of the folded network with the selected engine.
+def engine() -> str:
+    """The engine that is tried: the one that obeys a limit, if it is here."""
+    return ENGINE if ENGINE in engines.available() else engines.choose()
 
+
+def limits() -> dict[str, str]:
+    """Title of each run that this machine can do, to its limit.
+
+    A limit is a value of ONEDNN_MAX_CPU_ISA, empty for none. It means
+    something to one engine, on one family of processors.
+    """
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    older = {"AVX2 only": "AVX2"} if engine() == ENGINE and x86 else {}
+    return {"all": ""} | older
+
+
+def runs(
+    network: nn.Module, calibration: Tensor, images: Tensor
+) -> dict[str, Answers]:
+    """Answers of two integer networks in each of ``limits``, by its title.
+
+    They are the folded network with seven- and with eight-bit activations.
+    Both are calibrated here, once: a limit changes the float kernels too.
     ``calibration`` is float32, ``images`` uint8, both (N, 3, 32, 32).
     """
-    found = {}
+    with tempfile.TemporaryDirectory(prefix="ptq-") as name:
+        folder = Path(name)
+        torch.save(images, folder / "images.pt")
+        with measure.pinned_threads(1):
+            for bits in BITS:
+                built = _build(network, calibration, bits)
+                engines.save_state(built, folder / f"{bits}.pt")
+        return {
+            title: _run(folder, limit) for title, limit in limits().items()
+        }
+
+
+def exact_and_clipped(found: list[Answers]) -> tuple | None:
+    """An exact run and one that saturates; None unless there are both."""
+    by_kind = {answers.saturates: answers for answers in found}
+    return (by_kind[False], by_kind[True]) if len(by_kind) == 2 else None
+
+
+def _build(network: nn.Module, calibration: Tensor, bits: int) -> nn.Module:
+    grids = engines.Grids(bits=bits)
+    return strategies.assignment(network, calibration, grids=grids)
+
+
+def _run(folder: Path, limit: str) -> Answers:
+    """Answers of a process of its own: oneDNN reads its limit only once."""
+    environment = {k: v for k, v in os.environ.items() if k != SWITCH}
+    if limit:
+        environment[SWITCH] = limit
+    done = subprocess.run(
+        [sys.executable, "-m", "ptq.saturation", str(folder)],
+        cwd=paths.REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"ptq.saturation failed:\n{done.stderr}")
+    return Answers(**torch.load(folder / "answers.pt", weights_only=True))
+
+
+def _work(folder: Path) -> None:
+    """What the process does: load both networks, keep what they answer."""
+    engines.select(engine())
+    images = torch.load(folder / "images.pt", weights_only=True)
+    predictions = {}
     for bits in BITS:
-        grids = engines.Grids(bits=bits)
-        built = strategies.assignment(network, calibration, grids=grids)
-        found[bits] = measure.logits(built, images).argmax(1).to(torch.uint8)
+        # Any network, calibrated on anything, has the structure to fill.
+        built = _build(networks.CompactCNN(), torch.ones(1, 3, 32, 32), bits)
+        engines.load_state(built, folder / f"{bits}.pt")
+        logits = measure.logits(built, images)
+        predictions[bits] = logits.argmax(1).to(torch.uint8)
     sums = [engines.linear_sum(x, w) for x, w in zip(*codes(), strict=True)]
-    return Answers(saturates(), torch.tensor(sums), found)
-
-
-def answers_limited_to(
-    instructions: str, network: nn.Module, calibration: Tensor, images: Tensor
-) -> Answers | None:
-    """The same in a process whose oneDNN is kept to older instructions.
-
-    ``instructions`` is a value of ONEDNN_MAX_CPU_ISA ("AVX2"), which
-    oneDNN reads once, when it first runs: hence the process. An empty one
-    sets no limit. None where torch has no such engine here.
-    """
-    if not possible():
-        return None
-    environment = os.environ | {"PYTHONPATH": _python_path()}
-    environment.pop(SWITCH, None)
-    if instructions:
-        environment[SWITCH] = instructions
-    with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
-        given = Path(folder) / "given.pt"
-        torch.save((network.state_dict(), calibration, images), given)
-        command = [sys.executable, "-m", "ptq.saturation", str(given)]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise RuntimeError(f"{command} failed:\n{done.stderr}")
-        return Answers(**torch.load(given, weights_only=True))
-
-
-def _python_path() -> str:
-    inherited = os.environ.get("PYTHONPATH")
-    return os.pathsep.join(filter(None, [str(paths.REPOSITORY), inherited]))
-
-
-def _work(given: str) -> None:
-    """What the process does: read, answer, write over what it read."""
-    state, calibration, images = torch.load(given, weights_only=True)
-    network = networks.CompactCNN().eval()
-    network.load_state_dict(state)
-    engines.select(ENGINE)
-    with measure.pinned_threads(1):
-        found = answers(network, calibration, images)
-    torch.save(vars(found), given)
+    found = Answers(saturates(), torch.tensor(sums), predictions)
+    torch.save(vars(found), folder / "answers.pt")
 
 
 if __name__ == "__main__":
-    _work(sys.argv[1])
+    with measure.pinned_threads(1):
+        _work(Path(sys.argv[1]))

@@ -276,12 +276,17 @@ def test_changes_sees_one_weight_and_one_bias(network, images, quantized):
     "source", pipeline.chapters(), ids=lambda path: path.stem
 )
 def test_solutions_run_check_and_hide(source):
-    solutions = [
-        c
-        for c in nbformat.read(source, as_version=4).cells
-        if "solution" in c.metadata.get("tags", [])
-    ]
+    cells = nbformat.read(source, as_version=4).cells
+    solutions = [c for c in cells if "solution" in c.metadata.get("tags", [])]
     assert any("assert" in cell.source for cell in solutions)
+    at = next(i for i, c in enumerate(cells) if c.id == "exercises")
+    exercises, _, answers = cells[at].source.partition("{admonition} Answers")
+    for number in re.findall(r"^(\d)\. \*\*Write", exercises, re.M):
+        answer = re.search(
+            rf"^{number}\. .*?(?=^\d\. |^:::)", answers, re.M | re.S
+        )
+        assert re.search(r"hidden\s+cell\s+below", answer[0]), number
+        assert any(cell in solutions for cell in cells[at:])
     for cell in solutions:
         assert cell.cell_type == "code"
         assert "hide-cell" in cell.metadata.tags

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import ptq
-from ptq import colophon, paths, pipeline
+from ptq import cli, colophon, paths, pipeline
 
 BOOK = paths.REPOSITORY / "book"
 MODULES = sorted(
@@ -98,12 +98,67 @@ def test_identifiers_of_the_notation_exist():
             assert not part or re.search(rf"\b{part}\b", code), identifier
 
 
+def markdown(source):
+    """The texts of a chapter's cells."""
+    notebook = nbformat.read(source, as_version=4)
+    return [c.source for c in notebook.cells if c.cell_type == "markdown"]
+
+
+def test_notation_names_every_equation():
+    rows = (BOOK / "notation.md").read_text()
+    texts = "".join("".join(markdown(c)) for c in pipeline.chapters())
+    defined = re.findall(r"^\$\$ \((eq-[\w-]+)\)", texts, re.M)
+    assert len(defined) > 20
+    assert [e for e in defined if f"{{eq}}`{e}`" not in rows] == []
+
+
+def linked(text):
+    """The glossary's terms that a text links, as the glossary has them."""
+    targets = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", text)
+    return set(targets)
+
+
+def test_terms_are_linked():
+    glossary = (BOOK / "glossary.md").read_text().partition("{glossary}")[2]
+    terms = set(re.findall(r"^(\w.*)\n  \S", glossary, re.M))
+    assert len(terms) > 40
+    used = set()
+    for source in pipeline.chapters():
+        here = linked("".join(markdown(source)))
+        assert len(here) >= 3, source.stem
+        used |= here
+    for page in BOOK.glob("*.md"):
+        if page.name != "glossary.md":
+            used |= linked(page.read_text())
+    assert terms - used == set()
+    assert used - terms == set()
+
+
+def commands(text, start):
+    """What follows ``start`` in a page's code, in line or in fences."""
+    parts = text.split("```")
+    spans = re.findall(r"`([^`]+)`", "\n".join(parts[::2]))
+    lines = parts[1::2] + [" ".join(span.split()) for span in spans]
+    named = rf"^{start} ([a-z][\w-]*)"
+    return set(re.findall(named, "\n".join(lines), re.M))
+
+
+def test_commands_named_on_the_pages_exist():
+    pages = [paths.REPOSITORY / "README.md", *BOOK.rglob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    named = commands(text, "python -m ptq")
+    assert {"run", "assets"} <= named <= set(cli.main.commands)
+    makefile = (paths.REPOSITORY / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    named = commands(text, "make")
+    assert {"book", "site"} <= named <= targets
+
+
 @pytest.mark.parametrize(
     "source", pipeline.chapters(), ids=lambda path: path.stem
 )
 def test_chapter_opening(source):
-    notebook = nbformat.read(source, as_version=4)
-    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    texts = markdown(source)
     opening = texts[1]
     assert "able to" in opening and "{run-time}`" in opening
     stated = re.search(r"(\d+) minutes\s+to\s+read", opening)
