@@ -56,7 +56,7 @@ def _student(values: np.ndarray, factor: float) -> Interval:
 
 @dataclass(frozen=True)
 class Flips:
-    """Images on which two networks differ in being right.
+    """Images on which exactly one of two networks is right.
 
     ``lost``: the reference was right, the other is wrong; ``gained``: the
     reverse; ``p``: exact McNemar test of equal chances (McNemar, 1947).

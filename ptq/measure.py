@@ -109,39 +109,74 @@ def latency(
 
 
 def module_seconds(
-    network: nn.Module,
+    networks: dict[str, nn.Module],
     images: Tensor,
     rounds: int,
     threads: int,
-    names: list[str] | None = None,
-) -> dict[str, np.ndarray]:
-    """Seconds (rounds,) that parts of a network take for a batch.
+    seed: int,
+    inner: tuple[str, ...] = (),
+) -> dict[str, dict[str, np.ndarray]]:
+    """Seconds (rounds,) that the parts of each network take for a batch.
 
-    ``images`` is float32 (N, 3, 32, 32). ``names`` may lead into a part
-    ("conv2.0"); without them, all direct parts are timed. Those of an integer
-    network are inside its stubs. An uncounted round goes first.
+    As in ``latency``, all networks run in every round, in an order drawn
+    anew from ``seed``, and an untimed call goes before each timed one: times
+    of one round may be compared. ``images`` is float32 (N, 3, 32, 32). The
+    parts of an integer network are those inside its stubs; ``inner`` names
+    parts of parts ("conv2.0"), timed in the networks that have them.
+    ValueError where none has.
     """
-    inside = getattr(network, "module", network)
-    parts = dict(inside.named_modules())
-    names = names or [name for name, _ in inside.named_children()]
-    spans = {name: [] for name in names}
-    hooks = []
-    for name in names:
-
-        def start(module, inputs, name=name):
-            spans[name].append(-time.perf_counter())
-
-        def stop(module, inputs, output, name=name):
-            spans[name][-1] += time.perf_counter()
-
-        hooks.append(parts[name].register_forward_pre_hook(start))
-        hooks.append(parts[name].register_forward_hook(stop))
+    order = np.random.default_rng(seed)
+    clocks = {name: _Clock(net, inner) for name, net in networks.items()}
+    if unknown := set(inner).difference(*(c.spans for c in clocks.values())):
+        raise ValueError(f"{sorted(unknown)}: no network has such a part")
+    found = {n: {k: [] for k in c.spans} for n, c in clocks.items()}
     with pinned_threads(threads), torch.inference_mode():
-        for _ in range(rounds + 1):
-            network(images)
-    for hook in hooks:
-        hook.remove()
-    return {name: np.array(s[1:]) for name, s in spans.items()}
+        for _ in range(rounds):
+            for name in order.permutation(list(networks)):
+                networks[name](images)
+                with clocks[name]:
+                    networks[name](images)
+                for part, seconds in clocks[name].spans.items():
+                    found[name][part].append(seconds)
+    return {
+        name: {part: np.array(taken) for part, taken in parts.items()}
+        for name, parts in found.items()
+    }
+
+
+class _Clock:
+    """Hooks, inside a with block, that time the parts of one network.
+
+    ``spans`` holds the seconds that each part took when it last ran.
+    """
+
+    def __init__(self, network: nn.Module, inner: tuple[str, ...]):
+        inside = getattr(network, "module", network)
+        modules = dict(inside.named_modules())
+        names = [name for name, _ in inside.named_children()]
+        names += [name for name in inner if name in modules]
+        self.spans = dict.fromkeys(names, float("nan"))
+        self._parts = {name: modules[name] for name in names}
+
+    def __enter__(self):
+        self._hooks = []
+        for name, part in self._parts.items():
+            start, stop = self._watch(name)
+            self._hooks.append(part.register_forward_pre_hook(start))
+            self._hooks.append(part.register_forward_hook(stop))
+
+    def __exit__(self, *error):
+        for hook in self._hooks:
+            hook.remove()
+
+    def _watch(self, name: str) -> tuple[Callable, Callable]:
+        def start(module, inputs):
+            self.spans[name] = -time.perf_counter()
+
+        def stop(module, inputs, output):
+            self.spans[name] += time.perf_counter()
+
+        return start, stop
 
 
 def _seconds(function: Callable, argument: Tensor) -> float:

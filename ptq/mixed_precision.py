@@ -97,19 +97,34 @@ def divergence(wanted: Tensor, found: Tensor) -> float:
     return float((log_p.exp() * (log_p - log_q)).sum(1).mean())
 
 
+@dataclass(frozen=True)
+class Regret:
+    """What a choice of float layers loses against the best of as many.
+
+    ``lost`` is the difference of their accuracies, never negative, for the
+    best is picked by the accuracies themselves.
+    """
+
+    chosen: tuple[str, ...]
+    best: tuple[str, ...]
+    lost: float
+
+
 def regret(
     values: dict[tuple[str, ...], float], scores: dict[str, float]
-) -> dict[int, float]:
+) -> dict[int, Regret]:
     """What ranking layers by ``scores`` loses against the best choice.
 
     ``values`` gives the accuracy of every assignment. For each number of
-    float layers but none and all: the best accuracy with that many, minus
-    that of keeping the layers with the highest scores.
+    float layers but none and all, the layers with the highest scores are
+    kept. Of equally good assignments the chosen one counts as the best.
     """
     ranked = sorted(LAYERS, key=lambda layer: -scores[layer])
-    lost = {}
+    found = {}
     for count in range(1, len(LAYERS)):
-        best = max(v for a, v in values.items() if len(a) == count)
         chosen = tuple(n for n in LAYERS if n in ranked[:count])
-        lost[count] = best - values[chosen]
-    return lost
+        rivals = [a for a in values if len(a) == count]
+        best = max(rivals, key=lambda a, c=chosen: (values[a], a == c))
+        lost = values[best] - values[chosen]
+        found[count] = Regret(chosen, best, lost)
+    return found

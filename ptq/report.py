@@ -28,12 +28,16 @@ def comparison(
     """One row a strategy, numbers only; the first record is the reference.
 
     ``labels`` (n,) are the true classes. With a ``timing``, its times
-    (milliseconds per image) and speed-ups stand in the rows, too.
+    (milliseconds per picture) and speed-ups stand in the rows, too.
+    ``detectable`` is the change that would make a row "better" or "worse"
+    whatever the others say: with as many changed answers, the smallest whose
+    p-value is below 5 % by the number of rows, Holm's first step.
     """
     rows = {}
+    level = 0.05 / max(len(records) - 1, 1)
     for record in records:
         row = {"label": STRATEGIES[record.strategy].label}
-        row |= _accuracy_columns(record, records[0], labels)
+        row |= _accuracy_columns(record, records[0], labels, level)
         row |= {
             "file_bytes": record.file_bytes,
             "payload_bytes": record.payload_bytes,
@@ -53,7 +57,9 @@ def comparison(
     return frame
 
 
-def _accuracy_columns(record: Record, reference: Record, labels) -> dict:
+def _accuracy_columns(
+    record: Record, reference: Record, labels: np.ndarray, level: float
+) -> dict:
     found = evidence.accuracy(record.correct, record.n)
     paired = evidence.flips(reference.predictions, record.predictions, labels)
     change = evidence.difference(paired)
@@ -70,7 +76,7 @@ def _accuracy_columns(record: Record, reference: Record, labels) -> dict:
         "gained": paired.gained,
         "p": paired.p,
         "detectable": evidence.smallest_detectable(
-            paired.lost + paired.gained, record.n
+            paired.lost + paired.gained, record.n, level
         ),
         "disagreement": evidence.disagreement(
             reference.predictions, record.predictions
@@ -140,7 +146,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _readable_time(found: dict) -> dict:
     return {
-        "ms per image": f"{found['milliseconds']:.3f}",
+        "ms per picture": f"{found['milliseconds']:.3f}",
         "quartiles": f"{found['milliseconds_q1']:.3f}–"
         f"{found['milliseconds_q3']:.3f}",
         "speed-up": f"{found['speedup']:.2f}",
@@ -282,7 +288,7 @@ def load_comparison(folder: Path) -> pd.DataFrame:
 
 
 def timing_rows(timings: list[Timing], seed: int) -> pd.DataFrame:
-    """Per session and network: time per image, ratio to the first."""
+    """Per session and network: time per picture, ratio to the first."""
     rows = []
     for timing in timings:
         base = next(iter(timing.seconds))

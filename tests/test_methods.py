@@ -150,3 +150,36 @@ def test_points_of_other_shapes_are_refused(network, quantized, images):
         mixed_precision.layer_errors(
             network, quantized, images, {"conv1": "pool1"}
         )
+
+
+def test_regret_by_hand():
+    """conv2 alone and conv1 with fc2 are best; ties go to the chosen."""
+    values = dict.fromkeys(mixed_precision.assignments(), 0.70)
+    values |= {("conv2",): 0.73, ("conv1", "fc2"): 0.75}
+    values |= {("conv1", "fc1"): 0.72, ("conv2", "fc1", "fc2"): 0.70}
+    # Keeps fc1, then conv1 and fc1, then all but conv2.
+    scores = {"conv1": 3.0, "conv2": 1.0, "fc1": 4.0, "fc2": 2.0}
+    found = mixed_precision.regret(values, scores)
+    assert list(found) == [1, 2, 3]
+    assert (found[1].chosen, found[1].best) == (("fc1",), ("conv2",))
+    assert found[1].lost == pytest.approx(0.03)
+    assert found[2].chosen == ("conv1", "fc1")
+    assert found[2].best == ("conv1", "fc2")
+    assert found[2].lost == pytest.approx(0.03)
+    assert found[3].chosen == found[3].best == ("conv1", "fc1", "fc2")
+    assert found[3].lost == 0
+
+
+def test_the_best_ranking_has_no_regret():
+    # Each layer in float adds its worth, so the order of worth is right.
+    worth = {"conv1": 0.01, "conv2": 0.04, "fc1": 0.02, "fc2": 0.03}
+    values = {
+        a: 0.6 + sum(worth[n] for n in a)
+        for a in mixed_precision.assignments()
+    }
+    found = mixed_precision.regret(values, worth)
+    assert [r.lost for r in found.values()] == [0, 0, 0]
+    worst = {layer: -score for layer, score in worth.items()}
+    found = mixed_precision.regret(values, worst)
+    lost = [r.lost for r in found.values()]
+    assert lost == pytest.approx([0.03, 0.04, 0.03])

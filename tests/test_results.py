@@ -176,7 +176,7 @@ def test_readable_comparison_tells_every_uncertainty(timing):
     assert naive["verdict"] == "no difference shown"
     assert naive["size (MB)"] == "0.551"
     if timing:
-        assert naive["ms per image"] == "4.688"
+        assert naive["ms per picture"] == "4.688"
         assert naive["quartiles"] == "3.906–5.469"
         assert naive["speed-up"] == "2.00"
         assert naive["time"] == "faster"

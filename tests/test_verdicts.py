@@ -3,12 +3,13 @@
 import itertools
 import math
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from ptq import evidence, measure
+from ptq import evidence, grid, measure, strategies
 from ptq.evidence import Flips, Interval
 
 SIMULATIONS = 4000
@@ -143,11 +144,33 @@ def test_stopwatch_finds_a_known_ratio():
             return x
 
     pair = {"eight": Repeat(80), "two": Repeat(20)}
-    seconds = measure.latency(pair, images, 30, threads=1, seed=0)
-    found = evidence.speedup(seconds["eight"], seconds["two"], seed=0)
-    floor = evidence.speedup(seconds["eight"], seconds["A/A"], seed=0)
-    assert 3 < found.value < 5
+    # A busy machine interrupts the longer one more often: it may try again.
+    for attempt in range(5):
+        seconds = measure.latency(pair, images, 30, threads=1, seed=attempt)
+        found = evidence.speedup(seconds["eight"], seconds["two"], seed=0)
+        floor = evidence.speedup(seconds["eight"], seconds["A/A"], seed=0)
+        if 3 < found.value < 5 and 0.8 < floor.value < 1.25:
+            break
+    else:
+        pytest.fail(f"four times the work took {found.value} times as long")
     assert evidence.time_verdict(found, floor) == "faster"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("found = lab.time('x', networks, 64)", True),
+        ("measure.latency(pair, images, 3, 1, 0)", True),
+        ("measure.module_seconds(pair, images, 3, 1, 0)", True),
+        ("started = time.time()", False),
+        ("report.timing_rows(timings, seed)", False),
+    ],
+)
+def test_use_of_the_stopwatch_is_recognized(code, expected):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(code)]
+    )
+    assert grid.times(nbformat.writes(notebook)) is expected
 
 
 @pytest.mark.parametrize(
