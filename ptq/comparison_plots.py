@@ -2,9 +2,14 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.colors import (
+    LinearSegmentedColormap,
+    Normalize,
+    PowerNorm,
+    to_rgba,
+)
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from ptq import evidence
 from ptq.data import CLASSES
@@ -17,9 +22,9 @@ from ptq.figures import (
     MARKERS,
     NEUTRAL,
     ON_COLOUR,
+    error_bars,
     figure,
 )
-from ptq.plots import error_bars
 
 # From nothing at all to a colour: the page shows through where a count is
 # zero, so that one drawing serves a light page and a dark one.
@@ -151,10 +156,12 @@ def class_accuracy(
         offset = (i - (len(correct) - 1) / 2) * 0.08
         axis.plot(
             np.arange(10) + offset, 100 * right / n, MARKERS[name],
-            color=COLOURS[name], label=labels[name], markersize=5,
+            color=COLOURS[name], label=labels[name], markersize=4,
         )  # fmt: skip
     axis.set_xticks(range(10), CLASSES, rotation=40, ha="right")
     axis.set_ylabel("accuracy of the class (%)")
+    axis.use_sticky_edges = False  # room below the lowest interval
+    axis.margins(0.02)
     made.legend(loc="outside lower center", ncols=3, fontsize=8)
     return made
 
@@ -164,7 +171,8 @@ def confusion(counts: np.ndarray) -> Figure:
     made, axis = figure(5.2, 4.6)
     axis.imshow(counts, cmap=COUNTS)
     for (row, column), value in np.ndenumerate(counts):
-        colour = ON_COLOUR if value > 0.6 * counts.max() else INK
+        # Up to there, ink has the stronger contrast, on either page.
+        colour = ON_COLOUR if value > 0.85 * counts.max() else INK
         axis.text(
             column, row, str(value),
             ha="center", va="center", fontsize=8, color=colour,
@@ -181,26 +189,34 @@ def confusions(
 ) -> Figure:
     """Confusion matrices (10, 10) as colours, or their differences."""
     rows = -(-len(matrices) // 3)
-    made, axes = figure(7.0, 2.5 * rows, nrows=rows, ncols=3, squeeze=False)
+    made, axes = figure(
+        7.0, 1.9 * rows + 0.9, nrows=rows, ncols=3, squeeze=False
+    )
     limit = max(abs(matrix).max() for matrix in matrices.values())
-    short = [name[:4] for name in CLASSES]
+    # By its root, a few mistakes show beside hundreds of right answers.
+    norm = PowerNorm(0.5, 0, limit)
+    if difference:
+        norm = Normalize(-limit, limit)
     for axis in axes.flat[len(matrices) :]:
         axis.axis("off")
-    for axis, (title, matrix) in zip(
-        axes.flat, matrices.items(), strict=False
-    ):
+    for i, (title, matrix) in enumerate(matrices.items()):
+        axis = axes.flat[i]
         shown = axis.imshow(
-            matrix,
-            cmap=CHANGES if difference else COUNTS,
-            vmin=-limit if difference else 0,
-            vmax=limit,
+            matrix, CHANGES if difference else COUNTS, norm=norm
         )
-        axis.set_xticks(range(10), short, rotation=90, fontsize=7)
-        axis.set_yticks(range(10), short, fontsize=7)
+        # Names stand at the first of a row and at the last of a column.
+        down = CLASSES if i % 3 == 0 else []
+        across = CLASSES if i + 3 >= len(matrices) else []
+        axis.set_xticks(range(len(across)), across, rotation=90, fontsize=7)
+        axis.set_yticks(range(len(down)), down, fontsize=7)
         axis.set_title(title, fontsize=8)
         axis.grid(False)
     made.supxlabel("predicted class", fontsize=9)
     made.supylabel("true class", fontsize=9)
-    bar = made.colorbar(shown, ax=axes, shrink=0.5, aspect=30)
-    bar.set_label("pictures more than FP32" if difference else "pictures")
+    whole = MaxNLocator(integer=True)
+    bar = made.colorbar(
+        shown, ax=axes, shrink=0.5 if rows > 1 else 1, aspect=30, ticks=whole
+    )
+    what = "pictures, difference from FP32" if difference else "pictures"
+    bar.set_label(what, fontsize=9)
     return made

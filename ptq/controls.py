@@ -23,22 +23,17 @@ from ipywidgets import (
 )
 from matplotlib.figure import Figure
 
-from ptq.figures import STYLE
+from ptq.figures import DARK, GRID, INK, STYLE, variable
 
-# Letters and lines take the colour of the page's text, light or dark.
-INK = {
-    "#000000": "currentColor",
-    "#222222": "currentColor",
-    "#333333": "currentColor",
-    "#666666": r"currentColor; \1-opacity: .7",
-    "#dddddd": r"currentColor; \1-opacity: .2",
-}
 # What says nothing to a reader, the page's own letters, and a style sheet,
 # which would be one for the whole page.
 DROPPED = (
     r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|"
     r' id="[\w.]+_\d+"|font-family: [^;"]*;? ?'
 )
+
+
+_HIDDEN = 'aria-hidden="true"'
 
 
 @dataclass(frozen=True)
@@ -99,28 +94,40 @@ def picture(made: Figure, name: str, alt: str, reading: str) -> str:
     ``name`` tells the parts of this picture from those of others on the
     page; ``alt`` is what a reader hears who does not see it.
     """
+    # A number and its unit stay on one line.
+    reading = re.sub(r"(?<=\d) (?=%|dB)", "\u00a0", reading)
     return f"<div>{svg(made, name, alt)}<p>{escape(reading)}</p></div>"
 
 
 def svg(made: Figure, name: str, alt: str) -> str:
-    """A figure as SVG that takes letters and their colour from the page."""
+    """A figure as SVG in the page's letters and the inks of its theme.
+
+    Without ``alt`` it only decorates the words beside it.
+    """
     buffer = io.StringIO()
     style = STYLE | {"svg.fonttype": "none", "svg.hashsalt": name}
     with mpl.rc_context(style):
         made.savefig(buffer, format="svg", transparent=True)
     text = buffer.getvalue()
     text = re.sub(DROPPED, "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r"\s*\n\s*", " ", text)
+    text = re.sub(r"\s*\n\s*", " ", text).strip()
     # Within tags only: the numbers between them are for the reader.
     text = re.sub(r"<[^>]+>", lambda tag: _rounded(tag[0]), text)
-    for colour, ink in INK.items():
-        text = re.sub(f"(stroke|fill): {colour}", rf"\1: {ink}", text)
+    text = re.sub(r"(stroke|fill): (#[0-9a-f]{6})\b", _inked, text)
     look = "max-width: 100%; height: auto; stroke-linejoin: round"
-    head = (
-        f'<svg role="img" aria-label="{escape(alt)}" style="{look}" '
-        'fill="currentColor"'
-    )
+    role = f'role="img" aria-label="{escape(alt)}"' if alt else _HIDDEN
+    head = f'<svg {role} style="{look}" fill="currentColor"'
     return text.replace("<svg", head, 1)
+
+
+def _inked(found: re.Match) -> str:
+    """A colour as the page has it: its text's, or its theme's ink."""
+    part, colour = found.groups()
+    if colour in ("#000000", INK):
+        return f"{part}: currentColor"
+    if colour == GRID:  # faint on any ground, also without a style sheet
+        return f"{part}: currentColor; {part}-opacity: .2"
+    return f"{part}: {variable(colour)}" if colour in DARK else found[0]
 
 
 def _rounded(tag: str) -> str:

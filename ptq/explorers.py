@@ -2,6 +2,7 @@
 
 import io
 from base64 import b64encode
+from html import escape
 
 import numpy as np
 from ipywidgets import HTML, VBox
@@ -31,25 +32,18 @@ def clipping(
             f"{trial.correct} of {trial.n} validation pictures (float: "
             f"{reference}), {trial.changed} answers changed."
         )
-        alt = (
-            f"Histogram of the weights on {2**bits} codes, and noise by "
-            f"weight: {error}."
-        )
-        return picture(
-            frames.clipped(trial), f"clip{bits}-{clip}", alt, reading
-        )
+        alt = f"Histogram of the weights on {2**bits} codes, and noise by "
+        alt += f"weight: {error}."
+        made = frames.clipped(trial)
+        return picture(made, f"clip{bits}-{clip}", alt, reading)
 
-    bits = sorted({b for b, _ in trials})
-    clips = sorted({c for _, c in trials})
+    widths, clips = (sorted(set(ends)) for ends in zip(*trials, strict=True))
+    bits = {str(b): b for b in widths}
+    reaches = {f"{c} %": c for c in clips}
     return explorer(
         [
-            Choice("bits", {str(b): b for b in bits}, bits[-1], ordered=True),
-            Choice(
-                "grid reaches",
-                {f"{c} %": c for c in clips},
-                clips[-1],
-                ordered=True,
-            ),
+            Choice("bits", bits, widths[-1], ordered=True),
+            Choice("grid reaches", reaches, clips[-1], ordered=True),
         ],
         draw,
     )
@@ -60,11 +54,11 @@ def channels(sides: list[frames.Coded], start: int = 0) -> VBox:
 
     def draw(chosen: int) -> str:
         parts = [
-            f"{side.title}: {side.used[chosen]} codes in use, "
-            + _decibels(side.sqnr[chosen])
+            f"{side.title[0].upper()}{side.title[1:]}, "
+            f"{side.used[chosen]} codes in use, {_left(side.sqnr[chosen])}."
             for side in sides
         ]
-        reading = f"Channel {chosen}. {'; '.join(parts)}."
+        reading = " ".join([f"Channel {chosen}.", *parts])
         made = frames.channel(sides, chosen)
         alt = f"Two histograms of the values of channel {chosen}."
         return picture(made, f"channel{chosen}", alt, reading)
@@ -73,10 +67,10 @@ def channels(sides: list[frames.Coded], start: int = 0) -> VBox:
     return explorer([Choice("channel", options, start, ordered=True)], draw)
 
 
-def _decibels(value: float) -> str:
-    if np.isnan(value):
-        return "silent behind its ReLU"
-    return f"{value:.1f} dB behind its ReLU"
+def _left(decibels: float) -> str:
+    """What is left of a channel; nan stands for silence."""
+    what = "silent" if np.isnan(decibels) else f"{decibels:.1f} dB"
+    return f"{what} behind its ReLU"
 
 
 def strategies(
@@ -103,9 +97,18 @@ def strategies(
         ],
         draw,
     )
-    marks = svg(frames.legend(labels), "legend", "Marker of each strategy.")
-    box.children = (*box.children, HTML(marks))
+    box.children = (*box.children, HTML(_legend(labels)))
     return box
+
+
+def _legend(labels: dict[str, str]) -> str:
+    """The marker of each strategy; words that wrap as the page does."""
+    marks = "".join(
+        f"<span>{svg(frames.mark(name), f'mark-{name}', '')} "
+        f"{escape(label)}</span> "
+        for name, label in labels.items()
+    )
+    return f'<div class="marks">{marks}</div>'
 
 
 def _signed(quantity: frames.Quantity, sign: int) -> dict[str, float]:
@@ -135,25 +138,41 @@ def flips(
         rows = []
         for kind, chosen in kinds.items():
             shown = [
-                _flip(pixels[i], i, data.CLASSES[reference[i]],
-                      data.CLASSES[found[i]])
+                _flip(pixels[i], i, labels[i], reference[i], found[i])
                 for i in np.flatnonzero(chosen)[:most]
-            ]  # fmt: skip
+            ]
             head = f"<p>{strategy}, {data.CLASSES[label]}: {kind} "
             head += f"{chosen.sum()} of {mine.sum()}</p>"
             rows.append(head + f'<div class="flips">{"".join(shown)}</div>')
         return "".join(rows)
 
+    classes = {name: i for i, name in enumerate(data.CLASSES)}
+    start = _most_moved(labels, reference, answers)
     return explorer(
         [
-            Choice("strategy", {n: n for n in answers}, next(iter(answers))),
-            Choice("class", {n: i for i, n in enumerate(data.CLASSES)}, 3),
+            Choice("strategy", {n: n for n in answers}, start[0]),
+            Choice("class", classes, start[1]),
         ],
         draw,
     )
 
 
-def _flip(pixels: Tensor, index: int, was: str, now: str) -> str:
+def _most_moved(labels, reference, answers) -> tuple[str, int]:
+    """The strategy and class that lose and gain most pictures."""
+    moved = {
+        (name, label): int(
+            ((labels == label) & ((found == label) != (reference == label)))
+            .sum()
+        )
+        for name, found in answers.items()
+        for label in range(len(data.CLASSES))
+    }  # fmt: skip
+    return max(moved, key=moved.get)
+
+
+def _flip(pixels: Tensor, index: int, *answers: int) -> str:
+    """A picture with two answers below; ``answers`` begin with the truth."""
+    true, was, now = (data.CLASSES[answer] for answer in answers)
     buffer = io.BytesIO()
     shown = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     # A third of a PNG's bytes; nobody sees the loss at this size.
@@ -161,7 +180,7 @@ def _flip(pixels: Tensor, index: int, was: str, now: str) -> str:
     code = b64encode(buffer.getvalue()).decode()
     look = 'class="dark-light" width="64" height="64"'
     return (
-        f'<span><img {look} alt="Test picture {index}" '
+        f'<span><img {look} alt="{true}, test picture {index}" '
         f'src="data:image/webp;base64,{code}"><br>{was} → {now}</span>'
     )
 
@@ -175,29 +194,29 @@ def calibration_ranges(draws: dict[str, frames.Draws]) -> VBox:
 
     def draw(layer: str, count: int) -> str:
         low, high = draws[layer][count]
-        ends = [np.quantile(side, [0.05, 0.95]) for side in (low, high)]
         reading = (
-            f"{len(low)} draws of {count} pictures: the lower end lies "
-            f"between {ends[0][0]:.2f} and {ends[0][1]:.2f} in nine of ten, "
-            f"the upper end between {ends[1][0]:.2f} and {ends[1][1]:.2f}."
+            f"{len(low)} draws of {count:,} pictures: in nine of ten the "
+            f"lower end lies {_where(low)}, the upper end {_where(high)}. "
+            "Dotted: the ends of all draws, of whatever size."
         )
         made = frames.ranges(draws[layer], count)
-        name = f"ranges-{layer}-{count}"
-        alt = (
-            f"A line from the lowest to the highest value of {layer} a draw."
-        )
-        return picture(made, name, alt, reading)
+        alt = "One line per draw, from the lowest to the highest value of "
+        alt += f"{layer}."
+        return picture(made, f"ranges-{layer}-{count}", alt, reading)
 
     counts = sorted(next(iter(draws.values())))
+    sizes = {f"{n:,}": n for n in counts}
     return explorer(
         [
             Choice("layer", {n: n for n in draws}, next(iter(draws))),
-            Choice(
-                "pictures",
-                {str(n): n for n in counts},
-                counts[0],
-                ordered=True,
-            ),
+            Choice("pictures", sizes, counts[0], ordered=True),
         ],
         draw,
     )
+
+
+def _where(ends: np.ndarray) -> str:
+    """Where the middle nine of ten values lie, in words."""
+    found = (f"{end:.2f}" for end in np.quantile(ends, [0.05, 0.95]))
+    low, high = (end.replace("-", "\u2212") for end in found)
+    return f"at {low}" if low == high else f"between {low} and {high}"

@@ -3,13 +3,16 @@
 import base64
 import io
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
 
 from ptq import paths
+from ptq.evidence import Interval
 
 # Ink and paper by name, so that the dark variant can trade them.
 INK, PAPER, NEUTRAL, GRID, BAND = (
@@ -58,6 +61,15 @@ COLOURS = {
 MARKERS = dict(zip(COLOURS, "os<P^vDXhd", strict=True))
 # Two states of one thing: light against dark, also in grey.
 BEFORE, AFTER = "#744600", "#5f8ff0"
+# The observers of ranges: searched for as the strategies' were, and apart
+# from those; they differ in grey, too.
+OBSERVERS = {
+    "minmax": "#101050",
+    "moving_average": "#b070f0",
+    "histogram": "#903010",
+}
+# Steps of one quantity, the faintest first.
+SHADES = ("#5c80ff", "#295eff", "#0035f0", "#0027b2", "#031863")
 # What each ink becomes on a dark page; paper lets the page through.
 DARK = {
     INK: "#e4e4e4",
@@ -77,6 +89,14 @@ DARK = {
     COLOURS["mixed_precision_folded"]: "#df6e20",
     BEFORE: "#a0743a",
     AFTER: "#9bb8ff",
+    OBSERVERS["minmax"]: "#f0f0d0",
+    OBSERVERS["moving_average"]: "#7050d0",
+    OBSERVERS["histogram"]: "#f09010",
+    SHADES[0]: "#2454ff",
+    SHADES[1]: "#4780ff",
+    SHADES[2]: "#7fa3ff",
+    SHADES[3]: "#b1c6fb",
+    SHADES[4]: "#e0e8ff",
 }
 
 
@@ -86,6 +106,33 @@ def figure(width: float = 7.0, height: float = 3.4, **grid):
     mpl.rcParams.update(STYLE)
     made = Figure(figsize=(width, height), layout="constrained")
     return made, made.subplots(**grid)
+
+
+def shaded(colour: str, pale: bool) -> dict:
+    """How a bar is filled; a pale one keeps its colour at the edge."""
+    return {
+        "facecolor": mpl.colors.to_rgba(colour, 0.45 if pale else 1),
+        "edgecolor": colour,
+        "linewidth": 0.8,
+    }
+
+
+def error_bars(found: Iterable[Interval]) -> np.ndarray:
+    """Error bars (2, N) of intervals, as errorbar takes them."""
+    return np.array([(f.value - f.low, f.high - f.value) for f in found]).T
+
+
+def variable(ink: str) -> str:
+    """An ink in CSS that ``dark_sheet`` trades; else it stays as it is."""
+    return f"var(--ptq-{ink[1:]}, {ink})"
+
+
+def dark_sheet() -> str:
+    """The style sheet that trades every ``variable`` on a dark page."""
+    inks = [f"  --ptq-{ink[1:]}: {traded};" for ink, traded in DARK.items()]
+    # Paper is white whatever the theme of the screen.
+    head = '@media not print { html[data-theme="dark"] {'
+    return "\n".join([head, *inks, "} }", ""])
 
 
 def dark(svg: str) -> str:

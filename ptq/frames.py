@@ -1,9 +1,11 @@
-"""The pictures of the explorers, and the static figure beside each."""
+"""The pictures of the explorers, what they show, and figures of the same."""
 
+import itertools
 from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -12,27 +14,40 @@ from ptq.figures import (
     AFTER,
     BEFORE,
     COLOURS,
+    INK,
     MARKERS,
     NEUTRAL,
+    SHADES,
     STYLE,
+    error_bars,
     figure,
 )
 from ptq.quantizer import sqnr
 
-# Narrow enough that the letters stay readable on a telephone.
-WIDTH = 4.8
+# The width of a telephone: there the letters are about as large as they
+# are drawn; on wider pages the style sheet makes the picture larger.
+WIDTH = 3.6
+LETTERS = STYLE | {"font.size": 9}
 
 
-def _panels(height: float, rows: int = 1, **grid) -> tuple[Figure, list]:
-    """A figure with few marks and given margins: small, and soon drawn."""
-    with mpl.rc_context(STYLE):
+def _panels(
+    height: float, rows: int = 1, gap: float = 0.15, **grid
+) -> tuple[Figure, list]:
+    """A figure with few marks and given margins: small, and soon drawn.
+
+    ``height`` and the ``gap`` between rows are in inches.
+    """
+    bottom, top = 0.45, height - 0.25
+    inner = (top - bottom - (rows - 1) * gap) / rows
+    with mpl.rc_context(LETTERS):
         made = Figure(figsize=(WIDTH, height))
         axes = made.subplots(rows, squeeze=False, **grid)
-    bottom, top = 0.55 / height, 1 - 0.25 / height
-    made.subplots_adjust(0.15, bottom, 0.97, top, hspace=0.3)
+    made.subplots_adjust(
+        0.75 / WIDTH, bottom / height, 0.97, top / height, hspace=gap / inner
+    )
     for axis in axes.flat:
         axis.tick_params(bottom=False, left=False)
-        axis.locator_params(nbins=6)
+        axis.locator_params(nbins=5)
     return made, list(axes.flat)
 
 
@@ -74,7 +89,7 @@ class Trial:
 
 def clipped(trial: Trial) -> Figure:
     """Histogram of the weights in the grid's cells; the noise by weight."""
-    made, (above, below) = _panels(4.2, 2, sharex=True)
+    made, (above, below) = _panels(3.8, 2, sharex=True)
     weight = trial.weight.flatten().numpy()
     reach = np.abs(weight).max()
     edges = np.linspace(-reach, reach, 65)
@@ -85,8 +100,8 @@ def clipped(trial: Trial) -> Figure:
     counts, _ = np.histogram(codes, cells)
     above.stairs(
         counts / len(weight) / trial.step, cells * trial.step,
-        baseline=1e-2, fill=True, color=AFTER, alpha=0.6,
-        label="on the grid",
+        baseline=1e-2, fill=True, facecolor=to_rgba(AFTER, 0.5),
+        edgecolor=AFTER, linewidth=0.6, label="on the grid",
     )  # fmt: skip
     _logarithmic(above, 1e-2, 1e2, "density")
     errors = (trial.weight - trial.weight_hat).square().flatten().numpy()
@@ -115,19 +130,18 @@ def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
     bits = sorted({b for b, _ in found})
     clips = sorted({c for _, c in found}, reverse=True)
     n = next(iter(found.values())).n
-    shades = np.linspace(0.25, 1.0, len(clips))
-    for clip, shade, marker in zip(clips, shades, "osD^v<>", strict=False):
+    # The lines cross: each has a shade, and a marker that is its own.
+    shades = itertools.cycle(zip(SHADES, "osD^v", strict=True))
+    for clip, (shade, marker) in zip(clips, shades, strict=False):
         rows = [found[b, clip] for b in bits]
-        looks = {"marker": marker, "color": AFTER, "alpha": shade}
-        looks |= {"label": f"{clip} %", "markersize": 4}
+        looks = {"marker": marker, "color": shade, "label": f"{clip} %"}
+        looks |= {"markersize": 4}
         axes[0].plot(bits, [t.sqnr for t in rows], **looks)
         axes[1].plot(bits, [100 * t.correct / n for t in rows], **looks)
     axes[1].axhline(100 * reference / n, color=NEUTRAL, linestyle="--")
     axes[0].set(xlabel="bits", ylabel="SQNR of the weights (dB)")
     axes[1].set(xlabel="bits", ylabel="validation accuracy (%)")
-    axes[0].legend(
-        title="grid reaches", fontsize=8, title_fontsize=8, frameon=False
-    )
+    axes[0].legend(title="grid reaches", fontsize=8, title_fontsize=8)
     return made
 
 
@@ -181,7 +195,7 @@ def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
 
 def channel(sides: list[Coded], chosen: int) -> Figure:
     """How often one channel has each value, a row for each network."""
-    made, axes = _panels(4.2, len(sides))
+    made, axes = _panels(3.6, len(sides), gap=0.55)
     colours = (BEFORE, AFTER)
     most = 2 * max(side.counts.max() for side in sides)
     for axis, side, colour in zip(axes, sides, colours, strict=True):
@@ -192,7 +206,7 @@ def channel(sides: list[Coded], chosen: int) -> Figure:
             fill=True, color=colour,
         )  # fmt: skip
         axis.set(xlim=edges[[0, -1]])
-        axis.set_title(side.title, fontsize=10)
+        axis.set_title(side.title, fontsize=9)
         _logarithmic(axis, 0.5, most, "count")
     axes[-1].set_xlabel("value of the layer's output")
     return made
@@ -200,7 +214,7 @@ def channel(sides: list[Coded], chosen: int) -> Figure:
 
 def channel_overview(sides: list[Coded]) -> Figure:
     """Codes in use and SQNR of every channel, in both networks."""
-    made, axes = figure(7.0, 2.8, ncols=2)
+    made, axes = figure(7.0, 3.0, ncols=2)
     order = np.argsort(sides[0].used)
     looks = (("o", BEFORE), ("x", AFTER))
     for side, (marker, colour) in zip(sides, looks, strict=True):
@@ -211,7 +225,7 @@ def channel_overview(sides: list[Coded]) -> Figure:
     axes[1].set_ylabel("SQNR behind the ReLU (dB)")
     made.supxlabel("channel, sorted by codes in use", fontsize=10)
     handles = axes[0].get_legend_handles_labels()
-    made.legend(*handles, loc="outside upper left", ncols=2, frameon=False)
+    made.legend(*handles, loc="outside upper left", ncols=2)
     return made
 
 
@@ -226,36 +240,32 @@ class Quantity:
 
 def against(x: Quantity, y: Quantity) -> Figure:
     """Strategies by two measures, with the intervals of both."""
-    made, (axis,) = _panels(3.6)
+    made, (axis,) = _panels(3.0)
     for name in x.values:
         across, up = x.values[name], y.values[name]
         axis.errorbar(
             across.value, up.value,
-            xerr=[[across.value - across.low], [across.high - across.value]],
-            yerr=[[up.value - up.low], [up.high - up.value]],
+            xerr=error_bars([across]), yerr=error_bars([up]),
             marker=MARKERS[name], color=COLOURS[name], elinewidth=0.8,
-            markersize=8, markeredgecolor="#000000", markeredgewidth=0.5,
+            markersize=7, markeredgecolor=INK, markeredgewidth=0.5,
         )  # fmt: skip
     axis.set(xlabel=x.title, ylabel=y.title)
     return made
 
 
-def legend(labels: dict[str, str]) -> Figure:
-    """The marker of each strategy."""
+def mark(name: str) -> Figure:
+    """The marker of a strategy, alone, for a legend in words."""
     with mpl.rc_context(STYLE):
-        made = Figure(figsize=(WIDTH, 0.3 + 0.2 * -(-len(labels) // 2)))
+        made = Figure(figsize=(0.16, 0.16))
         axis = made.add_axes((0, 0, 1, 1))
     axis.axis("off")
-    for name, label in labels.items():
-        axis.plot(
-            [], [], MARKERS[name], color=COLOURS[name], label=label,
-            markeredgecolor="#000000", markeredgewidth=0.5,
-        )  # fmt: skip
-    axis.legend(ncols=2, loc="center", fontsize=9, frameon=False)
+    axis.plot(
+        [0], [0], MARKERS[name], color=COLOURS[name], markersize=7,
+        markeredgecolor=INK, markeredgewidth=0.5,
+    )  # fmt: skip
     return made
 
 
-BAND = (0.05, 0.5, 0.95)
 Draws = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
@@ -265,7 +275,7 @@ def ranges(draws: Draws, count: int) -> Figure:
     ``draws`` gives, for each number of pictures, the lowest and highest
     values (draws,) that a layer put out. The axis is the same for each.
     """
-    made, (axis,) = _panels(3.2)
+    made, (axis,) = _panels(2.7)
     low, high = draws[count]
     order = np.argsort(high - low)
     axis.hlines(np.arange(len(order)), low[order], high[order], color=AFTER)

@@ -1,4 +1,8 @@
-"""Every figure of the book; each function returns a Figure."""
+"""Figures of data, training, layers, noise and times; paper against ours.
+
+Comparisons of strategies are in ``comparison_plots``, designed experiments
+in ``plots_designs``, what the explorers show in ``frames``.
+"""
 
 from collections.abc import Iterable
 
@@ -7,39 +11,25 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ptq import evidence
+from ptq import evidence, figures
 from ptq.evidence import Interval
-from ptq.figures import (
-    AFTER,
-    BAND,
-    BEFORE,
-    INK,
-    NEUTRAL,
-    PAPER,
-    figure,
-)
+from ptq.figures import AFTER, BEFORE, INK, NEUTRAL, PAPER, figure, shaded
 from ptq.noise_budget import Budget
 from ptq.quantizer import Grid, fake_quantize
 
 
-def error_bars(found: Iterable[Interval]) -> np.ndarray:
-    """Error bars (2, N) of intervals, as errorbar takes them."""
-    return np.array([(f.value - f.low, f.high - f.value) for f in found]).T
-
-
-def images(
-    pixels: Tensor, titles: Iterable[str], columns: int = 10
-) -> Figure:
-    """Pictures, uint8 (N, 3, 32, 32), in rows, with a title each."""
-    rows = -(-len(pixels) // columns)
-    made, axes = figure(
-        7.0, 0.95 * rows, nrows=rows, ncols=columns, squeeze=False
-    )
+def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
+    """Pictures, uint8 (N, 3, 32, 32), ten a row, with a title each."""
+    titles = list(titles)
+    longest = max(len(line) for text in titles for line in text.split("\n"))
+    size = 8 if longest < 12 else 7  # lest neighbours' titles meet
+    rows = -(-len(pixels) // 10)
+    made, axes = figure(7.0, 0.95 * rows, nrows=rows, ncols=10, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, picture, title in zip(axes.flat, pixels, titles, strict=False):
         axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="none")
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title, fontsize=size)
     return made
 
 
@@ -51,12 +41,9 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
     for i, (title, counts) in enumerate(parts.items()):
         percent = [100 * counts[n] / sum(counts.values()) for n in layers]
         bars = axis.barh(
-            np.arange(len(layers)) + i * height,
-            percent,
-            height,
-            label=title,
-            color=(AFTER, BEFORE)[i % 2],
-        )
+            np.arange(len(layers)) + i * height, percent, height,
+            label=title, color=(AFTER, BEFORE)[i % 2],
+        )  # fmt: skip
         axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
     axis.set_yticks(np.arange(len(layers)) + 0.4 - height / 2, layers)
     axis.invert_yaxis()
@@ -71,18 +58,18 @@ def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     Each part has its times (rounds,); a mark shows quartiles of their sum.
     """
     made, axis = figure(7.0, 0.6 * len(parts) + 1.6)
-    palette = (BEFORE, "#b9a44c", AFTER, "#b4c6f7", "#9a9a9a")
+    palette = (BEFORE, BEFORE, AFTER, AFTER, NEUTRAL)
     start = np.zeros(len(parts))
     kinds = list(next(iter(parts.values())))
-    for kind, colour in zip(kinds, palette, strict=True):
+    for i, (kind, colour) in enumerate(zip(kinds, palette, strict=True)):
         width = np.array([np.median(taken[kind]) for taken in parts.values()])
         axis.barh(
-            list(parts), width, 0.6, left=start,
-            color=colour, edgecolor=PAPER, label=kind,
+            list(parts), width, 0.6, left=start, label=kind,
+            **shaded(colour, pale=i % 2 == 1),
         )  # fmt: skip
         start += width
     found = [evidence.quartiles(sum(t.values())) for t in parts.values()]
-    spread = error_bars(Interval(q[1], q[0], q[2]) for q in found)
+    spread = figures.error_bars(Interval(q[1], q[0], q[2]) for q in found)
     axis.errorbar(
         [median for _, median, _ in found], list(parts), xerr=spread,
         fmt="D", color=INK, capsize=3, markersize=4, label="sum, quartiles",
@@ -97,14 +84,11 @@ def training_curve(history: list[dict], n: int) -> Figure:
     """Loss and accuracy per epoch; ``n`` validation pictures were counted."""
     made, axes = figure(7.0, 3.0, ncols=2)
     epochs = np.arange(1, len(history) + 1)
-    for axis, what, scale in (
-        (axes[0], "loss", 1),
-        (axes[1], "accuracy", 100),
+    looks = {"train": (BEFORE, "--"), "validation": (AFTER, "-")}
+    for axis, what, scale in zip(
+        axes, ("loss", "accuracy"), (1, 100), strict=True
     ):
-        for part, colour, style in (
-            ("train", BEFORE, "--"),
-            ("validation", AFTER, "-"),
-        ):
+        for part, (colour, style) in looks.items():
             values = [scale * row[f"{part}_{what}"] for row in history]
             axis.plot(epochs, values, style, color=colour, label=part)
         axis.set_xlabel("epoch")
@@ -133,9 +117,8 @@ def staircase(grid: Grid, low: float, high: float) -> Figure:
     axes[0].set(xlabel="$x$", ylabel=r"$\hat{x}$")
     axes[0].legend()
     axes[1].plot(x, x_hat - x, color=BEFORE)
-    half = float(grid.scale) / 2
-    for level in (-half, half):
-        axes[1].axhline(level, color=NEUTRAL, linestyle=":")
+    for level in (-0.5, 0.5):
+        axes[1].axhline(level * float(grid.scale), color=NEUTRAL, ls=":")
     axes[1].set(xlabel="$x$", ylabel=r"error $\hat{x}-x$")
     return made
 
@@ -148,21 +131,19 @@ def noise_parts(
     ``measured`` holds the mean squared errors; all is relative to the
     layer's signal.
     """
-    made, axis = figure(7.0, 3.4)
-    styles = ((AFTER, 1.0), (AFTER, 0.45), (BEFORE, 1.0), (BEFORE, 0.45))
-    causes, layers = (
-        budgets[0][next(iter(budgets[0]))].noise,
-        list(budgets[0]),
-    )
+    made, axis = figure(7.0, 3.6)
+    looks = [shaded(c, pale) for c in (AFTER, BEFORE) for pale in (0, 1)]
+    layers = list(budgets[0])
+    causes = budgets[0][layers[0]].noise
     width = 0.8 / len(budgets)
     for i, (budget, errors) in enumerate(zip(budgets, measured, strict=True)):
         place = np.arange(len(layers)) + (i + 0.5) * width - 0.4
         signal = np.array([budget[n].signal for n in layers]) / 1e3
         start = np.zeros(len(layers))
-        for cause, (colour, alpha) in zip(causes, styles, strict=True):
+        for cause, look in zip(causes, looks, strict=True):
             part = np.array([budget[n].noise[cause] for n in layers]) / signal
             axis.bar(
-                place, part, 0.85 * width, start, color=colour, alpha=alpha,
+                place, part, 0.85 * width, start, **look,
                 label=f"{cause} (predicted)" if i == 0 else None,
             )  # fmt: skip
             start += part
@@ -174,7 +155,7 @@ def noise_parts(
     axis.set_xticks(range(len(layers)), layers)
     axis.set_ylabel("noise (thousandths of the signal's power)")
     axis.grid(axis="x", visible=False)
-    made.legend(loc="outside upper center", ncols=5, fontsize=8)
+    made.legend(loc="outside upper center", ncols=3, fontsize=8)
     return made
 
 
@@ -200,7 +181,9 @@ def channels(
 ) -> Figure:
     """A value for each channel, before and after, a panel per layer."""
     rows = -(-len(before) // 2)
-    made, axes = figure(7.0, 2.4 * rows, nrows=rows, ncols=2, squeeze=False)
+    made, axes = figure(
+        7.0, 2.3 * rows + 0.4, nrows=rows, ncols=2, squeeze=False
+    )
     for axis, name in zip(axes.flat, before, strict=True):
         order = before[name].argsort()
         for values, marker, colour, label in (
@@ -214,7 +197,8 @@ def channels(
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
     made.supxlabel("channel, sorted by its value before", fontsize=10)
     made.supylabel(ylabel, fontsize=10)
-    axes.flat[0].legend()
+    named = axes.flat[0].get_legend_handles_labels()
+    made.legend(*named, loc="outside upper left", ncols=2)
     return made
 
 
@@ -227,16 +211,12 @@ def layer_bars(
     made, axis = figure(7.0, 3.0)
     layers = list(next(iter(series.values())))
     width = 0.8 / len(series)
-    for i, ((title, values), colour) in enumerate(
-        zip(series.items(), colours, strict=True)
-    ):
+    for i, (title, colour) in enumerate(zip(series, colours, strict=True)):
         bars = axis.bar(
             np.arange(len(layers)) + i * width,
-            [values[n] for n in layers],
-            width,
-            label=title,
-            color=colour,
-        )
+            [series[title][n] for n in layers],
+            width, label=title, color=colour,
+        )  # fmt: skip
         axis.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
     axis.set_xticks(np.arange(len(layers)) + 0.4 - width / 2, layers)
     axis.set(yscale="log", ylabel=ylabel)
@@ -259,14 +239,10 @@ def forest(
             (("paper", BEFORE, "D"), ("ours", AFTER, "o"))
         ):
             found = [pair[i] for pair in rows.values()]
-            value = np.array([f.value for f in found])
             axis.errorbar(
-                value,
+                [f.value for f in found],
                 np.arange(len(rows)) + (i - 0.5) * 0.3,
-                xerr=[
-                    value - [f.low for f in found],
-                    [f.high for f in found] - value,
-                ],
+                xerr=figures.error_bars(found),
                 fmt=marker, color=colour, markersize=5, label=label,
             )  # fmt: skip
         axis.set_yticks(range(len(rows)), list(rows))
@@ -291,19 +267,19 @@ def assignments(
     """
     made, axis = figure(7.0, 4.2)
     low, high = (100 * value for value in band)
-    axis.axhspan(low, high, color=BAND, label="not told from FP32")
+    same = "told from FP32 only beyond it"
+    axis.axhspan(low, high, color=figures.BAND, zorder=0, label=same)
     for (title, found), colour, marker in zip(
         points.items(), (AFTER, BEFORE), "os", strict=False
     ):
         times, y = zip(*found.values(), strict=True)
         axis.errorbar(
             [time.value for time in times], 100 * np.array(y),
-            xerr=error_bars(times), fmt=marker, color=colour, label=title,
-            elinewidth=0.8,
+            xerr=figures.error_bars(times), fmt=marker, color=colour,
+            label=title, elinewidth=0.8,
         )  # fmt: skip
     axis.step(
-        [time.value for time, _ in optimal],
-        [100 * y for _, y in optimal],
+        [time.value for time, _ in optimal], [100 * y for _, y in optimal],
         "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
     )  # fmt: skip
     for name, (time, accuracy) in marked.items():

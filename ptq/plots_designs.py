@@ -1,23 +1,32 @@
-"""Figures of the designed experiments: over draws, seeds and factors."""
+"""Figures of designed experiments: over draws, seeds and factors."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ptq import variants
 from ptq.evidence import Interval
-from ptq.figures import AFTER, BEFORE, COLOURS, MARKERS, NEUTRAL, figure
+from ptq.figures import (
+    AFTER,
+    COLOURS,
+    MARKERS,
+    NEUTRAL,
+    OBSERVERS,
+    error_bars,
+    figure,
+)
 
+# A colour and a marker for each observer; no strategy has either.
 OBSERVER_STYLES = {
-    "minmax": (AFTER, "o"),
-    "moving_average": ("#40a265", "^"),
-    "histogram": (BEFORE, "s"),
+    name: (ink, marker)
+    for (name, ink), marker in zip(OBSERVERS.items(), ">p*", strict=True)
 }
 
 
 def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
-    """Upper end of a range over the number of images, a panel per layer.
+    """Upper end of a range over the number of pictures, a panel per layer.
 
-    ``bounds`` holds, per layer and number of images, one value a draw; the
+    ``bounds`` holds, per layer and number of pictures, one value a draw; the
     line is their median, the band holds the central 90 %.
     """
     made, axes = figure(7.0, 2.6, ncols=len(bounds), squeeze=False)
@@ -28,24 +37,26 @@ def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
         )
         axis.fill_between(counts, low, high, color=AFTER, alpha=0.25)
         axis.plot(counts, middle, "o-", color=AFTER, markersize=4)
-        axis.set(xscale="log", title=layer)
+        axis.set_title(layer, fontsize=10)
         axis.set_ylim(bottom=0)
+        _logarithmic(axis, counts[::2])
     made.supxlabel("calibration pictures (logarithmic)", fontsize=10)
     axes.flat[0].set_ylabel(ylabel)
     return made
 
 
 def bands(frame: pd.DataFrame, margin: float) -> Figure:
-    """Change of accuracy over the number of images, a panel per source.
+    """Change of accuracy over the number of pictures, a panel per source.
 
     ``frame`` has the columns source, images, observer and change (a share),
     one row a draw. Lines are medians, bars hold the central 95 % of draws;
     the dotted line is a loss of ``margin``.
     """
-    sources = list(dict.fromkeys(frame.source))
+    sources = [s for s in variants.SOURCES if s in set(frame.source)]
+    rows = -(-len(sources) // 2)
     made, axes = figure(
-        7.0, 2.5 * -(-len(sources) // 2), ncols=2, sharex=True,
-        nrows=-(-len(sources) // 2), squeeze=False,
+        7.0, 2.5 * rows, nrows=rows, ncols=2, sharex=True, sharey=True,
+        squeeze=False,
     )  # fmt: skip
     for axis, source in zip(axes.flat, sources, strict=False):
         for i, (observer, style) in enumerate(OBSERVER_STYLES.items()):
@@ -57,22 +68,26 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
             )
             axis.errorbar(
                 middle.index * 1.12 ** (i - 1), middle,
-                yerr=[middle - low, high - middle], color=style[0],
-                marker=style[1], markersize=4, elinewidth=1, capsize=2,
-                label=observer.replace("_", " "),
+                yerr=error_bars(map(Interval, middle, low, high)),
+                color=style[0], marker=style[1], markersize=5, elinewidth=1,
+                capsize=2, label=observer.replace("_", " "),
             )  # fmt: skip
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
         axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":")
         axis.set_title(source, fontsize=10)
-        axis.set_xscale("log")
-        counts = sorted(frame.images.unique())
-        axis.set_xticks(counts, [f"{c:g}" for c in counts])
-        axis.minorticks_off()
+        _logarithmic(axis, sorted(frame.images.unique()))
     made.supxlabel("calibration pictures (logarithmic)", fontsize=10)
     made.supylabel("change of accuracy (points)", fontsize=10)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     made.legend(handles, labels, loc="outside upper center", ncols=3)
     return made
+
+
+def _logarithmic(axis, counts: list[int]) -> None:
+    """A logarithmic axis across, with ticks at these counts alone."""
+    axis.set_xscale("log")
+    axis.set_xticks(counts, [f"{count:,}" for count in counts])
+    axis.minorticks_off()
 
 
 def seeds(
@@ -89,20 +104,18 @@ def seeds(
         middle = means[name]
         axis.plot(
             values, np.full(len(values), row), MARKERS[name],
-            color=COLOURS[name], alpha=0.55, markersize=5,
+            color=COLOURS[name], markersize=5,
         )  # fmt: skip
         axis.errorbar(
             100 * middle.value, row + 0.28,
-            xerr=[
-                [100 * (middle.value - middle.low)],
-                [100 * (middle.high - middle.value)],
-            ],
+            xerr=100 * error_bars([middle]),
             fmt="|", color=COLOURS[name], elinewidth=2.5, markersize=9,
         )  # fmt: skip
     axis.axvline(0, color=NEUTRAL, linewidth=0.8)
     axis.set_yticks(range(len(labels)), labels.values())
     axis.invert_yaxis()
-    axis.set_xlabel("change of accuracy against FP32 of the seed (points)")
+    label = "change of accuracy against the same seed's FP32 (points)"
+    axis.set_xlabel(label)
     return made
 
 
@@ -120,9 +133,9 @@ def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
         for row, term in enumerate(terms):
             found = table.loc[term]
             shown = found.p_holm < 0.05
+            interval = Interval(found["value"], found.low, found.high)
             axis.errorbar(
-                found.value, row,
-                xerr=[[found.value - found.low], [found.high - found.value]],
+                interval.value, row, xerr=error_bars([interval]),
                 fmt="o", color=AFTER if shown else NEUTRAL, capsize=2,
                 markersize=5, markerfacecolor=AFTER if shown else "none",
             )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 from browser import Tab, boxes, inputs, is_list, press, seen, serve
 from conftest import build, lay_out
 from ipywidgets import HTML, Dropdown, SelectionSlider, Stack
+from test_figures import contrast
 
-from ptq import controls, explorers, frames, pipeline, quantizer
+from ptq import controls, explorers, figures, frames, pipeline, quantizer
 from ptq.evidence import Interval
 
 LIMIT = 1.5e6  # bytes of widget state a page
@@ -50,14 +52,14 @@ def strategies():
             title,
             {
                 name: Interval(v, v - 0.1, v + 0.2)
-                for name, v in zip(
-                    ("fp32", "naive"), draw.random(2), strict=True
-                )
+                for name in figures.COLOURS
+                for v in draw.random(1)
             },
         )
         for title in ("time (ms)", "size (MB)", "loss (nats)")
     ]
-    return explorers.strategies(quantities, {"fp32": "F", "naive": "N"})
+    labels = {name: f"the {name}" for name in figures.COLOURS}
+    return explorers.strategies(quantities, labels)
 
 
 def flips(pictures=400, names="ab"):
@@ -119,8 +121,9 @@ def test_pictures_show_what_was_asked():
     for row, bits in zip(box.children[2].children, (2, 4, 8), strict=True):
         for leaf, reach in zip(row.children, (50, 80, 100), strict=True):
             assert f"{bits} bits" in leaf.value
-            assert f"to {reach} %" in leaf.value
-            assert f"SQNR {found[bits, reach].sqnr:.1f} dB" in leaf.value
+            # A number and its unit stay on one line.
+            assert f"to {reach}\u00a0%" in leaf.value
+            assert f"SQNR {found[bits, reach].sqnr:.1f}\u00a0dB" in leaf.value
 
 
 def test_flips_counts_and_names():
@@ -132,7 +135,30 @@ def test_flips_counts_and_names():
     cat = box.children[2].children[0].children[3].value
     assert "cat: lost 1 of 3" in cat and "cat: gained 1 of 3" in cat
     assert "cat → dog" in cat and "airplane → cat" in cat
-    assert 'alt="Test picture 0"' in cat and 'alt="Test picture 2"' in cat
+    for alt in ("cat, test picture 0", "cat, test picture 2"):
+        assert f'alt="{alt}"' in cat
+
+
+def test_flips_begin_where_most_is_moved():
+    reference = np.array([3, 3, 3, 5])
+    answers = {
+        "x": np.array([3, 3, 3, 6]),
+        "y": np.array([4, 4, 3, 5]),
+        "z": reference,
+    }
+    pixels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    box = explorers.flips(pixels, reference, reference, answers)
+    assert [control.value for control in box.children[:2]] == ["y", "cat"]
+
+
+def test_strategies_are_named_in_words_beside_their_markers():
+    legend = strategies().children[-1].value
+    for name, colour in figures.COLOURS.items():
+        assert f"</svg> the {name}</span>" in legend
+        assert legend.count(f"fill: {figures.variable(colour)}") == 1
+    # The words say it all to who does not see the markers.
+    marks = len(figures.COLOURS)
+    assert legend.count('<svg aria-hidden="true"') == marks
 
 
 def test_unbeaten_strategies_are_named_by_the_direction_of_both_axes():
@@ -303,30 +329,80 @@ def test_focus_is_visible(tab):
         assert control.evaluate(outline) >= 2
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_letters_stand_out(tab, theme):
+# What is drawn in variables: that, and the colour that is seen.
+MARKS = """() => {
+    const drawn = document.querySelectorAll(".ptq-explorer svg [style]");
+    return [...drawn].flatMap(e => ["stroke", "fill"]
+        .filter(part => e.style[part].includes("--ptq-"))
+        .map(part => [e.style[part], getComputedStyle(e)[part]]));
+}"""
+THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
+
+
+def hexadecimal(colour: str) -> str:
+    """A computed colour, "rgb(1, 2, 3)", as figures write it."""
+    parts = map(int, re.findall(r"\d+", colour))
+    return "#" + "".join(f"{part:02x}" for part in parts)
+
+
+def look(element, what: str) -> str:
+    """A colour of an element as the browser shows it."""
+    return hexadecimal(element.evaluate(f"e => getComputedStyle(e).{what}"))
+
+
+def paper(tab, theme: str) -> str:
+    """Turn to a theme; the page's colour there."""
     tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    return look(tab.locator("body"), "backgroundColor")
+
+
+@THEMES
+def test_letters_stand_out(tab, theme):
+    page = paper(tab, theme)
     text = tab.locator(".ptq-explorer svg text").first
-    ink = text.evaluate(
-        f"e => {{ {LUMINANCE} return of(getComputedStyle(e).fill) }}"
-    )
-    paper = tab.evaluate(
-        f"() => {{ {LUMINANCE} return of(getComputedStyle(document.body)"
-        ".backgroundColor) }"
-    )
+    assert contrast(look(text, "fill"), page) > 4.5
     panel = tab.locator(".ptq-explorer, .widget-subarea").evaluate_all(
         "all => all.map(e => getComputedStyle(e).backgroundColor)"
     )
     assert set(panel) == {"rgba(0, 0, 0, 0)"}
-    high, low = max(ink, paper), min(ink, paper)
-    assert (high + 0.05) / (low + 0.05) > 4.5
 
 
-LUMINANCE = """
-const of = c => c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
-  .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
-  .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
-""".replace("\n", " ")
+@THEMES
+def test_marks_stand_out_in_the_inks_of_the_figures(tab, theme):
+    page, used = paper(tab, theme), set()
+    for written, seen_as in tab.evaluate(MARKS):
+        ink = re.search(r"#[0-9a-f]{6}", written)[0]
+        expected = {"light": ink, "dark": figures.DARK[ink]}[theme]
+        assert hexadecimal(seen_as) == expected
+        assert contrast(expected, page) >= 3, ink
+        used.add(ink)
+    marks = {figures.AFTER, figures.BEFORE, figures.NEUTRAL}
+    assert used == marks | set(figures.COLOURS.values())
+
+
+def test_paper_has_the_light_inks(tab):
+    paper(tab, "dark")
+    tab.emulate_media(media="print")
+    for written, seen_as in tab.evaluate(MARKS):
+        assert hexadecimal(seen_as) in written
+
+
+@THEMES
+def test_handles_and_lists_are_seen(tab, theme):
+    """The widgets' own styles would make the one white, the other bare."""
+    page = paper(tab, theme)
+    handle = tab.locator(".ptq-explorer .noUi-handle").first
+    assert contrast(look(handle, "backgroundColor"), page) >= 3
+    drop = tab.locator(".ptq-explorer select").first
+    assert drop.evaluate("e => getComputedStyle(e).appearance") != "none"
+
+
+def test_no_picture_is_framed_in_the_dark(tab):
+    paper(tab, "dark")
+    seen_as = tab.locator(".ptq-explorer .flips img").first.evaluate(
+        "e => [getComputedStyle(e).padding, getComputedStyle(e).filter]"
+    )
+    assert seen_as == ["0px", "none"]
 
 
 def test_fits_a_telephone(tab):

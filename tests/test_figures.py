@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ptq import figures, plots, report
+from ptq import figures, plots, plots_designs, report
 from ptq.evidence import Interval
 
 NIGHT = "#121212"  # the theme's dark page
@@ -69,26 +69,42 @@ THEMES = {
 }
 
 
+def closest(colours, blindness="none"):
+    """How far the two closest of these are apart, and their names."""
+    seen = {name: lab(c, blindness) for name, c in colours.items()}
+    return min(
+        (np.linalg.norm(seen[a] - seen[b]), a, b)
+        for a, b in itertools.combinations(seen, 2)
+    )
+
+
 @pytest.mark.parametrize("theme", THEMES)
 class TestColours:
     @pytest.mark.parametrize("blindness", BLINDNESS)
-    def test_strategies_are_told_apart(self, theme, blindness):
+    @pytest.mark.parametrize(
+        ("colours", "least"), [(figures.COLOURS, 15), (figures.OBSERVERS, 45)]
+    )
+    def test_are_told_apart(self, theme, blindness, colours, least):
         _, ink = THEMES[theme]
-        seen = {
-            name: lab(ink(colour), blindness)
-            for name, colour in figures.COLOURS.items()
+        inks = {name: ink(colour) for name, colour in colours.items()}
+        found = closest(inks, blindness)
+        assert found[0] > least, found
+
+    def test_no_observer_looks_like_a_strategy(self, theme):
+        _, ink = THEMES[theme]
+        inks = {
+            name: ink(colour)
+            for name, colour in (figures.COLOURS | figures.OBSERVERS).items()
         }
-        distances = {
-            (a, b): np.linalg.norm(seen[a] - seen[b])
-            for a, b in itertools.combinations(seen, 2)
-        }
-        closest = min(distances, key=distances.get)
-        assert distances[closest] > 15, (closest, distances[closest])
+        found = closest(inks)
+        assert found[0] > 15, found
 
     def test_all_stand_out_from_the_page(self, theme):
         page, ink = THEMES[theme]
         for colour in (
             *figures.COLOURS.values(),
+            *figures.OBSERVERS.values(),
+            *figures.SHADES,
             figures.BEFORE,
             figures.AFTER,
             figures.NEUTRAL,
@@ -96,14 +112,37 @@ class TestColours:
             assert contrast(ink(colour), page) >= 3, colour
         assert contrast(ink(figures.INK), page) > 7
 
-    def test_before_and_after_differ_in_grey(self, theme):
+    @pytest.mark.parametrize(
+        ("colours", "least"),
+        [
+            ((figures.BEFORE, figures.AFTER), 20),
+            (figures.OBSERVERS.values(), 20),
+            (figures.SHADES, 9),
+        ],
+    )
+    def test_differ_in_grey(self, theme, colours, least):
         _, ink = THEMES[theme]
-        lightness = [lab(ink(c))[0] for c in (figures.BEFORE, figures.AFTER)]
-        assert abs(np.diff(lightness)[0]) > 20
+        lightness = np.sort([lab(ink(colour))[0] for colour in colours])
+        assert np.diff(lightness).min() > least
+
+    def test_shades_stand_out_more_and_more(self, theme):
+        page, ink = THEMES[theme]
+        found = [contrast(ink(shade), page) for shade in figures.SHADES]
+        assert found == sorted(found)
 
 
 def test_markers_differ():
-    assert len(set(figures.MARKERS.values())) == len(figures.COLOURS)
+    of_observers = {m for _, m in plots_designs.OBSERVER_STYLES.values()}
+    every = {*figures.MARKERS.values(), *of_observers}
+    assert len(every) == len(figures.COLOURS) + len(figures.OBSERVERS)
+
+
+def test_sheet_trades_every_ink_and_no_other():
+    sheet = figures.dark_sheet()
+    found = dict(re.findall(r"--ptq-(\w+): ([^;]+);", sheet))
+    assert found == {k[1:]: night for k, night in figures.DARK.items()}
+    for ink in figures.DARK:
+        assert figures.variable(ink) == f"var(--ptq-{ink[1:]}, {ink})"
 
 
 def a_figure():
@@ -128,8 +167,9 @@ def drawn(tmp_path_factory):
 def test_no_light_ink_is_left_in_the_dark(drawn):
     night = figures.dark(drawn.read_text())
     named = (figures.INK, figures.PAPER, figures.NEUTRAL, figures.GRID)
-    marks = (figures.BAND, figures.BEFORE, figures.AFTER)
-    assert {*named, *marks, *figures.COLOURS.values()} == figures.DARK.keys()
+    marks = (figures.BAND, figures.BEFORE, figures.AFTER, *figures.SHADES)
+    coloured = (*figures.COLOURS.values(), *figures.OBSERVERS.values())
+    assert {*named, *marks, *coloured} == figures.DARK.keys()
     for colour in figures.DARK:
         assert not re.search(rf": {colour}\b", night), colour
     assert figures.DARK[figures.INK] in night
@@ -150,8 +190,36 @@ def test_pictures_are_the_same_in_the_dark(drawn):
 
 
 def test_error_bars_reach_the_ends_of_the_interval():
-    bars = plots.error_bars([Interval(2, 1.5, 4), Interval(1, 1, 1)])
+    bars = figures.error_bars([Interval(2, 1.5, 4), Interval(1, 1, 1)])
     np.testing.assert_allclose(bars, [[0.5, 0], [2, 0]])
+
+
+def change(source, observer):
+    """Rows of a table of changes: two draws of each number of pictures."""
+    given = {"source": source, "observer": observer}
+    return [
+        given | {"images": n, "change": -c / n}
+        for n in (8, 1000)
+        for c in (1, 2)
+    ]
+
+
+def test_panels_and_lines_stand_in_the_order_of_the_sweep():
+    """Whatever the order of the rows."""
+    sources = ("one class", "noise", "validation", "training")
+    rows = [
+        row
+        for source in sources
+        for observer in ("histogram", "moving_average", "minmax")
+        for row in change(source, observer)
+    ]
+    made = plots_designs.bands(pd.DataFrame(rows), 0.005)
+    titles = [axis.get_title() for axis in made.axes]
+    assert titles == ["training", "validation", "noise", "one class"]
+    words = [text.get_text() for text in made.legends[0].get_texts()]
+    assert words == ["minmax", "moving average", "histogram"]
+    # Half a point is half a point in each panel.
+    assert len({axis.get_ylim() for axis in made.axes}) == 1
 
 
 def test_numbers_stand_right_and_words_left():

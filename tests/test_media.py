@@ -132,6 +132,12 @@ def test_the_page_serves_its_figure_and_tables(page):
         check_table(table, page)
 
 
+def test_the_page_has_the_dark_inks(page):
+    sheets = [link["href"] for link in read(page).select("link[href]")]
+    (sheet,) = [s.partition("?")[0] for s in sheets if "inks.css" in s]
+    assert (page.parent / sheet).read_text() == figures.dark_sheet()
+
+
 def test_every_page_serves_its_figures_and_tables(site):
     pages = [*site.glob("book/*.html"), *site.glob("book/chapters/*.html")]
     found = [0, 0]

@@ -156,6 +156,56 @@ def test_stopwatch_finds_a_known_ratio():
     assert evidence.time_verdict(found, floor) == "faster"
 
 
+def test_stopwatch_of_parts_names_and_ranks_them(network, images):
+    """conv2 has thousands of times the work of fc2 and of relu3."""
+    mixed = strategies.mixed_precision_published(network, images)
+    pair = {"float": network, "mixed": mixed}
+    found = measure.module_seconds(
+        pair, images, 20, threads=1, seed=0, inner=("conv2.0", "relu2.1")
+    )
+    parts = {name for name, _ in network.named_children()}
+    assert found["float"].keys() == parts
+    assert found["mixed"].keys() == parts | {"conv2.0", "relu2.1"}
+    for taken in found.values():
+        middle = {n: np.median(seconds) for n, seconds in taken.items()}
+        assert all(seconds.shape == (20,) for seconds in taken.values())
+        assert middle["conv2"] > 3 * middle["fc2"] > 0
+        assert middle["conv2"] > 3 * middle["relu3"] > 0
+    inner = np.median(found["mixed"]["conv2.0"])
+    assert 0 < inner < np.median(found["mixed"]["conv2"])
+    assert not any(m._forward_hooks for m in network.modules())
+
+
+def test_stopwatch_of_parts_takes_turns(images):
+    ran, order = [], {}
+
+    class Logged(torch.nn.Sequential):
+        def forward(self, x):
+            ran.append(self.name)
+            return super().forward(x)
+
+    trio = {name: Logged(torch.nn.Flatten()) for name in "abc"}
+    for name, net in trio.items():
+        net.name = name
+    for seed in (0, 0, 1):
+        ran.clear()
+        measure.module_seconds(trio, images[:2], 8, threads=1, seed=seed)
+        # An untimed and a timed call each; every network once a round.
+        assert ran[::2] == ran[1::2]
+        rounds = np.array(ran[::2]).reshape(8, 3)
+        assert (np.sort(rounds) == ["a", "b", "c"]).all()
+        assert len({"".join(r) for r in rounds}) > 1
+        order.setdefault(seed, []).append(rounds.tolist())
+    assert order[0][0] == order[0][1] != order[1][0]
+
+
+def test_stopwatch_of_parts_refuses_unknown_ones(network, images):
+    with pytest.raises(ValueError, match="conv3.*no network has"):
+        measure.module_seconds(
+            {"float": network}, images, 1, 1, seed=0, inner=("conv3",)
+        )
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

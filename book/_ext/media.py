@@ -11,7 +11,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.osutil import relative_uri
 
 from ptq import paths
-from ptq.figures import dark
+from ptq.figures import dark, dark_sheet
 
 LONG = 6  # rows from which on a table is worth sorting
 SIZE = r'<svg [^>]*?width="([\d.]+)pt"[^>]*?height="([\d.]+)pt"|'
@@ -125,9 +125,19 @@ def _plain(text: str) -> str:
     return text
 
 
+def write_inks(app):
+    """Serve the inks of a dark page, for what is drawn in variables."""
+    if app.builder.format == "html":
+        paths.write_whole(
+            Path(app.outdir) / "_static" / "inks.css", dark_sheet()
+        )
+
+
 def setup(app):
     app.add_post_transform(Figures)
     app.add_post_transform(Tables)
+    app.connect("builder-inited", write_inks)
+    app.add_css_file("inks.css")
     app.add_css_file("media.css")
     app.add_js_file("tables.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True}
