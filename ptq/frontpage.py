@@ -91,7 +91,7 @@ def answer(
     return (
         f"**Use** 8-bit integers: {STRATEGIES[best].advice} (row "
         f"*{row.label}* of the table). On {machine['processor']}, with "
-        f"{row.threads} thread(s) and 64 pictures at a time, that runs "
+        f"{_threads(row.threads)} and 64 pictures at a time, that runs "
         f"{row.speedup:.1f} times ({row.speedup_low:.1f} to "
         f"{row.speedup_high:.1f}) as fast as the published float network "
         f"and {layout:.1f} times as fast as floats in their best layout, "
@@ -102,24 +102,23 @@ def answer(
         f"of the {len(orders)} orderings in the published table, {shown} can "
         f"be shown over {len(changes)} trainings.\n\n"
         "*Time and size are of the run that made these pages; accuracy over "
-        f"trainings is of a sweep. {reference.origin(origin)}*\n"
+        f"trainings is of a sweep of {origin['measured']} "
+        "({doc}`machine`).*\n"
     )
 
 
 def _lost(changes: np.ndarray) -> str:
     """What trainings say of a loss; ``changes`` are shares, one each."""
     mean = evidence.mean(changes)
-    interval = (
-        f"95 % interval {100 * mean.low:+.2f} to {100 * mean.high:+.2f}, "
-        f"worst training {100 * changes.min():+.2f}"
+    value, low, high, worst = (
+        f"{100 * share:+.2f}".replace("-", "\u2212")
+        for share in (mean.value, mean.low, mean.high, changes.min())
     )
+    interval = f"95 % interval {low} to {high}, worst training {worst}"
     over = f"over {len(changes)} trainings ({interval})"
     if mean.high < 0:
         return f"{-100 * mean.value:.2f} points of accuracy on average {over}"
-    return (
-        f"no accuracy that can be shown: {100 * mean.value:+.2f} points on "
-        f"average {over}"
-    )
+    return f"no accuracy that can be shown: {value} points on average {over}"
 
 
 def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -182,6 +181,10 @@ def _headline_caption(frame: pd.DataFrame) -> str:
         f"Every strategy on {frame.n.iloc[0]:,} test pictures of CIFAR-10. "
         "Lost and gained: pictures that FP32 had right and this one has "
         "wrong, and the reverse. Times are medians at batch 64, "
-        f"{frame.threads.iloc[0]} thread(s); speed-up is against FP32 as "
+        f"{_threads(frame.threads.iloc[0])}; speed-up is against FP32 as "
         "published."
     )
+
+
+def _threads(count: int) -> str:
+    return "one thread" if count == 1 else f"{count} threads"

@@ -233,6 +233,7 @@ class TestReplication:
         machine = {"processor": "this processor"}
         origin = reference.load("replication")[1]
         text = frontpage.answer(committed, replication, origin, machine)
+        text = text.replace("\u2212", "-")
         label = text.split("(row *")[1].split("* of the table")[0]
         (name,) = committed.index[committed.label == label]
         row = committed.loc[name]
