@@ -4,6 +4,7 @@ Other formulas, by hand or by another function of scipy, on the records of
 a run and on the committed references.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from scipy import stats
 
 from ptq import (
+    claims,
     designs,
     evidence,
     frontpage,
@@ -169,6 +171,17 @@ class TestRun:
             assert abs(row.speedup_low - low) < 0.5 * width
             assert abs(row.speedup_high - high) < 0.5 * width
 
+    def test_shares_of_the_speedup_add_up_by_logarithms(self, quick_run):
+        path = quick_run / "timings" / "06_comparison_64_1.json"
+        seconds = results.load_timing(path).seconds
+        names = ("fp32", "fp32_folded", "fp32_channels_last", "folded")
+        medians = [sorted(seconds[n])[len(seconds[n]) // 2] for n in names]
+        steps = [math.log(a / b) for a, b in itertools.pairwise(medians)]
+        whole = math.log(medians[0] / medians[-1])
+        found = evidence.decomposition([seconds[n] for n in names], seed=0)
+        known = [step / whole for step in steps]
+        assert [share.value for share in found] == pytest.approx(known)
+
 
 @pytest.fixture(scope="module")
 def replication():
@@ -212,6 +225,16 @@ class TestReplication:
         assert p_values == pytest.approx(known)
         adjusted = [order.p_holm for order in found.values()]
         assert adjusted == pytest.approx(by_hand_holm(known))
+
+    def test_one_more_training_by_its_formula(self, replication):
+        fp32 = replication[replication.strategy == "fp32"]
+        shares = fp32.groupby("train_seed").accuracy.mean()
+        n, middle = len(shares), shares.mean()
+        spread = math.sqrt(((shares - middle) ** 2).sum() / (n - 1))
+        half = stats.t.ppf(0.975, n - 1) * spread * math.sqrt(1 + 1 / n)
+        found = evidence.prediction(claims.per_training(replication, "fp32"))
+        known = (middle - half, middle + half)
+        assert (found.low, found.high) == pytest.approx(known)
 
     def test_same_ranking_is_friedmans_formula(self, replication):
         changes = designs.drops(replication)
@@ -288,6 +311,25 @@ class TestFactorial:
             by_hand_holm(table.p.tolist())
         )
 
+    @pytest.mark.parametrize("response", ["accuracy", "disagreement"])
+    def test_intervals_of_effects_are_over_trainings(self, cells, response):
+        table = designs.effects(cells, variants.FACTORS, response)
+        for term in ("bits", "folded × observer"):
+            on = np.ones(len(cells), dtype=bool)
+            for name in term.split(" × "):
+                # Both high or both low is the high level of the product.
+                on ^= (cells[name] != variants.FACTORS[name][1]).to_numpy()
+            per_training = [
+                rows[response][on[cells.train_seed == seed]].mean()
+                - rows[response][~on[cells.train_seed == seed]].mean()
+                for seed, rows in cells.groupby("train_seed")
+            ]
+            known = stats.ttest_1samp(per_training, 0)
+            interval = known.confidence_interval()
+            row = table.loc[term]
+            assert row.p == pytest.approx(known.pvalue)
+            assert (row.low, row.high) == pytest.approx(tuple(interval))
+
 
 @pytest.fixture(scope="module")
 def calibrations():
@@ -309,6 +351,22 @@ class TestCalibration:
             values="predictions",
         )  # fmt: skip
         assert (few.minmax == few.moving_average).all()
+
+    def test_safe_sizes_and_shares_by_counting(self, calibrations):
+        frame = calibrations.assign(change=calibrations.accuracy - 0.7165)
+        groups = frame.groupby(["observer", "source"])
+        for _, found in groups:
+            bad = {
+                int(row.images)
+                for row in found.itertuples()
+                if row.change <= -0.005
+            }
+            sizes = [n for n in variants.SIZES if n not in bad]
+            assert designs.safe_sizes(found) == sizes
+            safe = designs.safe_share(found.change.to_numpy())
+            kept = sum(change > -0.005 for change in found.change)
+            known = wilson(kept, len(found))
+            assert (safe.low, safe.high) == pytest.approx(known, abs=1e-9)
 
     def test_spread_by_simulation(self, calibrations):
         found = calibrations[
