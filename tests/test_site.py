@@ -258,6 +258,11 @@ def test_site_is_small(site):
     assert (site / ".nojekyll").exists()
 
 
+def test_site_does_not_tell_where_it_was_built(site):
+    found = [p for p in site.rglob("*.html") if str(ROOT) in p.read_text()]
+    assert found == []
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_download_is_the_clean_source(site, name):
     source = f"{name.split('/')[-1]}.ipynb"
