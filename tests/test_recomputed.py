@@ -5,7 +5,9 @@ a run and on the committed references.
 """
 
 import itertools
+import json
 import math
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -59,6 +61,18 @@ def least_shown(changed, n, rows):
         if mcnemar(few, changed - few) < 0.05 / rows
     ]
     return min(shown, default=np.inf)
+
+
+def glued(notebook, name):
+    """The number of this name that an executed chapter shows in its text."""
+    cells = json.loads(notebook.read_text(encoding="utf8"))["cells"]
+    (found,) = (
+        output["data"]["application/papermill.record/text/plain"]
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if output.get("metadata", {}).get("scrapbook", {}).get("name") == name
+    )
+    return float(found)
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +195,30 @@ class TestRun:
         found = evidence.decomposition([seconds[n] for n in names], seed=0)
         known = [step / whole for step in steps]
         assert [share.value for share in found] == pytest.approx(known)
+
+    def test_best_of_equals_by_binomial_draws(self, quick_run, cifar):
+        chapter = quick_run / "chapters" / "06_comparison.ipynb"
+        labels = cifar.test_labels.numpy()
+        right = {}
+        for name in report.load_comparison(quick_run).index:
+            path = quick_run / "records" / f"{name}.json"
+            answers = results.load_record(path).predictions
+            right[name] = (answers == labels[: len(answers)]).astype(int)
+        base = right.pop("fp32")
+        # Pictures that the same strategies lost or gained share a draw.
+        alike = Counter(zip(*(r - base for r in right.values()), strict=True))
+        rng = np.random.default_rng(7)
+        totals = sum(
+            np.outer(2 * rng.binomial(n, 0.5, 50_000) - n, pattern)
+            for pattern, n in alike.items()
+        )
+        best = totals.max(axis=1)
+        error = best.std() * math.sqrt(1 / len(best) + 1 / 10_000)
+        assert abs(glued(chapter, "winner") - best.mean()) < 4 * error
+        edge = glued(chapter, "winner_95")
+        assert np.mean(best > edge) < 0.06 and np.mean(best >= edge) > 0.04
+        seen = max(r.sum() for r in right.values()) - base.sum()
+        assert glued(chapter, "seen") == seen
 
 
 @pytest.fixture(scope="module")
