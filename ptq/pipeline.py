@@ -96,13 +96,23 @@ def run(
         values["run_dir"] = str(Path(run_dir).absolute())
     plan = resolve(chapters(only), values)
     folder = run_folder(DEFAULTS | values)
-    manifest = _open_manifest(folder, values)
+    manifest = _earlier_manifest(folder)
+    now = {
+        "parameters": values,
+        "machine": measure.machine(),
+        "versions": colophon.versions(),
+    }
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
         copy = folder / "chapters" / source.name
-        _bring_up_to_date(source, given, copy, manifest["chapters"], force)
-        text = json.dumps(manifest, indent=1) + "\n"
-        paths.write_whole(folder / "manifest.json", text)
+        executed = _bring_up_to_date(
+            source, given, copy, manifest["chapters"], force
+        )
+        if executed:
+            # Load and versions are those of what was executed last.
+            manifest = now | {"chapters": manifest["chapters"]}
+            text = json.dumps(manifest, indent=1) + "\n"
+            paths.write_whole(folder / "manifest.json", text)
         if folder == paths.run_folder():
             paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
     if folder == paths.run_folder():
@@ -115,13 +125,13 @@ def run(
 
 def _bring_up_to_date(
     source: Path, values: dict, copy: Path, done: dict, force: bool
-) -> None:
-    """Execute a chapter unless ``done`` tells that nothing has changed."""
+) -> bool:
+    """Execute a chapter, unless ``done`` tells that nothing has changed."""
     text = source.read_text()
     known = done.get(source.stem, {}).get("fingerprint")
     if copy.exists() and not force and known == _fingerprint(text, values):
         click.echo("is up to date")
-        return
+        return False
     click.echo("...")
     started = time.time()
     execute(source, values, copy)
@@ -134,6 +144,7 @@ def _bring_up_to_date(
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    return True
 
 
 def execute(
@@ -261,18 +272,13 @@ def _fingerprint(text: str, values: dict) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _open_manifest(folder: Path, values: dict) -> dict:
-    path = folder / "manifest.json"
+def _earlier_manifest(folder: Path) -> dict:
+    """What the run folder tells of its last execution."""
     try:
-        earlier = json.loads(path.read_text())["chapters"]
-    except (OSError, ValueError, KeyError):
-        earlier = {}
-    return {
-        "parameters": values,
-        "machine": measure.machine(),
-        "versions": colophon.versions(),
-        "chapters": earlier,
-    }
+        manifest = json.loads((folder / "manifest.json").read_text())
+        return manifest | {"chapters": dict(manifest["chapters"])}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {"chapters": {}}
 
 
 def commit() -> str:
