@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 import uuid
@@ -16,7 +15,6 @@ from pathlib import Path
 import distributed
 import filelock
 import pandas as pd
-from tqdm import tqdm
 
 from ptq import (
     evidence,
@@ -28,6 +26,7 @@ from ptq import (
     results,
 )
 from ptq.grid import PLACES, Sweep, SweepError
+from ptq.progress import Progress
 
 RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
 
@@ -146,6 +145,8 @@ def _client(scheduler: str, workers: int):
                 n_workers=workers,
                 threads_per_worker=1,
                 dashboard_address="127.0.0.1:0",
+                # Bars of trainings would write into the line of the sweep.
+                env={"TQDM_DISABLE": "1"},
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
@@ -164,10 +165,34 @@ def _client(scheduler: str, workers: int):
 
 def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
     """Let workers do the points; keep each as it comes."""
+    arriving = _begin(client, work, chapter, todo)
+    progress = Progress(client, len(todo))
+    done = 0
+    try:
+        while not arriving.is_empty():
+            # Not the blocking iterator: its timeout ends the whole of it.
+            batch = arriving.next_batch(block=False)
+            for future in batch:
+                if future.status in ("lost", "pending"):
+                    # Its worker died with it, and another one is at it again.
+                    arriving.add(future)
+                    continue
+                digest = future.key[1]
+                _keep(future, todo[digest], folder / "points" / digest)
+                done += 1
+            progress.show(done)
+            if not batch:
+                time.sleep(0.1)
+    finally:
+        progress.close()
+
+
+def _begin(client, work, chapter, todo: dict[str, dict]):
+    """Hand all points to the scheduler; they come as they end."""
     # A task, not scattered data: it outlives the worker that has it.
     shared = client.submit(copy.copy, chapter, pure=False)
     group = f"point-{uuid.uuid4().hex}"
-    arriving = distributed.as_completed(
+    return distributed.as_completed(
         client.map(
             work,
             list(todo.values()),
@@ -178,16 +203,6 @@ def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
             pure=False,
         )
     )
-    calm = 0.5 if sys.stderr.isatty() else 30
-    with tqdm(total=len(todo), unit="point", mininterval=calm) as bar:
-        for future in arriving:
-            if future.status in ("lost", "pending"):
-                # Its worker died with it, and another one is at it again.
-                arriving.add(future)
-                continue
-            digest = future.key[1]
-            _keep(future, todo[digest], folder / "points" / digest)
-            bar.update()
 
 
 def _keep(future, values: dict, folder: Path) -> None:

@@ -8,12 +8,13 @@ import re
 from importlib import import_module
 
 import nbformat
+import pandas as pd
 import pytest
 import torch
 import yaml
 
 import ptq
-from ptq import cli, colophon, paths, pipeline
+from ptq import cli, colophon, grid, paths, pipeline
 
 BOOK = paths.REPOSITORY / "book"
 MODULES = sorted(
@@ -35,6 +36,37 @@ def test_own_network_recipe_runs(cifar, tmp_path, monkeypatch):
     with torch.random.fork_rng(devices=[]):
         exec(compile(code, "own_network.md", "exec"), {})
     assert (tmp_path / "folded.pt").exists()
+
+
+def test_sweeps_of_the_page_have_the_points_that_it_counts(tmp_path):
+    page = (BOOK / "sweeps.md").read_text()
+    counted = [int(a) * int(b) for a, b in re.findall(r"(\d) × (\d)", page)]
+    found = []
+    for text in fenced("sweeps.md", "yaml"):
+        (tmp_path / "seeds.yml").write_text(text)
+        found.append(len(grid.read(tmp_path / "seeds.yml").points))
+    assert found == counted == [10, 4]
+
+
+def test_table_of_the_page_is_read(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs" / "seeds").mkdir(parents=True)
+    table = {
+        "strategy": ["fp32", "naive", "naive"],
+        "accuracy": [1, 0.5, 0.7],
+    }
+    frame = pd.DataFrame(table | {"calibration_images": 8})
+    frame.to_parquet(tmp_path / "runs" / "seeds" / "table.parquet")
+    monkeypatch.chdir(tmp_path)
+    (code,) = fenced("sweeps.md", "python")
+    exec(code, {})
+    assert re.search(r"^8 +0\.6 ", capsys.readouterr().out, re.M)
+
+
+def test_readme_and_page_show_the_same_cluster():
+    readme = (paths.REPOSITORY / "README.md").read_text()
+    shown = re.findall(r"^salloc .*?(?=^```)", readme, re.M | re.S)
+    page = (BOOK / "sweeps.md").read_text().replace("seeds.yml", "FILE.yml")
+    assert len(shown) == 1 and shown[0] in page
 
 
 def templates():
@@ -70,8 +102,13 @@ def test_api_lists_every_module_below_those_that_import_it():
     assert sorted(order) == MODULES
     for name in order[:-1]:
         source = inspect.getsource(import_module(f"ptq.{name}"))
-        for imported in re.findall(r"^from ptq import (.*)", source, re.M):
-            for other in re.findall(r"\w+", imported):
+        for node in ast.parse(source).body:
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            found = [node.module.removeprefix("ptq.")]
+            if node.module == "ptq":
+                found = [alias.name for alias in node.names]
+            for other in set(found) & set(order):
                 assert order.index(other) < order.index(name), name
 
 

@@ -10,13 +10,23 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from ptq import cli, grid, paths, pipeline, point, results, sweep
+from ptq import (
+    cli,
+    grid,
+    paths,
+    pipeline,
+    point,
+    progress,
+    results,
+    sweep,
+)
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(paths.REPOSITORY)}
 PARAMETERS = """
@@ -97,9 +107,9 @@ def wait(condition, seconds=60):
 
 
 class Cluster:
-    """A scheduler and two workers, each a process, over TCP on loopback."""
+    """A scheduler and its workers, each a process, over TCP on loopback."""
 
-    def __init__(self, folder, **environment):
+    def __init__(self, folder, workers=2, **environment):
         self.folder, self.processes = folder, []
         self.environment = ENVIRONMENT | environment
         file = folder / "scheduler.json"
@@ -109,7 +119,7 @@ class Cluster:
         )
         wait(file.exists)
         self.address = json.loads(file.read_text())["address"]
-        self.workers = [self.start_worker(), self.start_worker()]
+        self.workers = [self.start_worker() for _ in range(workers)]
 
     def start_worker(self):
         return self._start(
@@ -356,6 +366,87 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
     assert done <= {p.name for p in folder.glob("points/*")}
     ran = len(logged(tmp_path)) - started
     assert kept(folder) == 3 and ran == 2 * (3 - before)
+
+
+def test_sweep_without_worker_says_so_and_uses_one_that_comes(toy, tmp_path):
+    file = toy("fixed: {log: LOG}\ngrid: {value: [1, 2, 3]}")
+    folder = tmp_path / "run"
+    told = tmp_path / "told"
+    started = Cluster(tmp_path, workers=0)
+    with told.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ptq", "sweep", str(file)]
+            + ["--scheduler", started.address, "--run-dir", str(folder)],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    try:
+        advice = f"dask worker {started.address} --nthreads 1"
+        wait(lambda: advice in told.read_text(), 300)
+        assert "0 of 3 points ended" in told.read_text()
+        assert kept(folder) == 0 and process.poll() is None
+        started.start_worker()
+        output, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        started.stop()
+    assert process.returncode == 0 and kept(folder) == 3
+    assert "3 points done, 0 failed" in output
+    assert "ended" not in output
+    assert told.read_text().count(advice) == 1
+
+
+class Scheduler:
+    """What a sweep asks its client, answered without a cluster."""
+
+    address = "tcp://here:1"
+
+    def __init__(self):
+        self.workers = 0
+        self.scheduler = self
+
+    def nthreads(self):
+        return dict.fromkeys(range(self.workers), 1)
+
+    def processing(self):
+        return dict.fromkeys(range(self.workers), ("one", "in reserve"))
+
+
+def told(monkeypatch, capsys, live):
+    """What stands on stderr at the end of each of 200 seconds.
+
+    Workers are there from second 20 to 150; a point takes 10 seconds.
+    """
+    now = 0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: live, raising=False)
+    client = Scheduler()
+    shown = progress.Progress(client, 20)
+    for now in range(200):
+        client.workers = 2 if 20 <= now < 150 else 0
+        shown.show(max(0, now - 20) // 10)
+    shown.close()
+    return capsys.readouterr().err
+
+
+def test_log_has_a_line_each_half_minute(monkeypatch, capsys):
+    lines = told(monkeypatch, capsys, live=False).splitlines()
+    lines = [line for line in lines if "points" in line]
+    assert len(lines) == 7
+    assert lines[0].startswith("0 of 20 points ended, 0 running, workers: 0")
+    assert lines[0].endswith("0:00:00 so far, ? left")
+    assert lines[4].startswith("10 of 20 points ended, 2 running, workers: 2")
+    assert lines[4].endswith("0:02:00 so far, 0:01:40 left")
+
+
+def test_absence_of_workers_is_told_once_each_time(monkeypatch, capsys):
+    text = told(monkeypatch, capsys, live=True)
+    assert text.count("dask worker tcp://here:1 --nthreads 1\n") == 2
+    assert text.count("\n") == 2 and text.endswith("\r\033[K")
+    assert text.count("points ended") == 100
 
 
 def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):

@@ -1,0 +1,80 @@
+"""How far the points of a sweep are, told while they run."""
+
+import sys
+import time
+from datetime import timedelta
+
+# Seconds between two looks at the cluster, between two lines of a log, and
+# without a worker before that is told.
+LOOK, LOG, PATIENCE = 2, 30, 5
+
+
+class Progress:
+    """Tells on stderr how far ``total`` tasks of a Dask client are.
+
+    On a terminal it is one line that changes, elsewhere a line now and then.
+    Once it says if there is no worker, and what to do.
+    """
+
+    def __init__(self, client, total: int):
+        self.client, self.total = client, total
+        self.live = sys.stderr.isatty()
+        self.began = self.manned = time.monotonic()
+        self.next_look = self.next_line = self.began
+        self.idle = 0
+        self.told = False
+
+    def show(self, done: int) -> None:
+        """Call it often: it looks and writes when it is time to."""
+        now = time.monotonic()
+        if now < self.next_look:
+            return
+        self.next_look = now + LOOK
+        try:
+            threads, tasks = self.client.nthreads(), self.client.processing()
+        except OSError:
+            # The scheduler is lost, as the next future will tell.
+            return
+        if threads:
+            self.manned, self.told = now, False
+        else:
+            self.idle += LOOK
+            if now > self.manned + PATIENCE and not self.told:
+                self.told = True
+                self._write(_no_worker(self.client.scheduler.address))
+        if self.live or now >= self.next_line:
+            self.next_line = now + LOG
+            # Workers hold points in reserve, which count as processing, too.
+            running = sum(
+                min(threads.get(w, 0), len(tasks[w])) for w in tasks
+            )
+            self._write(
+                f"{done:,} of {self.total:,} points ended, "
+                f"{running} running, workers: {len(threads)}; "
+                f"{self._times(done, now)}",
+                end="" if self.live else "\n",
+            )
+
+    def close(self) -> None:
+        """Leave a clean line behind."""
+        if self.live:
+            self._write("", end="")
+
+    def _times(self, done: int, now: float) -> str:
+        seconds, left = now - self.began, "?"
+        if done:
+            each = max(seconds - self.idle, 0) / done
+            left = timedelta(seconds=round(each * (self.total - done)))
+        return f"{timedelta(seconds=round(seconds))} so far, {left} left"
+
+    def _write(self, text: str, end: str = "\n") -> None:
+        wipe = "\r\033[K" if self.live else ""
+        print(wipe + text, end=end, file=sys.stderr, flush=True)
+
+
+def _no_worker(address: str) -> str:
+    return (
+        f"no worker at {address}, so the sweep waits for one; with this "
+        "repository and its environment, on any machine that reaches the "
+        f"scheduler: dask worker {address} --nthreads 1"
+    )
