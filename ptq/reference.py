@@ -26,6 +26,13 @@ class ReferenceError(RuntimeError):
     """A reference is missing, incomplete or damaged; says what to do."""
 
 
+def files() -> list[Path]:
+    """What is committed here and read by chapters."""
+    tables = (f"{name}.{kind}" for name in NAMES for kind in ("csv", "json"))
+    found = (FOLDER / name for name in ("paper.yml", *tables))
+    return [path for path in found if path.exists()]
+
+
 def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
     """Make a finished sweep's table the reference ``name``; its path.
 

@@ -212,6 +212,7 @@ def test_stopwatch_of_parts_refuses_unknown_ones(network, images):
         ("found = lab.time('x', networks, 64)", True),
         ("measure.latency(pair, images, 3, 1, 0)", True),
         ("measure.module_seconds(pair, images, 3, 1, 0)", True),
+        ("latency(pair, images, 3, 1, 0)", True),
         ("started = time.time()", False),
         ("report.timing_rows(timings, seed)", False),
     ],
