@@ -168,10 +168,16 @@ def safe_share(changes: np.ndarray, margin: float = 0.005) -> Interval:
     return evidence.accuracy(int((changes > -margin).sum()), len(changes))
 
 
-def safe_sizes(frame: pd.DataFrame, margin: float = 0.005) -> list[int]:
-    """Numbers of images at which no draw loses ``margin`` or more.
+def safe_sizes(
+    frame: pd.DataFrame, margin: float = 0.005, share: float = 0.85
+) -> list[int]:
+    """Numbers of images with which few draws lose ``margin`` or more.
 
-    ``frame`` has the columns images and change (a share), one row a draw.
+    ``frame`` has the columns images and change (a share), one row a draw. At
+    95 % confidence at least ``share`` of the draws lose less.
     """
-    worst = frame.groupby("images").change.min()
-    return [int(count) for count in worst.index[worst > -margin]]
+    return [
+        int(count)
+        for count, found in frame.groupby("images").change
+        if safe_share(found.to_numpy(), margin).low >= share
+    ]

@@ -41,6 +41,17 @@ def mean(values: np.ndarray) -> Interval:
     return _student(values, np.sqrt(1 / len(values)))
 
 
+def unpaired(first: np.ndarray, second: np.ndarray) -> Interval:
+    """Mean of ``second`` minus that of ``first``, of separate samples.
+
+    The 95 % interval is that of Welch (1947): spreads may differ.
+    """
+    found = stats.ttest_ind(second, first, equal_var=False)
+    interval = found.confidence_interval()
+    value = float(np.mean(second) - np.mean(first))
+    return Interval(value, float(interval.low), float(interval.high))
+
+
 def prediction(values: np.ndarray) -> Interval:
     """Mean of the values, and where one more would lie with 95 %."""
     return _student(values, np.sqrt(1 + 1 / len(values)))
@@ -184,6 +195,30 @@ def speedup(
     return Interval(
         float(ratio(*samples)), float(found.low), float(found.high)
     )
+
+
+def mean_ratio(pairs: list[tuple], seed: int) -> Interval:
+    """Geometric mean, over pairs of networks, of the ratio of their times.
+
+    Each of the pairs holds the seconds (rounds,) of a first and of a second
+    network, all of one session; a ratio is that of the medians, first to
+    second. The 95 % interval is a bootstrap percentile (Efron, 1979) over
+    the rounds, which are drawn alike for all pairs; it says nothing of
+    other pairs. ValueError where the numbers of rounds differ.
+    """
+    seconds = np.array(pairs)  # (pairs, 2, rounds)
+    rounds = seconds.shape[-1]
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, rounds, (2000, rounds))
+
+    def mean(medians):
+        first, second = np.log(medians).swapaxes(0, 1)
+        return np.exp((first - second).mean(axis=0))
+
+    value = mean(np.median(seconds, axis=-1))
+    spread = mean(np.median(seconds[..., drawn], axis=-1))
+    low, high = np.percentile(spread, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))
 
 
 def time_verdict(found: Interval, floor: Interval) -> str:

@@ -45,7 +45,7 @@ def _half_folded(network: nn.Module, images: Tensor) -> Suspect:
     folded, (conv, _, _) = folding.fold(network), network.blocks[-1]
     unfolded = copy.deepcopy(getattr(network, conv).weight)
     getattr(folded, conv).weight = unfolded
-    return _quantized(folded, network.blocks, images)
+    return _quantized(folded, images)
 
 
 def _wrongly_normalized(network: nn.Module, images: Tensor) -> Suspect:
@@ -53,13 +53,13 @@ def _wrongly_normalized(network: nn.Module, images: Tensor) -> Suspect:
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     pictures = ((images + 1) / 2 - mean) / std
-    return _quantized(folding.fold(network), network.blocks, pictures)
+    return _quantized(folding.fold(network), pictures)
 
 
 def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
     """The correction is computed, and what it returns is dropped."""
     folded = folding.fold(network)
-    made = _quantized(folded, network.blocks, images)
+    made = _quantized(folded, images)
     quantized = made.quantized
     corrected = bias_correction.correct_biases(folded, quantized, images)
     found = diagnostics.changes(quantized, corrected).values()
@@ -68,10 +68,8 @@ def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
     return Suspect(claim, made.prepared, quantized)
 
 
-def _quantized(folded: nn.Module, blocks, images: Tensor) -> Suspect:
-    prepared = engines.prepare(
-        folded, [(conv, relu) for conv, _, relu in blocks]
-    )
+def _quantized(folded: nn.Module, images: Tensor) -> Suspect:
+    prepared = engines.prepare(folded, folding.fusable(folded))
     claim = f"BN folded; calibrated with {len(images)} pictures"
     return Suspect(claim, prepared, engines.convert(prepared, images))
 

@@ -23,6 +23,11 @@ def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     return folded
 
 
+def fusable(network: nn.Module) -> list[tuple[str, str]]:
+    """(convolution, ReLU) of each of the ``blocks``, BN being folded."""
+    return [(conv, relu) for conv, _, relu in network.blocks]
+
+
 def fold(network: nn.Module) -> nn.Module:
     """A copy of ``network`` with every BN of its ``blocks`` folded.
 

@@ -57,12 +57,14 @@ def update_readme(run_folder: Path) -> None:
 
 
 def readme_block() -> str:
-    """The README's table and figure, from the committed reference."""
+    """What the README shows of the committed references."""
     frame = load_comparison(REFERENCE)
     manifest = json.loads((REFERENCE / "manifest.json").read_text())
     machine = manifest["machine"]
     features = ", ".join(machine["features"])
+    replication = reference.load("replication")
     return (
+        f"{answer(frame, *replication, machine)}\n"
         f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
         "![Accuracy over time per picture, with intervals]"
         "(book/reference/frontier.png)\n\n"
@@ -75,7 +77,7 @@ def readme_block() -> str:
 def answer(
     frame: pd.DataFrame, table: pd.DataFrame, origin: dict, machine: dict
 ) -> str:
-    """The answer to the book's question in three sentences, as markdown.
+    """The answer to the book's question in three paragraphs, as markdown.
 
     ``frame`` is the comparison of a run on ``machine``; ``table`` and
     ``origin`` are the replication and its manifest.
@@ -89,8 +91,8 @@ def answer(
     orders = designs.orderings(changes, published_orderings()).values()
     shown = sum(order.verdict == "better" for order in orders)
     return (
-        f"**Use** 8-bit integers: {STRATEGIES[best].advice} (row "
-        f"*{row.label}* of the table). On {machine['processor']}, with "
+        f"{_advised(best)} (row *{row.label}* of the table). On "
+        f"{machine['processor']}, with "
         f"{_threads(row.threads)} and 64 pictures at a time, that runs "
         f"{row.speedup:.1f} times ({row.speedup_low:.1f} to "
         f"{row.speedup_high:.1f}) as fast as the published float network "
@@ -101,10 +103,18 @@ def answer(
         "**Believe** the intervals, not a ranking of the quantized networks: "
         f"of the {len(orders)} orderings in the published table, {shown} can "
         f"be shown over {len(changes)} trainings.\n\n"
-        "*Time and size are of the run that made these pages; accuracy over "
-        f"trainings is of a sweep of {origin['measured']} "
-        "({doc}`machine`).*\n"
+        "*Time and size are of one run; accuracy over trainings is of a "
+        f"sweep of {origin['measured']}.*\n"
     )
+
+
+def _advised(best: str) -> str:
+    if advice := STRATEGIES[best].advice:
+        return (
+            "**Use** integers, 8 bits for weights and 7 for activations, as "
+            f"is torch's default: {advice}"
+        )
+    return "**Stay** with floats: no integer network is both safe and faster"
 
 
 def _lost(changes: np.ndarray) -> str:
@@ -127,7 +137,7 @@ def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
     Fast: the interval of its speed-up reaches that of the fastest. Loses
     little: over the trainings of ``table``, half a point is excluded at
     95 %. Like FP32: fewest other answers, which no label has a part in, so
-    that nothing is chosen by the accuracy that is then reported.
+    that among these none is chosen by the accuracy that is then reported.
     """
     changes = designs.drops(table)
     means = {n: evidence.mean(changes[n].to_numpy()) for n in changes}
@@ -171,8 +181,10 @@ def verdict(frame: pd.DataFrame) -> str:
     sentences = [f"*{word}*: {names}" for word, names in named.items()]
     return (
         f"**Accuracy against {reference}:** {'; '.join(sentences)}. "
-        "(Exact McNemar tests with Holm's correction; *non-inferior* means "
-        "that a loss of half a point is excluded at 95 %.)"
+        "(One trained network and one draw of calibration pictures; exact "
+        "McNemar tests with Holm's correction. *Non-inferior* means that a "
+        "loss of half a point is excluded at 95 %, row by row: two rows of "
+        "different words need not differ.)"
     )
 
 
@@ -182,7 +194,9 @@ def _headline_caption(frame: pd.DataFrame) -> str:
         "Lost and gained: pictures that FP32 had right and this one has "
         "wrong, and the reverse. Times are medians at batch 64, "
         f"{_threads(frame.threads.iloc[0])}; speed-up is against FP32 as "
-        "published."
+        "published, with its interval within one session, in which a network "
+        f"against itself came out as {frame.floor_low.iloc[0]:.2f} to "
+        f"{frame.floor_high.iloc[0]:.2f}."
     )
 
 

@@ -203,19 +203,25 @@ def channels(
 
 
 def layer_bars(
-    series: dict[str, dict[str, float]],
+    series: dict[str, dict[str, float | Interval]],
     ylabel: str,
     colours: Iterable[str] = (BEFORE, AFTER),
 ) -> Figure:
-    """A quantity per layer, one group of bars a layer, log scale."""
+    """A quantity per layer, one group of bars a layer, log scale.
+
+    A series of intervals gets error bars.
+    """
     made, axis = figure(7.0, 3.0)
     layers = list(next(iter(series.values())))
     width = 0.8 / len(series)
     for i, (title, colour) in enumerate(zip(series, colours, strict=True)):
+        heights, spread = [series[title][n] for n in layers], None
+        if isinstance(heights[0], Interval):
+            spread = figures.error_bars(heights)
+            heights = [found.value for found in heights]
         bars = axis.bar(
-            np.arange(len(layers)) + i * width,
-            [series[title][n] for n in layers],
-            width, label=title, color=colour,
+            np.arange(len(layers)) + i * width, heights, width, label=title,
+            color=colour, yerr=spread, ecolor=INK, capsize=3,
         )  # fmt: skip
         axis.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
     axis.set_xticks(np.arange(len(layers)) + 0.4 - width / 2, layers)

@@ -1,6 +1,7 @@
 """Records to tables: for the chapters, the front page and the README."""
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def time_columns(timing: Timing, base: str, name: str, seed: int) -> dict:
         "speedup": faster.value,
         "speedup_low": faster.low,
         "speedup_high": faster.high,
+        "floor_low": floor.low,
+        "floor_high": floor.high,
         "time_verdict": REFERENCE_ROW
         if name == base
         else evidence.time_verdict(faster, floor),
@@ -119,8 +122,12 @@ def noise_floor(timing: Timing, seed: int) -> evidence.Interval:
     return speedup(timing, first, TWIN, seed)
 
 
-def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The comparison as text, each number with its uncertainty."""
+def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
+    """The comparison as text, each number with its uncertainty.
+
+    With ``bounds``: the share of other answers, which no change of accuracy
+    can exceed, and the change that would have been shown.
+    """
     rows = []
     for row in frame.itertuples():
         low, high = 100 * row.accuracy_low, 100 * row.accuracy_high
@@ -138,6 +145,9 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             "verdict": row.verdict,
             "size (MB)": f"{row.file_bytes / 1e6:.3f}",
         }
+        if bounds:
+            cells["other answers (%)"] = f"{100 * row.disagreement:.1f}"
+            cells["shown from (points)"] = f"{100 * row.detectable:.2f}"
         if "speedup" in frame:
             cells |= _readable_time(row._asdict())
         rows.append(cells)
@@ -193,11 +203,14 @@ def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
             {
                 "row of the paper": paper["label"],
                 "top-1 (%), paper": f"{paper['accuracy']:.2f}",
-                "ours": f"{100 * ours.accuracy:.2f}",
+                "ours": f"{100 * ours.accuracy:.2f} "
+                f"({100 * ours.accuracy_low:.1f}–"
+                f"{100 * ours.accuracy_high:.1f})",
                 "ms at batch 64, paper": f"{paper['milliseconds']:.3f}",
                 "ours ": f"{ours.milliseconds:.3f}",
                 "speed-up, paper": f"{paper['speedup']:.1f}",
-                "ours  ": f"{ours.speedup:.1f}",
+                "ours  ": f"{ours.speedup:.1f} ({ours.speedup_low:.1f}–"
+                f"{ours.speedup_high:.1f})",
                 "MiB, paper": f"{paper['mebibytes']:.2f}",
                 "ours   ": f"{ours.file_bytes / MIB:.2f}",
             }
@@ -208,9 +221,8 @@ def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
 def markdown(frame: pd.DataFrame) -> str:
     """A pipe table: columns of numbers to the right, of words to the left."""
     cells = frame.astype(str)
-    number = r"[≈+−-]?\s*\d"
     sides = [
-        "--:" if column.str.match(number).mean() > 0.5 else ":--"
+        "--:" if _all_numbers(column.tolist()) else ":--"
         for _, column in cells.items()
     ]
     lines = [list(frame.columns), sides, *cells.values.tolist()]
@@ -248,8 +260,19 @@ def columns(cells: dict[str, list]) -> pd.DataFrame:
 
 def headline(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of the comparison that the front page shows."""
-    hidden = ["change (points)", "Holm p", "quartiles", "time"]
-    return readable(frame).drop(columns=hidden)
+    hidden = ["change (points)", "Holm p", "quartiles"]
+    named = {"verdict": "accuracy is", "time": "time is"}
+    return readable(frame).drop(columns=hidden).rename(columns=named)
+
+
+def _all_numbers(cells: list[str]) -> bool:
+    """Whether there is a number, and nothing but numbers and intervals."""
+    filled = [c for c in cells if c.strip("–- ") and c != REFERENCE_ROW]
+    words = re.compile(r"[^\W\d_]")
+    plain = (
+        re.sub(r"\b(to|of|nan|inf|none)\b|e[-+]\d", "", c) for c in filled
+    )
+    return bool(filled) and not any(map(words.search, plain))
 
 
 def captioned(
@@ -305,19 +328,26 @@ def speedup_table(
 ) -> pd.DataFrame:
     """Speed-up over the first network: a row a strategy, a column a session.
 
-    An interval that the stopwatch's own error explains is marked by ≈.
+    An interval that the stopwatch's own error explains is marked by ≈. The
+    last row is the first network against itself.
     """
     rows = {name: {"strategy": STRATEGIES[name].label} for name in names}
+    rows[TWIN] = {"strategy": TWIN}
+    words = {name: set() for name in rows}
     for timing in timings:
         plural = "s" if timing.threads > 1 else ""
         column = f"batch {timing.batch}, {timing.threads} thread{plural}"
-        for name in names:
+        for name in rows:
             found = time_columns(timing, names[0], name, seed)
+            words[name].add(found["time_verdict"])
             same = found["time_verdict"] == "no difference shown"
             rows[name][column] = (
                 f"{'≈ ' if same else ''}{found['speedup']:.2f} "
                 f"({found['speedup_low']:.2f}–{found['speedup_high']:.2f})"
             )
+    for name, row in rows.items():
+        one = len(words[name]) == 1
+        row["verdict"] = words[name].pop() if one else "depends"
     return pd.DataFrame(rows.values())
 
 
@@ -326,3 +356,21 @@ def speedup(
 ) -> evidence.Interval:
     """How many times faster ``fast`` ran than ``slow``, in one session."""
     return evidence.speedup(timing.seconds[slow], timing.seconds[fast], seed)
+
+
+def session_table(
+    timings: list[Timing], names: tuple[str, ...], seed: int
+) -> pd.DataFrame:
+    """Speed-up over FP32: a row a session, a column a strategy."""
+    rows = []
+    for timing in timings:
+        row = {"session": timing.name.replace("_", " ")}
+        row["batch"] = str(timing.batch)
+        for name in names:
+            text = ""
+            if name in timing.seconds:
+                found = speedup(timing, "fp32", name, seed)
+                text = f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
+            row[STRATEGIES[name].label] = text
+        rows.append(row)
+    return pd.DataFrame(rows)

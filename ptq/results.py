@@ -97,6 +97,30 @@ def load_timing(path: Path) -> Timing:
     return _make(Timing, path, _read_json(path))
 
 
+def sessions(
+    folder: Path, titles: list[str], like: Timing, names: set[str]
+) -> list[Timing]:
+    """Of the timings with these titles, those that hold one of the ``names``.
+
+    Threads, engine, processor and torch are those of ``like``; where there
+    is no timing of a title, none is returned. Largest batch first.
+    """
+
+    def conditions(timing: Timing) -> tuple:
+        machine = timing.machine["processor"], timing.machine["torch"]
+        return timing.threads, timing.engine, *machine
+
+    paths_ = [folder / f"{title}.json" for title in titles]
+    found = [load_timing(path) for path in paths_ if path.exists()]
+    alike = [
+        timing
+        for timing in found
+        if conditions(timing) == conditions(like)
+        and names & timing.seconds.keys()
+    ]
+    return sorted(alike, key=lambda timing: -timing.batch)
+
+
 def _make(kind, path: Path, content: dict):
     expected = {field.name for field in fields(kind)}
     if odd := expected ^ content.keys():

@@ -64,7 +64,7 @@ def assignment(
     ``fuse_fc1`` fuses that of fc1, too. ``grids`` and ``batch`` are those
     of ``engines``.
     """
-    fuse = [(conv, relu) for conv, _, relu in network.blocks] if fold else []
+    fuse = folding.fusable(network) if fold else []
     if fuse_fc1:
         fuse.append(("fc1", "relu3"))
     prepared = engines.prepare(

@@ -21,17 +21,19 @@ OPTIONS = (
     "--no-first-run",
 )
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
-# Formulas are set, and explorers drawn, after the page has loaded; pictures
-# further down, and those of the other theme, when somebody gets there.
-READY = """() => {
+# Explorers are drawn after the page has loaded; pictures further down, and
+# those of the other theme, when somebody gets there.
+LOADED = """() => {
     for (const image of document.images) image.loading = "eager";
     return document.readyState === "complete"
         && [...document.images].every(image => image.complete)
-        && (!document.querySelector(".math")
-            || document.querySelector("mjx-container"))
         && (!document.querySelector("script[type*='widget-view']")
             || document.querySelector(".jupyter-widgets"));
 }"""
+# And so are formulas set.
+READY = f"""() => ({LOADED})()
+    && (!document.querySelector(".math")
+        || document.querySelector("mjx-container"))"""
 OBSERVE = """new PerformanceObserver(list => {
     for (const shift of list.getEntries())
         window.shift = (window.shift ?? 0) + shift.value;

@@ -167,10 +167,19 @@ def test_cells_read_from_a_file_have_their_levels_again(tmp_path):
     assert [tuple(row) for row in found.to_numpy()] == rows
 
 
-def test_safe_sizes_are_those_without_a_bad_draw():
-    rows = [(n, c) for n in (8, 32, 100) for c in (-0.004, 0.001)]
+def test_safe_sizes_are_those_with_few_bad_draws():
+    def changes(bad):
+        return [-0.005] * bad + [-0.004] * (50 - bad)
+
+    rows = [
+        (count, change)
+        for count, bad in ((8, 0), (32, 2), (100, 3))
+        for change in changes(bad)
+    ]
     frame = pd.DataFrame(rows, columns=["images", "change"])
-    assert designs.safe_sizes(frame) == [8, 32, 100]
-    frame.loc[frame.images == 32, "change"] = [-0.005, 0.001]
-    assert designs.safe_sizes(frame) == [8, 100]
+    # Wilson's limits of 50, 48 and 47 of 50: 0.929, 0.865 and 0.838.
+    assert designs.safe_sizes(frame) == [8, 32]
+    assert designs.safe_sizes(frame, share=0.9) == [8]
     assert designs.safe_sizes(frame, margin=0.001) == []
+    few = frame[frame.images == 8].head(10)
+    assert designs.safe_sizes(few) == []

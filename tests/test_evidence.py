@@ -158,3 +158,33 @@ def test_confusion_counts():
 def test_confusion_refuses_what_it_cannot_count(predicted, labels):
     with pytest.raises((ValueError, IndexError)):
         evidence.confusion(np.array(predicted), np.array(labels))
+
+
+def test_mean_ratio_by_hand():
+    """Four times and a quarter of the time are, on average, the same."""
+    slow, fast = [8.0, 8.0, 8.0], [2.0, 2.0, 2.0]
+    found = evidence.mean_ratio([(slow, fast), (fast, slow)], 0)
+    assert found.value == pytest.approx(1)
+    assert [found.low, found.high] == pytest.approx([1, 1])
+    found = evidence.mean_ratio([(slow, fast), (fast, fast)], 0)
+    assert found.value == pytest.approx(2)
+
+
+def test_mean_ratio_of_one_pair_is_its_speedup():
+    generator = np.random.default_rng(3)
+    slow, fast = generator.uniform(1, 2, (2, 15))
+    found = evidence.mean_ratio([(slow, fast)], 0)
+    expected = evidence.speedup(list(slow), list(fast), 0)
+    assert found.value == pytest.approx(expected.value)
+    assert found.low == pytest.approx(expected.low, rel=0.05)
+    assert found.high == pytest.approx(expected.high, rel=0.05)
+    back = evidence.mean_ratio([(fast, slow)], 0)
+    assert back.low == pytest.approx(1 / found.high)
+
+
+def test_rounds_that_slow_all_networks_cancel():
+    load = np.array([1.0, 3.0, 1.5, 2.0, 5.0])
+    found = evidence.mean_ratio([(2 * load, load)] * 3, 0)
+    assert [found.low, found.high] == pytest.approx([2, 2])
+    with pytest.raises(ValueError):
+        evidence.mean_ratio([([1.0, 2.0], [1.0])], 0)

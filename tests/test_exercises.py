@@ -72,7 +72,7 @@ def suspects(network, calibration):
     engines.select()
     prepared = engines.prepare(
         folding.fold(network),
-        [(conv, relu) for conv, _, relu in network.blocks],
+        folding.fusable(network),
     )
     quantized = strategies.folded(network, calibration)
     made = {n: exercises.faulty(n, network, calibration) for n in "abc"}

@@ -233,3 +233,16 @@ def test_numbers_stand_right_and_words_left():
         )
     )
     assert table.splitlines()[1] == "| :-- | --: | :-- |"
+
+
+def test_bars_of_intervals_reach_their_ends_and_plain_ones_have_none():
+    plain = {"conv1": 1.0, "conv2": 3.0}
+    found = {"conv1": Interval(2, 1.5, 4), "conv2": Interval(5, 4, 5)}
+    axis = plots.layer_bars({"one": plain, "other": found}, "noise").axes[0]
+    bare, bars = axis.containers[0], axis.containers[-1]
+    assert [bar.get_height() for bar in bare] == [1, 3]
+    assert bare.errorbar is None
+    assert [bar.get_height() for bar in bars] == [2, 5]
+    (ends,) = bars.errorbar.lines[2]
+    spans = [segment[:, 1].tolist() for segment in ends.get_segments()]
+    assert spans == [[1.5, 4], [4, 5]]

@@ -4,6 +4,7 @@ Other formulas, by hand or by another function of scipy, on the records of
 a run and on the committed references.
 """
 
+import ast
 import itertools
 import json
 import math
@@ -64,7 +65,7 @@ def least_shown(changed, n, rows):
 
 
 def glued(notebook, name):
-    """The number of this name that an executed chapter shows in its text."""
+    """What an executed chapter shows under this name in its text."""
     cells = json.loads(notebook.read_text(encoding="utf8"))["cells"]
     (found,) = (
         output["data"]["application/papermill.record/text/plain"]
@@ -72,7 +73,7 @@ def glued(notebook, name):
         for output in cell.get("outputs", [])
         if output.get("metadata", {}).get("scrapbook", {}).get("name") == name
     )
-    return float(found)
+    return ast.literal_eval(found)
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +289,20 @@ class TestReplication:
         found = designs.same_ranking(changes[names])
         assert found == pytest.approx(stats.chi2.sf(square, k - 1))
 
+    def test_front_page_advises_floats_where_they_are_fastest(
+        self, replication, committed
+    ):
+        quick = committed.copy()
+        name = "fp32_channels_last"
+        columns = ["speedup", "speedup_low", "speedup_high"]
+        quick.loc[name, columns] = [90.0, 89.0, 91.0]
+        quick.loc[name, "milliseconds"] = 0.001
+        origin = reference.load("replication")[1]
+        machine = {"processor": "this processor"}
+        for frame, word in ((quick, "Stay"), (committed, "Use")):
+            text = frontpage.answer(frame, replication, origin, machine)
+            assert text.startswith(f"**{word}**")
+
     def test_front_page_says_what_the_tables_say(
         self, replication, committed
     ):
@@ -394,12 +409,13 @@ class TestCalibration:
         frame = calibrations.assign(change=calibrations.accuracy - 0.7165)
         groups = frame.groupby(["observer", "source"])
         for _, found in groups:
-            bad = {
-                int(row.images)
-                for row in found.itertuples()
-                if row.change <= -0.005
-            }
-            sizes = [n for n in variants.SIZES if n not in bad]
+            bad = Counter(found.images[found.change <= -0.005])
+            draws = found.seed.nunique()
+            sizes = [
+                n
+                for n in variants.SIZES
+                if wilson(draws - bad[n], draws)[0] >= 0.85
+            ]
             assert designs.safe_sizes(found) == sizes
             safe = designs.safe_share(found.change.to_numpy())
             kept = sum(change > -0.005 for change in found.change)
@@ -418,3 +434,141 @@ class TestCalibration:
         )
         beyond = np.mean(drawn.std(axis=1, ddof=1) > interval.value)
         assert beyond == pytest.approx(0.025, abs=0.005)
+
+    def test_more_pictures_and_other_pictures_by_formula(
+        self, calibrations, quick_run
+    ):
+        chapter = quick_run / "chapters" / "07_calibration.ipynb"
+        base = 0.7165
+        table = calibrations[calibrations.observer == "minmax"]
+        columns = {
+            key: found.sort_values("seed").accuracy.to_numpy() - base
+            for key, found in table.groupby(["source", "images"])
+        }
+        more = columns["training", 1000] - columns["training", 8]
+        half = stats.t.ppf(0.975, len(more) - 1) * stats.sem(more)
+        for name, known in (
+            ("trend_by", more.mean()),
+            ("trend_low", more.mean() - half),
+            ("trend_high", more.mean() + half),
+        ):
+            assert glued(chapter, name) == pytest.approx(100 * known)
+        a, b = columns["training", 100], columns["validation", 100]
+        parts = [np.var(x, ddof=1) / len(x) for x in (a, b)]
+        # Welch and Satterthwaite's degrees of freedom.
+        free = sum(parts) ** 2 / sum(v**2 / (len(a) - 1) for v in parts)
+        half = stats.t.ppf(0.975, free) * math.sqrt(sum(parts))
+        for name, known in (
+            ("fitted_by", b.mean() - a.mean()),
+            ("fitted_low", b.mean() - a.mean() - half),
+            ("fitted_high", b.mean() - a.mean() + half),
+        ):
+            assert glued(chapter, name) == pytest.approx(100 * known)
+
+    def test_deviations_over_draws_by_squares(self, calibrations, quick_run):
+        chapter = quick_run / "chapters" / "07_calibration.ipynb"
+        table = calibrations[
+            (calibrations.observer == "minmax")
+            & (calibrations.source == "training")
+        ]
+        for name, count in (("few", 8), ("hundred", 100), ("many", 1000)):
+            found = table.accuracy[table.images == count]
+            square = (found**2).mean() - found.mean() ** 2
+            known = math.sqrt(square * len(found) / (len(found) - 1))
+            assert glued(chapter, name) == pytest.approx(
+                100 * known, rel=1e-4
+            )
+
+    def test_luck_of_a_contest_by_pairs_of_draws(self, quick_run):
+        chapter = quick_run / "chapters" / "07_calibration.ipynb"
+        table = reference.load("replication")[0]
+        wide = table.pivot(
+            index=["train_seed", "seed"],
+            columns="strategy",
+            values="accuracy",
+        )
+        apart = (wide.folded - wide.naive).unstack()
+        # A variance is half the mean square of the differences of pairs.
+        squares = [
+            (apart[a] - apart[b]) ** 2 / 2
+            for a, b in itertools.combinations(apart, 2)
+        ]
+        known = 100 * math.sqrt(np.mean(squares))
+        assert glued(chapter, "luck") == pytest.approx(known)
+
+
+def words_of(notebook, table):
+    """Column of verdicts of a table that an executed chapter shows."""
+    cells = json.loads(notebook.read_text(encoding="utf8"))["cells"]
+    (text,) = (
+        "".join(output["data"]["text/markdown"])
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if f":name: tab-{table}\n"
+        in "".join(output.get("data", {}).get("text/markdown", ""))
+    )
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    return pd.DataFrame(rows[2:], columns=rows[0])
+
+
+class TestVerdicts:
+    @pytest.fixture(scope="class")
+    def chapter(self, quick_run):
+        return quick_run / "chapters" / "09_what_holds.ipynb"
+
+    def test_tally_counts_what_could_be_otherwise(self, chapter):
+        words = [
+            *words_of(chapter, "numbers").verdict,
+            *words_of(chapter, "claims").verdict,
+        ]
+        open_ = {claims.BY_DEFINITION, claims.NOT_COMPARABLE}
+        known = Counter(word for word in words if word not in open_)
+        told = glued(chapter, "tally").split(", ")
+        assert sorted(told) == sorted(f"{n} {w}" for w, n in known.items())
+        assert glued(chapter, "judged") == known.total()
+
+    def test_accuracies_of_the_paper_beside_one_more_training(self, chapter):
+        table = words_of(chapter, "numbers").set_index("claim")
+        trainings = reference.load("replication")[0]
+        for name, paper in report.published().items():
+            rows = trainings[trainings.strategy == name]
+            draws = rows[rows.seed == rows.seed.min()].accuracy
+            half = stats.t.ppf(0.975, len(draws) - 1) * draws.std()
+            half *= math.sqrt(1 + 1 / len(draws))
+            low, high = draws.mean() - half, draws.mean() + half
+            row = table.loc[f"{paper['label']}, top-1 (%)"]
+            assert f"(one more: {100 * low:.1f} to {100 * high:.1f})" in (
+                row.ours
+            )
+            inside = 100 * low <= paper["accuracy"] <= 100 * high
+            assert row.verdict == (
+                claims.REPRODUCED if inside else claims.CONTRADICTED
+            )
+
+    def test_price_of_mixed_precision_in_both_orders(
+        self, chapter, quick_run
+    ):
+        path = quick_run / "timings" / "06_comparison_64_1.json"
+        seconds = results.load_timing(path).seconds
+        slow, one, other, fast = (
+            math.log(float(np.median(seconds[name])))
+            for name in (
+                "mixed_precision_published",
+                "mixed_precision_folded",
+                "naive",
+                "folded",
+            )
+        )
+        first = (slow - one) / (slow - fast)
+        last = (other - fast) / (slow - fast)
+        (ours,) = (
+            text
+            for text in words_of(chapter, "claims").ours
+            if "if that comes first" in text
+        )
+        assert ours.startswith(f"{100 * first:.0f} % (")
+        assert f", {100 * last:.0f} % (" in ours

@@ -12,7 +12,17 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import yaml
-from browser import Tab, boxes, inputs, is_list, press, seen, serve
+from browser import (
+    LOADED,
+    Tab,
+    Visit,
+    boxes,
+    inputs,
+    is_list,
+    press,
+    seen,
+    serve,
+)
 from bs4 import BeautifulSoup
 from conftest import build, lay_out
 
@@ -122,6 +132,24 @@ def test_text_stays_where_it_is(visit):
     # What the Web Vitals call good; formulas take their room when MathJax
     # has set them, and move what stands below.
     assert visit.look["shift"] < 0.1 or visit.look["formulas"]
+
+
+@pytest.fixture(scope="module")
+def plain(browser):
+    """A narrow tab in which formulas stay as they were typed."""
+    tab = Tab(browser, width=390)
+    tab.context.route("**/mathjax/**", lambda route: route.abort())
+    yield tab
+    tab.context.close()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_pictures_and_explorers_move_nothing(plain, server, name):
+    plain.now = Visit(f"{server}/{name}.html", "light")
+    plain.page.goto(plain.now.url)
+    plain.page.wait_for_function(LOADED)
+    assert not plain.page.query_selector("mjx-container")
+    assert plain.page.evaluate("window.shift ?? 0") < 0.1
 
 
 def test_page_meets_the_wcag(visit):
