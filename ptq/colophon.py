@@ -135,7 +135,7 @@ def _sweeps() -> pd.DataFrame:
         {
             "sweep": name,
             "points": f"{kept['points']:,}",
-            "processor hours": f"{kept['seconds'] / 3600:.1f}",
+            "worker hours": f"{kept['seconds'] / 3600:.1f}",
             "measured": kept["measured"],
             "commit": f"`{kept['commit']}`",
             "processor": kept["machine"]["processor"],

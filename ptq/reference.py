@@ -128,7 +128,7 @@ def origin(manifest: dict) -> str:
     return (
         f"Measured on {manifest['measured']} at commit {manifest['commit']}, "
         f"{manifest['points']:,} points in {manifest['seconds'] / 3600:.1f} "
-        f"processor hours, on {machine['processor']} "
+        f"worker hours, on {machine['processor']} "
         f"({', '.join(machine['features'])}), torch {machine['torch']}."
     )
 

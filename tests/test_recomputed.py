@@ -515,11 +515,12 @@ def words_of(notebook, table):
     return pd.DataFrame(rows[2:], columns=rows[0])
 
 
-class TestVerdicts:
-    @pytest.fixture(scope="class")
-    def chapter(self, quick_run):
-        return quick_run / "chapters" / "09_what_holds.ipynb"
+@pytest.fixture
+def chapter(quick_run):
+    return quick_run / "chapters" / "09_what_holds.ipynb"
 
+
+class TestVerdicts:
     def test_tally_counts_what_could_be_otherwise(self, chapter):
         words = [
             *words_of(chapter, "numbers").verdict,

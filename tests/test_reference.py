@@ -60,7 +60,7 @@ def test_what_is_kept_is_read_back(finished, tmp_path):
     assert manifest["points"] == 2 and manifest["seconds"] == 3600
     assert "n" not in path.read_text().splitlines()[0].split(",")
     sentence = reference.origin(manifest)
-    assert "c0ffee" in sentence and "1.0 processor hours" in sentence
+    assert "c0ffee" in sentence and "1.0 worker hours" in sentence
     assert "on 2026-11-01 to 2026-11-02" in sentence
 
 
