@@ -68,8 +68,14 @@ def layer_noise(
     ``layer`` is a float convolution or linear layer, ``step`` the scale of
     its weight codes, ``x`` its float32 input and ``noise`` the variance of
     each element of it. Equations (eq-input-noise) and (eq-weight-noise);
-    the second has one channel, as it is the same in all.
+    the second has one channel, as it is the same in all. ValueError where a
+    convolution is grouped or dilated.
     """
+    dilation = getattr(layer, "dilation", (1, 1))
+    if getattr(layer, "groups", 1) != 1 or max(dilation) != 1:
+        raise ValueError(
+            f"{layer}: expected a convolution without groups and dilation"
+        )
     squares = layer.weight.detach().square()
     ones = torch.ones_like(squares[:1])
 

@@ -263,7 +263,7 @@ def table(points: dict[str, dict], folder: Path) -> pd.DataFrame:
         row = {"point": digest}
         row |= {n: v for n, v in values.items() if n not in PLACES}
         place = folder / "points" / digest / "records"
-        records = [results.load_record(p) for p in place.glob("*.json")]
+        records = [results.load_record(p) for p in place.glob("[!.]*.json")]
         records.sort(key=lambda record: record.strategy)
         base = next((r for r in records if r.strategy == "fp32"), None)
         rows += [row | _facts(r, base, row) for r in records] or [row]

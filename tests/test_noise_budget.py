@@ -235,3 +235,11 @@ def test_an_unknown_point_is_refused(folded_float, quantized, images):
         noise_budget.noise_budget(
             folded_float, quantized, images[:2], POINTS | {"conv1": "rely1"}
         )
+
+
+@pytest.mark.parametrize("other", [{"groups": 2}, {"dilation": 2}])
+def test_convolutions_of_another_kind_are_refused(other):
+    layer = nn.Conv2d(4, 4, 3, **other)
+    x = torch.zeros(1, 4, 8, 8)
+    with pytest.raises(ValueError, match="groups and dilation"):
+        noise_budget.layer_noise(layer, 0.1, x, x)
