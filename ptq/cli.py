@@ -88,7 +88,7 @@ def sweep(
     from ptq import grid, paths, results, sweep
 
     with _told(grid.SweepError, results.RecordError):
-        plan = grid.read(file)
+        plan = grid.read(file, elsewhere=bool(scheduler))
         default = paths.REPOSITORY / "runs" / plan.name
         outcome = sweep.run(
             plan,

@@ -37,10 +37,12 @@ class Sweep:
     points: dict[str, dict]
 
 
-def read(path: Path) -> Sweep:
+def read(path: Path, elsewhere: bool = False) -> Sweep:
     """Read a sweep file; check every point before anything runs.
 
-    Raises SweepError that names the file, the key and what is expected.
+    Points that run ``elsewhere`` may ask for threads and engines that this
+    machine does not have; the worker checks these. Raises SweepError that
+    names the file, the key and what is expected.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -48,7 +50,7 @@ def read(path: Path) -> Sweep:
         defaults = pipeline.defaults(source)
         points = [defaults | given for given in expand(content)]
         for given in points:
-            parameters.check(given, defaults)
+            parameters.check(given, defaults, elsewhere)
         text = source.read_text()
         chapter = point.Chapter(
             source.stem, text, point.version(), exclusive=times(text)

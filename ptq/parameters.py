@@ -42,23 +42,32 @@ RULES: dict[str, Callable[[Any], str | None]] = {
     "threads": _threads,
     "engine": _engine,
 }
+# What this machine has need not be what another one has.
+LOCAL = ("threads", "engine")
 
 
-def check(values: dict[str, Any], defaults: dict[str, Any]) -> None:
+def check(
+    values: dict[str, Any], defaults: dict[str, Any], elsewhere: bool = False
+) -> None:
     """Refuse unknown names, other types than the defaults', bad values.
 
+    Values for machines ``elsewhere`` are not held against what this one has.
     Raises ParameterError that lists every fault.
     """
+    skipped = LOCAL if elsewhere else ()
+    rules = {name: r for name, r in RULES.items() if name not in skipped}
     faults = [
         fault
         for name, value in values.items()
-        if (fault := _fault(name, value, defaults))
+        if (fault := _fault(name, value, defaults, rules))
     ]
     if faults:
         raise ParameterError("\n".join(faults))
 
 
-def _fault(name: str, value: Any, defaults: dict[str, Any]) -> str | None:
+def _fault(
+    name: str, value: Any, defaults: dict[str, Any], rules: dict
+) -> str | None:
     if name not in defaults:
         return f"{name}: no such parameter; expected {', '.join(defaults)}"
     expected = type(defaults[name])
@@ -68,5 +77,5 @@ def _fault(name: str, value: Any, defaults: dict[str, Any]) -> str | None:
             f"{name}={value!r}: expected {expected.__name__}, "
             f"as in {name}={defaults[name]!r}{hint}"
         )
-    problem = RULES[name](value) if name in RULES else None
+    problem = rules[name](value) if name in rules else None
     return f"{name}={value!r}: {problem}" if problem else None

@@ -206,6 +206,20 @@ def test_unknown_chapter_is_refused(tmp_path, name):
         grid.read(file)
 
 
+def test_cluster_may_have_what_this_machine_lacks(tmp_path):
+    file = tmp_path / "far.yml"
+    file.write_text(
+        "chapter: 02_naive\nfixed: {threads: 100000, rounds: 2}\n"
+    )
+    with pytest.raises(grid.SweepError, match="threads=100000"):
+        grid.read(file)
+    (values,) = grid.read(file, elsewhere=True).points.values()
+    assert values["threads"] == 100_000
+    file.write_text("chapter: 02_naive\nfixed: {rounds: 1}\n")
+    with pytest.raises(grid.SweepError, match="rounds=1"):
+        grid.read(file, elsewhere=True)
+
+
 def test_missing_file_and_unreachable_scheduler_are_told(toy, tmp_path):
     assert "no.yml" in command(tmp_path / "no.yml", tmp_path).output
     address = ("--scheduler", "nonsense://x")
