@@ -497,8 +497,8 @@ class TestCalibration:
         assert glued(chapter, "luck") == pytest.approx(known)
 
 
-def words_of(notebook, table):
-    """Column of verdicts of a table that an executed chapter shows."""
+def shown(notebook, table):
+    """A table that an executed chapter shows, as text."""
     cells = json.loads(notebook.read_text(encoding="utf8"))["cells"]
     (text,) = (
         "".join(output["data"]["text/markdown"])
@@ -523,8 +523,8 @@ def chapter(quick_run):
 class TestVerdicts:
     def test_tally_counts_what_could_be_otherwise(self, chapter):
         words = [
-            *words_of(chapter, "numbers").verdict,
-            *words_of(chapter, "claims").verdict,
+            *shown(chapter, "numbers").verdict,
+            *shown(chapter, "claims").verdict,
         ]
         open_ = {claims.BY_DEFINITION, claims.NOT_COMPARABLE}
         known = Counter(word for word in words if word not in open_)
@@ -533,7 +533,7 @@ class TestVerdicts:
         assert glued(chapter, "judged") == known.total()
 
     def test_accuracies_of_the_paper_beside_one_more_training(self, chapter):
-        table = words_of(chapter, "numbers").set_index("claim")
+        table = shown(chapter, "numbers").set_index("claim")
         trainings = reference.load("replication")[0]
         for name, paper in report.published().items():
             rows = trainings[trainings.strategy == name]
@@ -568,8 +568,36 @@ class TestVerdicts:
         last = (other - fast) / (slow - fast)
         (ours,) = (
             text
-            for text in words_of(chapter, "claims").ours
+            for text in shown(chapter, "claims").ours
             if "if that comes first" in text
         )
         assert ours.startswith(f"{100 * first:.0f} % (")
         assert f", {100 * last:.0f} % (" in ours
+
+
+def test_factors_of_time_are_main_effects_of_its_logarithm(quick_run):
+    path = quick_run / "timings" / "05_assignments.json"
+    times = {
+        ast.literal_eval(key): math.log(float(np.median(seconds)))
+        for key, seconds in results.load_timing(path).seconds.items()
+        if key.startswith("(")
+    }
+    assert len(times) == 32
+    table = shown(
+        quick_run / "chapters" / "05_mixed_precision.ipynb", "factors"
+    )
+    table = table.set_index("change")["time multiplied by"].astype(float)
+    for change, told in table.items():
+        layer = change.split(" in float")[0]
+        with_it, without = (
+            np.mean(
+                [
+                    time
+                    for (folded, floats), time in times.items()
+                    if (not folded if "BN" in change else layer in floats)
+                    == there
+                ]
+            )
+            for there in (True, False)
+        )
+        assert told == pytest.approx(math.exp(with_it - without), abs=0.006)
