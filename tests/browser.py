@@ -34,6 +34,8 @@ LOADED = """() => {
 READY = f"""() => ({LOADED})()
     && (!document.querySelector(".math")
         || document.querySelector("mjx-container"))"""
+PLACES = """() => [...document.querySelectorAll("h1, h2, h3, figcaption")]
+    .map(element => element.getBoundingClientRect().top)"""
 OBSERVE = """new PerformanceObserver(list => {
     for (const shift of list.getEntries())
         window.shift = (window.shift ?? 0) + shift.value;
