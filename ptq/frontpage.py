@@ -77,7 +77,7 @@ def readme_block() -> str:
 def answer(
     frame: pd.DataFrame, table: pd.DataFrame, origin: dict, machine: dict
 ) -> str:
-    """The answer to the book's question in three paragraphs, as markdown.
+    """The answer to the book's question in three paragraphs and a note.
 
     ``frame`` is the comparison of a run on ``machine``; ``table`` and
     ``origin`` are the replication and its manifest.

@@ -102,8 +102,8 @@ def sessions(
 ) -> list[Timing]:
     """Of the timings with these titles, those that hold one of the ``names``.
 
-    Threads, engine, processor and torch are those of ``like``; where there
-    is no timing of a title, none is returned. Largest batch first.
+    Threads, engine, processor and torch are those of ``like``. A title
+    without a timing is left out. Largest batch first.
     """
 
     def conditions(timing: Timing) -> tuple:
