@@ -206,17 +206,13 @@ def mean_ratio(pairs: list[tuple], seed: int) -> Interval:
     the rounds, which are drawn alike for all pairs; it says nothing of
     other pairs. ValueError where the numbers of rounds differ.
     """
-    seconds = np.array(pairs)  # (pairs, 2, rounds)
-    rounds = seconds.shape[-1]
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, rounds, (2000, rounds))
 
     def mean(medians):
         first, second = np.log(medians).swapaxes(0, 1)
         return np.exp((first - second).mean(axis=0))
 
-    value = mean(np.median(seconds, axis=-1))
-    spread = mean(np.median(seconds[..., drawn], axis=-1))
+    seconds = np.array(pairs)  # (pairs, 2, rounds)
+    value, spread = map(mean, _medians(seconds, seed))
     low, high = np.percentile(spread, [2.5, 97.5])
     return Interval(float(value), float(low), float(high))
 
@@ -241,22 +237,28 @@ def decomposition(steps: list[list[float]], seed: int) -> list[Interval]:
     Shares are of the logarithm of the speed-up, so that they add up to 1;
     intervals are bootstrap percentiles over the rounds.
     """
-    seconds = np.array(steps)
-    rounds = seconds.shape[1]
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, rounds, (2000, rounds))
 
     def shares(medians):
         logs = np.log(medians)
         return -np.diff(logs, axis=0) / (logs[0] - logs[-1])
 
-    values = shares(np.median(seconds, axis=1))
-    spread = shares(np.median(seconds[:, drawn], axis=2))
+    values, spread = map(shares, _medians(np.array(steps), seed))
     low, high = np.percentile(spread, [2.5, 97.5], axis=1)
     return [
         Interval(*map(float, found))
         for found in zip(values, low, high, strict=True)
     ]
+
+
+def _medians(seconds: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Medians over the rounds (last axis), and those of 2000 bootstrap draws.
+
+    Rounds are drawn alike for all networks; the draws are the last axis.
+    """
+    rounds = seconds.shape[-1]
+    drawn = np.random.default_rng(seed).integers(0, rounds, (2000, rounds))
+    medians = np.median(seconds, axis=-1)
+    return medians, np.median(seconds[..., drawn], axis=-1)
 
 
 def quartiles(samples: list[float]) -> tuple[float, float, float]:
