@@ -1,9 +1,15 @@
 """How sure a number is: intervals and paired comparisons, by scipy."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
+import diptest
 import numpy as np
 from scipy import stats
+
+# Below that, times have no interval and no verdict.
+MIN_ROUNDS, MIN_SESSIONS = 10, 3
+FASTER, SLOWER = "faster", "slower"
+NOT_SHOWN, TOO_FEW = "no difference shown", "too few rounds"
 
 
 @dataclass(frozen=True)
@@ -163,106 +169,111 @@ def verdict(found: Flips, adjusted_p: float, margin: float = 0.005) -> str:
     return "no difference shown"
 
 
-def speedup(
-    reference: list[float], other: list[float], seed: int
-) -> Interval:
-    """Ratio of the median times, paired by round, bootstrap percentile.
+def enough(seconds: np.ndarray) -> bool:
+    """Whether times (sessions, rounds) are enough for an interval."""
+    return len(seconds) >= MIN_SESSIONS and np.size(seconds) >= MIN_ROUNDS
 
-    Above 1 where ``other`` is faster. Both hold seconds of the same rounds.
+
+def speedup(reference: np.ndarray, other: np.ndarray) -> Interval:
+    """How many times faster ``other`` is than ``reference``.
+
+    Both hold seconds, (sessions, rounds), of the same rounds. The value is
+    the geometric mean, over sessions, of the ratio of the medians; the
+    interval is where that ratio lies in the next session, with 95 %
+    (Student's prediction of one more value, on the logarithm, as in
+    ``prediction``). Bounds are NaN below ten rounds or three sessions.
+    ValueError where the shapes differ or a time is not positive.
     """
-
-    def ratio(slow, fast, axis=-1):
-        return np.median(slow, axis=axis) / np.median(fast, axis=axis)
-
-    samples = (np.asarray(reference), np.asarray(other))
-    if not 0 < len(samples[0]) == len(samples[1]):
-        raise ValueError(
-            f"{len(reference)} and {len(other)} times: expected as many, "
-            "of the same rounds"
-        )
-    if len(samples[0]) < 2:
-        value = float(ratio(*samples))
-        return Interval(value, float("nan"), float("nan"))
-    found = stats.bootstrap(
-        samples,
-        ratio,
-        paired=True,
-        vectorized=True,
-        n_resamples=2000,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(
-        float(ratio(*samples)), float(found.low), float(found.high)
-    )
+    return mean_ratio([(reference, other)])
 
 
-def mean_ratio(pairs: list[tuple], seed: int) -> Interval:
+def mean_ratio(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Interval:
     """Geometric mean, over pairs of networks, of the ratio of their times.
 
-    Each of the pairs holds the seconds (rounds,) of a first and of a second
-    network, all of one session; a ratio is that of the medians, first to
-    second. The 95 % interval is a bootstrap percentile (Efron, 1979) over
-    the rounds, which are drawn alike for all pairs; it says nothing of
-    other pairs. ValueError where the numbers of rounds differ.
+    Each pair holds the seconds (sessions, rounds) of a first and a second
+    network; a ratio is that of the medians, first to second. The interval is
+    that of ``speedup``; it says nothing of other pairs. Errors as there.
     """
+    seconds = _times([times for pair in pairs for times in pair])
+    first, second = (
+        np.log(np.median(seconds, axis=-1))
+        .reshape(len(pairs), 2, -1)
+        .swapaxes(0, 1)
+    )
+    found = _next_session((first - second).mean(axis=0), seconds[0])
+    return Interval(*(float(np.exp(v)) for v in astuple(found)))
 
-    def mean(medians):
-        first, second = np.log(medians).swapaxes(0, 1)
-        return np.exp((first - second).mean(axis=0))
 
-    seconds = np.array(pairs)  # (pairs, 2, rounds)
-    value, spread = map(mean, _medians(seconds, seed))
-    low, high = np.percentile(spread, [2.5, 97.5])
-    return Interval(float(value), float(low), float(high))
+def decomposition(steps: list[np.ndarray]) -> list[Interval]:
+    """Share of each step in the whole speed-up from the first to the last.
+
+    ``steps`` holds the seconds (sessions, rounds) of successive variants, of
+    the same rounds. Shares are of the logarithm of the speed-up, so that
+    they add up to 1; intervals are those of the next session. Errors as in
+    ``speedup``.
+    """
+    seconds = _times(steps)
+    logs = np.log(np.median(seconds, axis=-1))  # (steps, sessions)
+    shares = -np.diff(logs, axis=0) / (logs[0] - logs[-1])
+    return [_next_session(share, seconds[0]) for share in shares]
+
+
+def _next_session(values: np.ndarray, seconds: np.ndarray) -> Interval:
+    """Mean over sessions, and where the next one's value lies with 95 %."""
+    if enough(seconds):
+        return prediction(values)
+    return Interval(float(np.mean(values)), float("nan"), float("nan"))
+
+
+def _times(seconds: list[np.ndarray]) -> np.ndarray:
+    shapes = sorted({np.shape(times) for times in seconds})
+    if len(shapes) != 1 or len(shapes[0]) != 2 or 0 in shapes[0]:
+        raise ValueError(
+            f"times of shapes {shapes}: expected (sessions, rounds), the "
+            "same for all networks"
+        )
+    found = np.array(seconds, dtype=float)
+    if not (np.isfinite(found) & (found > 0)).all():
+        raise ValueError("times: expected positive, finite seconds")
+    return found
 
 
 def time_verdict(found: Interval, floor: Interval) -> str:
     """One word on a speed-up, given the ratio of one network to itself.
 
     "faster" or "slower" only where the whole interval lies beyond that of
-    ``floor``, the stopwatch's own error.
+    ``floor``, the timer's own error; "too few rounds" without intervals.
     """
+    if np.isnan([found.low, floor.low]).any():
+        return TOO_FEW
     if found.low > max(floor.high, 1):
-        return "faster"
+        return FASTER
     if found.high < min(floor.low, 1):
-        return "slower"
-    return "no difference shown"
+        return SLOWER
+    return NOT_SHOWN
 
 
-def decomposition(steps: list[list[float]], seed: int) -> list[Interval]:
-    """Share of each step in the whole speed-up from the first to the last.
+def humps(seconds: np.ndarray) -> tuple[float, float] | None:
+    """Medians of the two humps of times (sessions, rounds), if there are two.
 
-    ``steps`` holds the seconds of successive variants, of the same rounds.
-    Shares are of the logarithm of the speed-up, so that they add up to 1;
-    intervals are bootstrap percentiles over the rounds.
+    Two are said where Hartigan's dip test (Hartigan and Hartigan, 1985)
+    rejects one at 1 % and the medians on both sides of the best split are
+    5 % apart or more; else None.
     """
-
-    def shares(medians):
-        logs = np.log(medians)
-        return -np.diff(logs, axis=0) / (logs[0] - logs[-1])
-
-    values, spread = map(shares, _medians(np.array(steps), seed))
-    low, high = np.percentile(spread, [2.5, 97.5], axis=1)
-    return [
-        Interval(*map(float, found))
-        for found in zip(values, low, high, strict=True)
+    logs = np.sort(np.log(seconds), axis=None)
+    if len(logs) < MIN_ROUNDS or diptest.diptest(logs)[1] >= 0.01:
+        return None
+    within = [
+        logs[:i].var() * i + logs[i:].var() * (len(logs) - i)
+        for i in range(1, len(logs))
     ]
+    split = int(np.argmin(within)) + 1
+    low, high = (float(np.exp(np.median(p))) for p in np.split(logs, [split]))
+    return (low, high) if high > 1.05 * low else None
 
 
-def _medians(seconds: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Medians over the rounds (last axis), and those of 2000 bootstrap draws.
-
-    Rounds are drawn alike for all networks; the draws are the last axis.
-    """
-    rounds = seconds.shape[-1]
-    drawn = np.random.default_rng(seed).integers(0, rounds, (2000, rounds))
-    medians = np.median(seconds, axis=-1)
-    return medians, np.median(seconds[..., drawn], axis=-1)
-
-
-def quartiles(samples: list[float]) -> tuple[float, float, float]:
-    """First quartile, median, third quartile of the samples."""
+def quartiles(samples: np.ndarray) -> tuple[float, float, float]:
+    """First quartile, median, third quartile of samples of any shape."""
     return tuple(float(q) for q in np.percentile(samples, [25, 50, 75]))
 
 

@@ -19,10 +19,29 @@ from ptq import (
     paths,
     results,
     strategies,
+    timer,
+    times,
     training,
     variants,
 )
 
+PACKAGE = paths.REPOSITORY / "ptq"
+# What a record depends on; not on how a chapter shows it.
+SCIENCE = (
+    "bias_correction",
+    "calibration",
+    "data",
+    "engines",
+    "folding",
+    "measure",
+    "mixed_precision",
+    "networks",
+    "quantizer",
+    "strategies",
+    "timer",
+    "training",
+    "variants",
+)
 DEFAULTS = {
     "seed": 42,
     "train_seed": 42,
@@ -152,60 +171,16 @@ class Experiment:
             test_labels=self.cifar.test_labels[:test_images],
         )
 
-    def timing(
-        self, title: str, names: list[str], batch: int
-    ) -> results.Timing | None:
-        """A timing of the run folder, if it is of these strategies.
-
-        None where there is none, or it is of another batch, thread count,
-        engine, torch or processor.
-        """
-        path = self.run_folder / "timings" / f"{title}.json"
-        if not path.exists():
-            return None
-        found, here = results.load_timing(path), measure.machine()
-        same = (
-            set(names) <= found.seconds.keys()
-            and found.batch == min(batch, len(self.test_images))
-            and found.threads == self.settings["threads"]
-            and found.engine == self.engine
-            and all(
-                found.machine[k] == here[k] for k in ("processor", "torch")
-            )
-        )
-        return found if same else None
-
-    def time(
-        self,
-        title: str,
-        networks_: dict[str, nn.Module],
-        batch: int,
-        threads: int = 0,
-        rounds: int = 0,
+    def times(
+        self, batch: int = 64, threads: int = 0, mode: str = timer.HOT
     ) -> results.Timing:
-        """Time networks against each other on a batch; keep the timing.
+        """The run's one time result of all strategies, under one condition.
 
-        ``threads`` and ``rounds`` of 0 stand for the experiment's settings.
+        ``threads`` of 0 stands for the experiment's setting; ``mode`` is
+        "hot" or "cold". Measured once a run, by the chapter that asks first.
+        KeyError names the conditions there are.
         """
-        threads = threads or self.settings["threads"]
-        rounds = rounds or self.settings["rounds"]
-        images = data.normalize(self.test_images[:batch])
-        timing = results.Timing(
-            name=title,
-            batch=len(images),
-            threads=threads,
-            engine=self.engine,
-            machine=measure.machine(),
-            seconds=measure.latency(
-                networks_,
-                images,
-                rounds,
-                threads,
-                self.settings["seed"],
-            ),
-        )
-        timing.save(self.run_folder / "timings")
-        return timing
+        return times.of_run(self, batch, threads, mode)
 
     def _path(self, name: str) -> Path:
         return self.run_folder / "models" / f"{name}.pt"
@@ -215,20 +190,26 @@ class Experiment:
         fresh = training.initial_network(0)
         return strategies.build(name, fresh, torch.zeros(1, 3, 32, 32))
 
-    def _key(self, name: str) -> str:
+    def key(self, *settings: str, **more) -> str:
+        """What a result depends on besides the data, as one short text.
+
+        ``settings`` are the names of those it depends on.
+        """
         machine = measure.machine()
         parts = {
-            "strategy": name,
             "checkpoint": self.card["sha256"],
             "engine": self.engine,
-            "package": package_hash(),
+            "science": science_hash(),
             "torch": machine["torch"],
             "capability": machine["torch_capability"],
         }
-        for setting in ("seed", "calibration_images", "test_images"):
-            parts[setting] = self.settings[setting]
+        parts |= {name: self.settings[name] for name in settings} | more
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _key(self, name: str) -> str:
+        settings = ("seed", "calibration_images", "test_images")
+        return self.key(*settings, strategy=name)
 
 
 def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
@@ -314,8 +295,19 @@ def trained(
 
 @cache
 def package_hash() -> str:
-    """Hash of the package's source: other code may measure otherwise."""
+    """Hash of the whole package's source: what a chapter shows may change."""
+    return _source_hash(sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def science_hash() -> str:
+    """Hash of the source that decides a network's predictions and times."""
+    return _source_hash([PACKAGE / f"{name}.py" for name in SCIENCE])
+
+
+def _source_hash(files: list[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted((paths.REPOSITORY / "ptq").glob("*.py")):
+    for path in files:
+        digest.update(f"{path.relative_to(PACKAGE)}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -73,17 +73,24 @@ def load_record(path: Path) -> Record:
 
 @dataclass(frozen=True)
 class Timing:
-    """One interleaved session of the stopwatch.
+    """Times of networks against each other, under one set of conditions.
 
-    ``seconds`` holds, for each strategy, the time of one batch per round.
+    ``seconds`` holds, for each network, the time of one batch, (sessions,
+    rounds); ``mode`` is "hot" or "cold", as of ``timer.Conditions``;
+    ``busy`` says in words what else the machine did; ``key`` identifies
+    what was timed and with which code.
     """
 
     name: str
+    key: str
     batch: int
     threads: int
+    mode: str
     engine: str
     machine: dict
-    seconds: dict[str, list[float]]
+    measured: str
+    busy: list[str]
+    seconds: dict[str, list[list[float]]]
 
     def save(self, folder: Path) -> Path:
         """Write ``NAME.json`` into ``folder``."""
@@ -95,30 +102,6 @@ class Timing:
 def load_timing(path: Path) -> Timing:
     """Read a timing back; RecordError names the file that is damaged."""
     return _make(Timing, path, _read_json(path))
-
-
-def sessions(
-    folder: Path, titles: list[str], like: Timing, names: set[str]
-) -> list[Timing]:
-    """Of the timings with these titles, those that hold one of the ``names``.
-
-    Threads, engine, processor and torch are those of ``like``. A title
-    without a timing is left out. Largest batch first.
-    """
-
-    def conditions(timing: Timing) -> tuple:
-        machine = timing.machine["processor"], timing.machine["torch"]
-        return timing.threads, timing.engine, *machine
-
-    paths_ = [folder / f"{title}.json" for title in titles]
-    found = [load_timing(path) for path in paths_ if path.exists()]
-    alike = [
-        timing
-        for timing in found
-        if conditions(timing) == conditions(like)
-        and names & timing.seconds.keys()
-    ]
-    return sorted(alike, key=lambda timing: -timing.batch)
 
 
 def _make(kind, path: Path, content: dict):

@@ -181,6 +181,33 @@ STRATEGIES = {
 }
 
 
+def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
+    """Every choice of folding and float layers, by a name.
+
+    Values are the arguments ``fold`` and ``float_layers`` of ``assignment``.
+    A choice that is a strategy has the strategy's name.
+    """
+    known = {
+        (False, LAYERS): "fp32",
+        (True, LAYERS): "fp32_folded",
+        (False, ()): "naive",
+        (True, ()): "folded",
+        (False, ("conv2",)): "mixed_precision_published",
+        (True, ("conv2",)): "mixed_precision_folded",
+    }
+    choices = [
+        (fold, kept)
+        for fold in (True, False)
+        for kept in mixed_precision.assignments()
+    ]
+    return {
+        known.get(choice)
+        or f"{'folded' if choice[0] else 'unfolded'}, "
+        f"{' and '.join(choice[1])} in float": choice
+        for choice in choices
+    }
+
+
 def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
     """The network of a strategy; KeyError names the strategies there are."""
     if name not in STRATEGIES:

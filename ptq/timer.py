@@ -1,0 +1,311 @@
+"""Times of networks against each other, and whether the machine was quiet.
+
+A run of the timer has several sessions. In each, every network is copied to
+other memory and all of them run in every round, in an order drawn anew; what
+differs between sessions is what the time of tomorrow will differ by.
+"""
+
+import copy
+import gc
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+
+TWIN = "A/A"
+HOT, COLD = "hot", "cold"
+SESSIONS = 8
+PAUSE = 1.0  # seconds between sessions
+# A loop over one network is timed as a whole, so that a call of less than a
+# millisecond is not lost in the clock and in single interruptions.
+LOOP_SECONDS = 0.01
+# Cores that others may keep busy beside a quiet session: 5 % of one are seen
+# on an idle machine, and one process that computes takes 100 %.
+OTHERS_CORES = 0.2
+STARVED = 1.5
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How networks are timed.
+
+    ``names`` are the networks; ``batch`` images go through at once, with
+    ``threads`` threads. ``mode`` is "hot", a loop over one network, or
+    "cold", a single call after those of the others.
+    """
+
+    names: tuple[str, ...]
+    batch: int
+    threads: int
+    mode: str = HOT
+
+    @property
+    def title(self) -> str:
+        """Name of the file that keeps the times."""
+        return f"batch{self.batch}-threads{self.threads}-{self.mode}"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """``seconds`` of one batch, (sessions, rounds) for each network.
+
+    ``busy`` has one sentence for each sign that the machine was not quiet.
+    """
+
+    seconds: dict[str, np.ndarray]
+    busy: list[str]
+
+
+def sessions_of(rounds: int) -> list[int]:
+    """How ``rounds`` spread over sessions: at least three rounds in each."""
+    count = min(SESSIONS, max(rounds // 3, 1))
+    return [len(part) for part in np.array_split(np.arange(rounds), count)]
+
+
+def compare(
+    networks: dict[str, nn.Module],
+    images: Tensor,
+    plan: list[Conditions],
+    rounds: int,
+    seed: int,
+) -> list[Samples]:
+    """Time networks under each of the conditions of ``plan``.
+
+    ``images`` is normalized float32 (N, C, H, W) with at least as many
+    images as the largest batch. The first network of each condition runs a
+    second time, as another copy called "A/A": the ratio of the two is the
+    timer's own error. ``rounds`` are spread over up to eight sessions.
+    ValueError where there are fewer images or no rounds.
+    """
+    _check(images, plan, rounds)
+    order = np.random.default_rng(seed)
+    taken = [{name: [] for name in (*c.names, TWIN)} for c in plan]
+    watches = [_Watch() for _ in plan]
+    for session, count in enumerate(sessions_of(rounds)):
+        if session:
+            time.sleep(PAUSE)
+        for conditions, found, watch in zip(
+            plan, taken, watches, strict=True
+        ):
+            copies = {n: _elsewhere(networks[n]) for n in conditions.names}
+            copies[TWIN] = _elsewhere(networks[conditions.names[0]])
+            batch = images[: conditions.batch]
+            with watch, _pinned(conditions.threads), torch.inference_mode():
+                seconds = _session(
+                    copies, batch, conditions.mode, count, order
+                )
+            for name, values in seconds.items():
+                found[name].append(values)
+    return [
+        Samples(_rectangle(found), watch.signs())
+        for c, found, watch in zip(plan, taken, watches, strict=True)
+    ]
+
+
+def starved(
+    conditions: Conditions, plan: list[Conditions], found: list[Samples]
+) -> list[str]:
+    """A sentence if more threads make the first network much slower.
+
+    ``found`` are the samples of ``plan``. Threads that wait for each other
+    are the system's doing, or another program's, not the network's.
+    """
+    medians = {
+        (c.batch, c.mode, c.threads): np.median(s.seconds[c.names[0]])
+        for c, s in zip(plan, found, strict=True)
+    }
+    kind = conditions.batch, conditions.mode
+    one, here = medians[*kind, 1], medians[*kind, conditions.threads]
+    if here <= STARVED * one:
+        return []
+    return [
+        f"{conditions.threads} threads took {here / one:.1f} times as long "
+        "as one"
+    ]
+
+
+def parts(
+    networks: dict[str, nn.Module],
+    images: Tensor,
+    rounds: int,
+    threads: int,
+    seed: int,
+    inner: tuple[str, ...] = (),
+) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """Seconds that the parts of each network take for a batch, and signs.
+
+    For each network and part, (sessions, rounds): as in ``compare``, but
+    with an untimed call before each timed one. ``images`` is float32
+    (N, C, H, W). The parts of an integer network are those inside its stubs;
+    ``inner`` names parts of parts ("conv2.0"), timed in the networks that
+    have them. The second value is the ``busy`` of ``Samples``. ValueError
+    where no network has an inner part.
+    """
+    order = np.random.default_rng(seed)
+    known = {part for n in networks.values() for part in _parts(n, inner)}
+    if unknown := set(inner) - known:
+        raise ValueError(f"{sorted(unknown)}: no network has such a part")
+    taken = {
+        name: {part: [] for part in _parts(network, inner)}
+        for name, network in networks.items()
+    }
+    watch = _Watch()
+    for session, count in enumerate(sessions_of(rounds)):
+        if session:
+            time.sleep(PAUSE)
+        copies = {n: _elsewhere(net) for n, net in networks.items()}
+        clocks = {n: _Clock(_parts(net, inner)) for n, net in copies.items()}
+        for found in taken.values():
+            for values in found.values():
+                values.append([])
+        with watch, _pinned(threads), torch.inference_mode():
+            for _ in range(count):
+                for name in order.permutation(list(copies)):
+                    copies[name](images)
+                    with clocks[name]:
+                        copies[name](images)
+                    for part, seconds in clocks[name].spans.items():
+                        taken[name][part][-1].append(seconds)
+    found = {name: _rectangle(spans) for name, spans in taken.items()}
+    return found, watch.signs()
+
+
+def _check(images: Tensor, plan: list[Conditions], rounds: int) -> None:
+    largest = max(conditions.batch for conditions in plan)
+    if len(images) < largest or rounds < 1:
+        raise ValueError(
+            f"{len(images)} images and {rounds} rounds: expected at least "
+            f"{largest} images, as many as the largest batch, and a round"
+        )
+
+
+def _elsewhere(network: nn.Module) -> nn.Module:
+    """A copy in other memory, where its time may differ."""
+    return copy.deepcopy(network).eval()
+
+
+def _session(copies, batch, mode, rounds, order) -> dict[str, list[float]]:
+    """Seconds of one call per round and network."""
+    loops = {}
+    for name, network in copies.items():
+        network(batch)
+        once = _seconds(network, batch)
+        loops[name] = max(round(LOOP_SECONDS / once), 1)
+    seconds = {name: [] for name in copies}
+    gc.collect()
+    for _ in range(rounds):
+        for name in order.permutation(list(copies)):
+            network = copies[name]
+            if mode == HOT:
+                network(batch)
+                taken = _seconds(network, batch, loops[name])
+            else:
+                taken = _seconds(network, batch)
+            seconds[name].append(taken)
+    return seconds
+
+
+def _seconds(network: Callable, batch: Tensor, calls: int = 1) -> float:
+    """Seconds of one call, over so many calls in a row."""
+    started = time.perf_counter()
+    for _ in range(calls):
+        network(batch)
+    return (time.perf_counter() - started) / calls
+
+
+def _rectangle(found: dict[str, list[list[float]]]) -> dict[str, np.ndarray]:
+    """(sessions, rounds): a session that has a round more leaves it out."""
+    shortest = min(len(v) for values in found.values() for v in values)
+    return {
+        name: np.array([v[:shortest] for v in values])
+        for name, values in found.items()
+    }
+
+
+@contextmanager
+def _pinned(threads: int):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Watch:
+    """Counts, inside with blocks, the processor time that others take."""
+
+    def __init__(self):
+        self.wall = self.others = self.stolen = 0.0
+
+    def __enter__(self):
+        self._before = self._now()
+
+    def __exit__(self, *error):
+        wall, others, stolen = np.subtract(self._now(), self._before)
+        self.wall += wall
+        self.others += others
+        self.stolen += stolen
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds: of the clock, of others' computing, and stolen."""
+        of_all, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        computing = of_all.user + of_all.system + getattr(of_all, "nice", 0)
+        others = computing - own.user - own.system
+        return time.perf_counter(), others, getattr(of_all, "steal", 0.0)
+
+    def signs(self) -> list[str]:
+        """What kept the machine busy beside us."""
+        found = []
+        for cores, what in (
+            (self.others, "other programs computed on"),
+            (self.stolen, "the host took away"),
+        ):
+            if (share := cores / self.wall) > OTHERS_CORES:
+                found.append(f"{what} {share:.1f} cores")
+        return found
+
+
+def _parts(network: nn.Module, inner: tuple[str, ...]) -> dict:
+    inside = getattr(network, "module", network)
+    modules = dict(inside.named_modules())
+    names = [name for name, _ in inside.named_children()]
+    names += [name for name in inner if name in modules]
+    return {name: modules[name] for name in names}
+
+
+class _Clock:
+    """Hooks, inside a with block, that time the parts of one network.
+
+    ``spans`` holds the seconds that each part took when it last ran.
+    """
+
+    def __init__(self, parts: dict[str, nn.Module]):
+        self.spans = dict.fromkeys(parts, float("nan"))
+        self._parts = parts
+
+    def __enter__(self):
+        self._hooks = []
+        for name, part in self._parts.items():
+            start, stop = self._watch(name)
+            self._hooks.append(part.register_forward_pre_hook(start))
+            self._hooks.append(part.register_forward_hook(stop))
+
+    def __exit__(self, *error):
+        for hook in self._hooks:
+            hook.remove()
+
+    def _watch(self, name: str) -> tuple[Callable, Callable]:
+        def start(module, inputs):
+            self.spans[name] = -time.perf_counter()
+
+        def stop(module, inputs, output):
+            self.spans[name] += time.perf_counter()
+
+        return start, stop

@@ -1,0 +1,110 @@
+"""The one time result of a run: every strategy, under every condition."""
+
+import os
+import time
+
+import numpy as np
+
+from ptq import data, evidence, measure, results, strategies, timer
+
+# What a network may seem to gain or lose against itself on a quiet machine.
+FLOOR = 0.05
+
+
+def of_run(
+    lab, batch: int = 64, threads: int = 0, mode: str = timer.HOT
+) -> results.Timing:
+    """All strategies under one condition, from the run folder of ``lab``.
+
+    Timed now, under all conditions, unless it was with this code and these
+    settings. At batch 64 every assignment of chapter 5 runs along.
+    ``threads`` of 0 stands for the experiment's setting. KeyError names the
+    conditions there are.
+    """
+    plan = _plan(lab)
+    batch = min(batch, len(lab.test_images))
+    threads = threads or lab.settings["threads"]
+    wanted = timer.Conditions((), batch, threads, mode).title
+    if wanted not in (known := [c.title for c in plan]):
+        raise KeyError(f"{wanted}: expected one of {', '.join(known)}")
+    path = lab.run_folder / "timings" / f"{wanted}.json"
+    if path.exists():
+        found = results.load_timing(path)
+        if found.key == _key(lab):
+            return found
+    return next(t for t in _measure(lab, plan) if t.name == wanted)
+
+
+def _key(lab) -> str:
+    settings = ("seed", "calibration_images", "rounds")
+    return lab.key(*settings, processor=measure.machine()["processor"])
+
+
+def _plan(lab) -> list[timer.Conditions]:
+    names = tuple(strategies.STRATEGIES)
+    every = tuple(dict.fromkeys((*names, *strategies.assigned())))
+    own = lab.settings["threads"]
+    full = min(64, len(lab.test_images))
+    return [
+        timer.Conditions(
+            every if (batch, threads) == (full, own) else names,
+            batch,
+            threads,
+            mode,
+        )
+        for threads in sorted({1, own, os.cpu_count() or 1})
+        for batch, mode in (
+            (full, timer.HOT),
+            (1, timer.HOT),
+            (1, timer.COLD),
+        )
+    ]
+
+
+def _measure(lab, plan: list[timer.Conditions]) -> list[results.Timing]:
+    networks = {name: lab.build(name) for name in strategies.STRATEGIES}
+    for name, (fold, kept) in strategies.assigned().items():
+        if name not in networks:
+            networks[name] = strategies.assignment(
+                lab.network, lab.calibration, kept, fold
+            )
+    images = data.normalize(lab.test_images[:64])
+    rounds, seed = lab.settings["rounds"], lab.settings["seed"]
+    found = timer.compare(networks, images, plan, rounds, seed)
+    machine = measure.machine()
+    timings = [
+        results.Timing(
+            name=conditions.title,
+            key=_key(lab),
+            batch=conditions.batch,
+            threads=conditions.threads,
+            mode=conditions.mode,
+            engine=lab.engine,
+            machine=machine,
+            measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            busy=samples.busy
+            + timer.starved(conditions, plan, found)
+            + _unsteady(samples.seconds),
+            seconds={n: v.tolist() for n, v in samples.seconds.items()},
+        )
+        for conditions, samples in zip(plan, found, strict=True)
+    ]
+    for timing in timings:
+        timing.save(lab.run_folder / "timings")
+    return timings
+
+
+def _unsteady(seconds: dict[str, np.ndarray]) -> list[str]:
+    """A sentence if a network does not even keep up with itself."""
+    first = next(iter(seconds.values()))
+    floor = evidence.speedup(first, seconds[timer.TWIN])
+    low, high = (
+        np.nanmin([floor.value, floor.low]),
+        np.nanmax([floor.value, floor.high]),
+    )
+    if low >= 1 - FLOOR and high <= 1 + FLOOR:
+        return []
+    return [
+        f"a network against itself came out as {low:.2f} to {high:.2f} times "
+        "as fast"
+    ]
