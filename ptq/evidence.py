@@ -20,6 +20,10 @@ class Interval:
     low: float
     high: float
 
+    def __rmul__(self, factor: float) -> "Interval":
+        """The same estimate in another unit, as of ``100 * share``."""
+        return Interval(*(factor * v for v in astuple(self)))
+
 
 def accuracy(correct: int, n: int) -> Interval:
     """Share of correct images with its Wilson interval (Wilson, 1927)."""

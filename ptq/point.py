@@ -20,7 +20,16 @@ import distributed
 import filelock
 import torch
 
-from ptq import data, experiment, measure, networks, paths, pipeline, training
+from ptq import (
+    data,
+    experiment,
+    measure,
+    networks,
+    paths,
+    pipeline,
+    timer,
+    training,
+)
 
 MANIFEST = "manifest.json"
 FAILURE = "failure.json"
@@ -152,7 +161,7 @@ def _provide_network(values: dict, models: Path) -> None:
     folder = paths.REPOSITORY / "runs" / "checkpoints" / _training_hash()
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{recipe.name}.lock")
-    with lock, measure.pinned_threads(1):
+    with lock, timer.pinned_threads(1):
         if not experiment.checkpoint(recipe, folder):
             experiment.trained(recipe, data.load(), folder)
     models.mkdir(parents=True)

@@ -12,9 +12,9 @@ from IPython.display import display
 from myst_nb import glue
 
 from ptq import evidence, paths
-from ptq.measure import TWIN
 from ptq.results import Record, Timing
 from ptq.strategies import STRATEGIES
+from ptq.timer import TWIN
 
 MIB = 2**20
 REFERENCE_ROW = "reference"
@@ -24,12 +24,13 @@ def comparison(
     records: list[Record],
     labels: np.ndarray,
     timing: Timing | None = None,
-    seed: int = 0,
+    **more: Timing,
 ) -> pd.DataFrame:
     """One row a strategy, numbers only; the first record is the reference.
 
     ``labels`` (n,) are the true classes. With a ``timing``, its times
-    (milliseconds per picture) and speed-ups stand in the rows, too.
+    (milliseconds per image) and speed-ups stand in the rows, too; those of
+    ``single=...`` in columns that begin with ``single_``.
     ``detectable`` is the change that would make a row "better" or "worse"
     whatever the others say: with as many changed answers, the smallest whose
     p-value is below 5 % by the number of rows, Holm's first step.
@@ -43,9 +44,12 @@ def comparison(
             "file_bytes": record.file_bytes,
             "payload_bytes": record.payload_bytes,
         }
+        base = records[0].strategy
         if timing:
-            base = records[0].strategy
-            row |= time_columns(timing, base, record.strategy, seed)
+            row |= time_columns(timing, base, record.strategy)
+        for kind, other in more.items():
+            found = time_columns(other, base, record.strategy)
+            row |= {f"{kind}_{name}": value for name, value in found.items()}
         rows[record.strategy] = row
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame["p_holm"] = [1.0, *evidence.holm(frame.p[1:].tolist())]
@@ -85,13 +89,12 @@ def _accuracy_columns(
     }
 
 
-def time_columns(timing: Timing, base: str, name: str, seed: int) -> dict:
+def time_columns(timing: Timing, base: str, name: str) -> dict:
     """Time of one network, and its ratio to ``base``, with a verdict."""
-    seconds = timing.seconds
-    faster = evidence.speedup(seconds[base], seconds[name], seed)
-    floor = noise_floor(timing, seed)
-    taken = milliseconds(timing, name)
+    faster, floor = timing.speedup(base, name), timing.floor
+    taken = timing.milliseconds(name)
     return {
+        "batch": timing.batch,
         "threads": timing.threads,
         "milliseconds": taken.value,
         "milliseconds_q1": taken.low,
@@ -101,25 +104,20 @@ def time_columns(timing: Timing, base: str, name: str, seed: int) -> dict:
         "speedup_high": faster.high,
         "floor_low": floor.low,
         "floor_high": floor.high,
+        "busy": "; ".join(timing.busy),
         "time_verdict": REFERENCE_ROW
         if name == base
-        else evidence.time_verdict(faster, floor),
+        else timing.verdict(base, name),
     }
 
 
-def milliseconds(timing: Timing, name: str) -> evidence.Interval:
-    """Median and quartiles of a network's time for one picture."""
-    low, median, high = (
-        1e3 * q / timing.batch
-        for q in evidence.quartiles(timing.seconds[name])
+def ratio(found: evidence.Interval, digits: str = ".2f") -> str:
+    """A ratio of times as text, with its interval where it has one."""
+    value, low, high = (
+        f"{number:{digits}}"
+        for number in (found.value, found.low, found.high)
     )
-    return evidence.Interval(median, low, high)
-
-
-def noise_floor(timing: Timing, seed: int) -> evidence.Interval:
-    """Ratio of the first network's times to those of its twin."""
-    first = next(iter(timing.seconds))
-    return speedup(timing, first, TWIN, seed)
+    return value if np.isnan(found.low) else f"{value} ({low}–{high})"
 
 
 def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
@@ -149,20 +147,19 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
             cells["other answers (%)"] = f"{100 * row.disagreement:.1f}"
             cells["shown from (points)"] = f"{100 * row.detectable:.2f}"
         if "speedup" in frame:
-            cells |= _readable_time(row._asdict())
+            cells |= readable_time(row._asdict())
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def _readable_time(found: dict) -> dict:
+def readable_time(row: dict, prefix: str = "") -> dict[str, str]:
+    """Cells of ``time_columns``: milliseconds beside the ratio, the word."""
+    names = ("speedup", "speedup_low", "speedup_high")
+    found = evidence.Interval(*(row[prefix + name] for name in names))
     return {
-        "ms per picture": f"{found['milliseconds']:.3f}",
-        "quartiles": f"{found['milliseconds_q1']:.3f}–"
-        f"{found['milliseconds_q3']:.3f}",
-        "speed-up": f"{found['speedup']:.2f}",
-        "95 % interval ": f"{found['speedup_low']:.2f}–"
-        f"{found['speedup_high']:.2f}",
-        "time": found["time_verdict"],
+        "ms per image": f"{row[f'{prefix}milliseconds']:.3f}",
+        "speed-up": ratio(found),
+        "time": row[f"{prefix}time_verdict"],
     }
 
 
@@ -209,8 +206,7 @@ def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
                 "ms at batch 64, paper": f"{paper['milliseconds']:.3f}",
                 "ours ": f"{ours.milliseconds:.3f}",
                 "speed-up, paper": f"{paper['speedup']:.1f}",
-                "ours  ": f"{ours.speedup:.1f} ({ours.speedup_low:.1f}–"
-                f"{ours.speedup_high:.1f})",
+                "ours  ": readable_time(ours.to_dict())["speed-up"],
                 "MiB, paper": f"{paper['mebibytes']:.2f}",
                 "ours   ": f"{ours.file_bytes / MIB:.2f}",
             }
@@ -310,67 +306,122 @@ def load_comparison(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "comparison.csv", index_col=0)
 
 
-def timing_rows(timings: list[Timing], seed: int) -> pd.DataFrame:
-    """Per session and network: time per picture, ratio to the first."""
+def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:
+    """Per condition and network: time per image, ratio to the first."""
     rows = []
     for timing in timings:
-        base = next(iter(timing.seconds))
-        for name in timing.seconds:
-            label = STRATEGIES[name].label if name in STRATEGIES else name
-            cells = {"network": label, "batch": timing.batch}
-            found = time_columns(timing, base, name, seed)
-            rows.append(cells | _readable_time(found))
+        for name in [*names, TWIN]:
+            found = time_columns(timing, names[0], name)
+            quartiles = (found[f"milliseconds_{q}"] for q in ("q1", "q3"))
+            cells = readable_time(found)
+            rows.append(
+                {
+                    "network": label(name),
+                    "measured at": timing.conditions,
+                    "ms per image": cells.pop("ms per image"),
+                    "quartiles": "–".join(f"{q:.3f}" for q in quartiles),
+                    **cells,
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def speedup_table(
-    timings: list[Timing], names: list[str], seed: int
-) -> pd.DataFrame:
-    """Speed-up over the first network: a row a strategy, a column a session.
+def speedup_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
+    """Times and speed-ups over the first network, a row a strategy.
 
-    An interval that the stopwatch's own error explains is marked by ≈. The
-    last row is the first network against itself.
+    For each timing, a column of milliseconds per image and one of the
+    ratio, with its word unless that is *faster*.
     """
-    rows = {name: {"strategy": STRATEGIES[name].label} for name in names}
-    rows[TWIN] = {"strategy": TWIN}
-    words = {name: set() for name in rows}
-    for timing in timings:
-        plural = "s" if timing.threads > 1 else ""
-        column = f"batch {timing.batch}, {timing.threads} thread{plural}"
-        for name in rows:
-            found = time_columns(timing, names[0], name, seed)
-            words[name].add(found["time_verdict"])
-            same = found["time_verdict"] == "no difference shown"
-            rows[name][column] = (
-                f"{'≈ ' if same else ''}{found['speedup']:.2f} "
-                f"({found['speedup_low']:.2f}–{found['speedup_high']:.2f})"
-            )
-    for name, row in rows.items():
-        one = len(words[name]) == 1
-        row["verdict"] = words[name].pop() if one else "depends"
-    return pd.DataFrame(rows.values())
-
-
-def speedup(
-    timing: Timing, slow: str, fast: str, seed: int
-) -> evidence.Interval:
-    """How many times faster ``fast`` ran than ``slow``, in one session."""
-    return evidence.speedup(timing.seconds[slow], timing.seconds[fast], seed)
-
-
-def session_table(
-    timings: list[Timing], names: tuple[str, ...], seed: int
-) -> pd.DataFrame:
-    """Speed-up over FP32: a row a session, a column a strategy."""
     rows = []
-    for timing in timings:
-        row = {"session": timing.name.replace("_", " ")}
-        row["batch"] = str(timing.batch)
-        for name in names:
-            text = ""
-            if name in timing.seconds:
-                found = speedup(timing, "fp32", name, seed)
-                text = f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})"
-            row[STRATEGIES[name].label] = text
+    for name in [*names, TWIN]:
+        row = {"strategy": label(name)}
+        for timing in timings:
+            cells = readable_time(time_columns(timing, names[0], name))
+            row[f"ms, {timing.conditions}"] = cells["ms per image"]
+            word = cells["time"]
+            plain = word in (evidence.FASTER, REFERENCE_ROW)
+            row[f"speed-up, {timing.conditions}"] = (
+                cells["speed-up"] if plain else f"{cells['speed-up']}, {word}"
+            )
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
+    """Speed-up over FP32 of each session, and that of the next one."""
+    rows = []
+    for timing in timings:
+        for name in names:
+            each = np.median(timing.of("fp32"), 1) / np.median(
+                timing.of(name), 1
+            )
+            rows.append(
+                {
+                    "strategy": label(name),
+                    "measured at": timing.conditions,
+                    **{f"{i}": f"{r:.2f}" for i, r in enumerate(each, 1)},
+                    "next": ratio(timing.speedup("fp32", name)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def caution(timings: list[Timing]) -> None:
+    """Display that times are not judged, if the machine was busy.
+
+    Nothing is displayed if it was quiet.
+    """
+    signs = sorted({sign for timing in timings for sign in timing.busy})
+    if not signs:
+        return
+    text = (
+        f"**This machine was busy; times are not judged.** {'; '.join(signs)}. "
+        "The numbers stand as they were measured. `python -m ptq run --times` "
+        "measures them again."
+    )
+    block = f":::{{warning}}\n{text}\n:::\n"
+    display({"text/markdown": block, "text/plain": text}, raw=True)
+
+
+def label(name: str) -> str:
+    """What a network is called in tables and figures."""
+    return STRATEGIES[name].label if name in STRATEGIES else name
+
+
+def remarks(timings: list[Timing], names: list[str]) -> str:
+    """What must be said beside times: when, how, and what speaks against.
+
+    Sentences for a caption: sessions and rounds, the timer's own error, a
+    busy machine, too few rounds, times with two humps.
+    """
+    first = timings[0]
+    sessions, rounds = first.of(names[0]).shape
+    found = [
+        f"Time result of this run: {sessions} session(s) of {rounds} rounds, "
+        f"measured {first.measured}."
+    ]
+    if evidence.enough(first.of(names[0])):
+        found.append(
+            "Intervals: where the ratio of the next session lies, with 95 %."
+        )
+    else:
+        found.append("Too few rounds for intervals and verdicts.")
+    for timing in timings:
+        found += [f"A/A at {timing.conditions}: {ratio(timing.floor)}."]
+        if timing.busy:
+            found.append(
+                f"At {timing.conditions} this machine was busy "
+                f"({'; '.join(timing.busy)}); these times are not judged."
+            )
+        found += [_humped(timing, name) for name in names]
+    return " ".join(filter(None, found))
+
+
+def _humped(timing: Timing, name: str) -> str:
+    if not (two := evidence.humps(timing.of(name))):
+        return ""
+    low, high = (f"{1e3 * t / timing.batch:.3f}" for t in two)
+    return (
+        f"The times of *{label(name)}* at {timing.conditions} have two "
+        f"humps, at {low} and {high} ms."
+    )

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ptq import paths
+from ptq import evidence, paths
+from ptq.evidence import Interval
+from ptq.timer import TWIN
+
+NOT_JUDGED = "not judged"
 
 
 class RecordError(RuntimeError):
@@ -97,6 +101,47 @@ class Timing:
         path = folder / f"{self.name}.json"
         _write_json(path, asdict(self))
         return path
+
+    def of(self, name: str) -> np.ndarray:
+        """Seconds of one batch, float64 (sessions, rounds)."""
+        return np.array(self.seconds[name])
+
+    def milliseconds(self, name: str) -> Interval:
+        """Median time of one image, and the quartiles over all rounds."""
+        low, middle, high = evidence.quartiles(
+            1e3 * self.of(name) / self.batch
+        )
+        return Interval(middle, low, high)
+
+    def speedup(self, slow: str, fast: str) -> Interval:
+        """How many times faster ``fast`` is, and will be next session."""
+        return evidence.speedup(self.of(slow), self.of(fast))
+
+    @property
+    def floor(self) -> Interval:
+        """Speed-up of the first network over itself: the timer's error."""
+        return self.speedup(next(iter(self.seconds)), TWIN)
+
+    def verdict(self, slow: str, fast: str) -> str:
+        """One word on ``fast`` against ``slow``, as of ``word``."""
+        return self.word(self.speedup(slow, fast))
+
+    def word(self, found: Interval) -> str:
+        """One word on a speed-up, as of ``evidence.time_verdict``.
+
+        "not judged" where the machine was busy.
+        """
+        if self.busy:
+            return NOT_JUDGED
+        return evidence.time_verdict(found, self.floor)
+
+    @property
+    def conditions(self) -> str:
+        """Under what was timed, in words."""
+        plural = "s" if self.threads > 1 else ""
+        return (
+            f"batch {self.batch}, {self.threads} thread{plural}, {self.mode}"
+        )
 
 
 def load_timing(path: Path) -> Timing:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptq import engines, measure, networks, paths, strategies
+from ptq import engines, measure, networks, paths, strategies, timer
 
 LARGEST = 2**15 - 1
 SWITCH = "ONEDNN_MAX_CPU_ISA"
@@ -92,7 +92,7 @@ def runs(
     with tempfile.TemporaryDirectory(prefix="ptq-") as name:
         folder = Path(name)
         torch.save(images, folder / "images.pt")
-        with measure.pinned_threads(1):
+        with timer.pinned_threads(1):
             for bits in BITS:
                 built = _build(network, calibration, bits)
                 engines.save_state(built, folder / f"{bits}.pt")
@@ -146,5 +146,5 @@ def _work(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with measure.pinned_threads(1):
+    with timer.pinned_threads(1):
         _work(Path(sys.argv[1]))

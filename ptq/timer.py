@@ -95,7 +95,11 @@ def compare(
             copies = {n: _elsewhere(networks[n]) for n in conditions.names}
             copies[TWIN] = _elsewhere(networks[conditions.names[0]])
             batch = images[: conditions.batch]
-            with watch, _pinned(conditions.threads), torch.inference_mode():
+            with (
+                watch,
+                pinned_threads(conditions.threads),
+                torch.inference_mode(),
+            ):
                 seconds = _session(
                     copies, batch, conditions.mode, count, order
                 )
@@ -163,7 +167,7 @@ def parts(
         for found in taken.values():
             for values in found.values():
                 values.append([])
-        with watch, _pinned(threads), torch.inference_mode():
+        with watch, pinned_threads(threads), torch.inference_mode():
             for _ in range(count):
                 for name in order.permutation(list(copies)):
                     copies[name](images)
@@ -228,7 +232,8 @@ def _rectangle(found: dict[str, list[list[float]]]) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def _pinned(threads: int):
+def pinned_threads(threads: int):
+    """Let torch compute with so many threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -396,7 +396,7 @@ def test_process_answers_as_the_same_engine_here(
 ):
     engines.select(saturation.engine())
     for bits in saturation.BITS:
-        with measure.pinned_threads(1):
+        with timer.pinned_threads(1):
             here = strategies.assignment(
                 network, images, grids=engines.Grids(bits=bits)
             )
