@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -113,10 +114,7 @@ def time_columns(timing: Timing, base: str, name: str) -> dict:
 
 def ratio(found: evidence.Interval, digits: str = ".2f") -> str:
     """A ratio of times as text, with its interval where it has one."""
-    value, low, high = (
-        f"{number:{digits}}"
-        for number in (found.value, found.low, found.high)
-    )
+    value, low, high = (f"{number:{digits}}" for number in astuple(found))
     return value if np.isnan(found.low) else f"{value} ({low}–{high})"
 
 
@@ -375,9 +373,9 @@ def caution(timings: list[Timing]) -> None:
     if not signs:
         return
     text = (
-        f"**This machine was busy; times are not judged.** {'; '.join(signs)}. "
-        "The numbers stand as they were measured. `python -m ptq run --times` "
-        "measures them again."
+        "**This machine was busy; times are not judged.** "
+        f"{'; '.join(signs).capitalize()}. The numbers stand as they were "
+        "measured. `python -m ptq run --times` measures them again."
     )
     block = f":::{{warning}}\n{text}\n:::\n"
     display({"text/markdown": block, "text/plain": text}, raw=True)

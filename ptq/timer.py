@@ -94,14 +94,13 @@ def compare(
         ):
             copies = {n: _elsewhere(networks[n]) for n in conditions.names}
             copies[TWIN] = _elsewhere(networks[conditions.names[0]])
-            batch = images[: conditions.batch]
-            with (
-                watch,
-                pinned_threads(conditions.threads),
-                torch.inference_mode(),
-            ):
+            with watch, pinned_threads(conditions.threads):
                 seconds = _session(
-                    copies, batch, conditions.mode, count, order
+                    copies,
+                    images[: conditions.batch],
+                    conditions.mode,
+                    count,
+                    order,
                 )
             for name, values in seconds.items():
                 found[name].append(values)
@@ -193,6 +192,7 @@ def _elsewhere(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).eval()
 
 
+@torch.inference_mode()
 def _session(copies, batch, mode, rounds, order) -> dict[str, list[float]]:
     """Seconds of one call per round and network."""
     loops = {}
