@@ -55,7 +55,8 @@ def train(seed, epochs, run_dir, data_dir):
 @click.option("--only", multiple=True, help="Chapter by number or name.")
 @click.option("--run-dir", default="", help="Default: below runs/.")
 @click.option("--force", is_flag=True, help="Run what is up to date, too.")
-def run(pairs, preset, only, run_dir, force):
+@click.option("--times", is_flag=True, help="Measure all times again.")
+def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
     from ptq import parameters, pipeline, reference, results
 
@@ -67,7 +68,7 @@ def run(pairs, preset, only, run_dir, force):
     ):
         values = pipeline.preset(preset)
         values |= {name: _value(name, text) for name, text in pairs}
-        folder = pipeline.run(run_dir, values, only, force)
+        folder = pipeline.run(run_dir, values, only, force, times)
     click.echo(f"records, models and executed chapters: {folder}")
 
 

@@ -19,9 +19,7 @@ RANGE = ("from", "to", "step")
 # Where a chapter writes and reads is the worker's affair.
 PLACES = ("run_dir", "data_dir")
 LIMIT = 100_000
-# lab.time(...), latency(...) and module_seconds(...), but not the clock,
-# time.time().
-STOPWATCH = r"(?<!\btime)\.time\(|\b(latency|module_seconds)\("
+STOPWATCH = r"\blab\.times\(|\btimer\.(compare|parts)\("
 
 
 class SweepError(RuntimeError):

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from ptq import (
     parameters,
     paths,
     reference,
+    times,
 )
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
@@ -92,11 +94,14 @@ def run(
     values: dict | None = None,
     only: tuple[str, ...] = (),
     force: bool = False,
+    anew: bool = False,
 ) -> Path:
     """Execute chapters into a run folder; publish the default run's.
 
     A chapter whose source, package, parameters and versions are those of
-    its last execution is left alone, unless ``force``. Returns the folder.
+    its last execution is left alone, unless ``force``. With ``anew`` all
+    times are measured again, and the chapters that quote them executed.
+    Returns the folder.
     """
     values = dict(values or {})
     if run_dir:
@@ -104,6 +109,8 @@ def run(
     plan = resolve(chapters(only), values)
     folder = run_folder(DEFAULTS | values)
     manifest = _earlier_manifest(folder)
+    if anew:
+        shutil.rmtree(folder / "timings", ignore_errors=True)
     now = {
         "parameters": values,
         "machine": measure.machine(),
@@ -136,7 +143,7 @@ def _bring_up_to_date(
     """Execute a chapter, unless ``done`` tells that nothing has changed."""
     text = source.read_text()
     known = done.get(source.stem, {}).get("fingerprint")
-    found = _fingerprint(text, values, _timed_before(source, done))
+    found = _fingerprint(text, values)
     if copy.exists() and not force and known == found:
         click.echo("is up to date")
         return False
@@ -148,10 +155,8 @@ def _bring_up_to_date(
     seconds = round(time.time() - started, 1)
     click.echo(f"      done in {seconds} s")
     done[source.stem] = {
-        # Taken now, for the chapter may have trained a new network.
-        "fingerprint": _fingerprint(
-            text, values, _timed_before(source, done)
-        ),
+        # Taken now, for the chapter may have trained or timed networks.
+        "fingerprint": _fingerprint(text, values),
         "commit": commit(),
         "seconds": seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -267,17 +272,7 @@ def _with_steady_ids(notebook, source: Path) -> str:
     return nbformat.writes(nbformat.reads(text, as_version=4))
 
 
-def _timed_before(source: Path, done: dict) -> list[str]:
-    """When the earlier chapters ran whose timings a chapter names."""
-    text = source.read_text()
-    return [
-        f"{name} {told['finished']}"
-        for name, told in sorted(done.items())
-        if name < source.stem and f"{name}_" in text
-    ]
-
-
-def _fingerprint(text: str, values: dict, timed: list[str]) -> str:
+def _fingerprint(text: str, values: dict) -> str:
     """What an execution depends on: source, values, code, data it reads."""
     machine = measure.machine()
     recipe = Recipe(values["train_seed"], values["epochs"])
@@ -286,7 +281,7 @@ def _fingerprint(text: str, values: dict, timed: list[str]) -> str:
         [
             text,
             values,
-            timed,
+            "lab.times(" in text and times.stamp(run_folder(values)),
             package_hash(),
             [path.read_text() for path in reference.files()],
             trained and card_path(trained).read_text(),

@@ -1,7 +1,9 @@
 """The one time result of a run: every strategy, under every condition."""
 
+import hashlib
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -33,6 +35,12 @@ def of_run(
         if found.key == _key(lab):
             return found
     return next(t for t in _measure(lab, plan) if t.name == wanted)
+
+
+def stamp(run_folder: Path) -> list[str]:
+    """What tells that the times of a run were measured again."""
+    found = (run_folder / "timings").glob("*.json")
+    return [hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(found)]
 
 
 def _key(lab) -> str:
