@@ -134,6 +134,22 @@ def sweep_overhead(points, workers, keep):
 
 
 @main.command()
+@click.option("--sessions", default=40, show_default=True)
+def coverage(sessions):
+    """Count how often the intervals of time hold on this machine."""
+    from ptq import coverage
+
+    found = coverage.keep(sessions)
+    for pair in ("equal", "twice"):
+        counted = found["real"][pair]
+        click.echo(
+            f"{pair}: {counted['inside']} of {counted['trials']} next "
+            f"sessions inside, {counted['judged']} called faster or slower"
+        )
+    click.echo(f"kept {coverage.FILE}")
+
+
+@main.command()
 def assets():
     """Fetch MathJax and the widgets' script; else pages ask a CDN."""
     from ptq import npm
