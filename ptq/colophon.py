@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ptq import paths, reference
+from ptq import coverage, evidence, paths, reference
 from ptq.report import captioned
 
 FACTS = {
@@ -54,6 +54,7 @@ def machine_page(manifest: dict) -> str:
         "machine": (_machine(manifest), "The machine that measured."),
         "run-times": (_times(manifest["chapters"]), _times_caption(manifest)),
         "sweeps": (_sweeps(), _sweeps_caption()),
+        "coverage": (_coverage(), _coverage_caption()),
         "versions": (_versions(manifest), "The packages that ran."),
     }
     return "\n".join(
@@ -152,6 +153,46 @@ def _sweeps_caption() -> str:
         f"chapters a sweep costs {found['milliseconds']:.0f} ms a point, "
         f"over {found['points']:,} trivial points with {found['workers']} "
         f"local workers ({found['measured']}, {found['processor']})."
+    )
+
+
+def _coverage() -> pd.DataFrame:
+    found = json.loads(coverage.FILE.read_text())
+    counted = {
+        f"simulated, {name}, equal networks": row
+        for name, row in found["simulated"].items()
+    }
+    counted["this kind of machine, equal networks"] = found["real"]["equal"]
+    counted["this kind of machine, twice the work"] = found["real"]["twice"]
+    return pd.DataFrame(
+        {
+            "clock and pair": name,
+            "results": str(row["trials"]),
+            "next session inside (%)": _share(row["inside"], row["trials"]),
+            "called faster or slower (%)": _share(
+                row["judged"], row["trials"]
+            ),
+        }
+        for name, row in counted.items()
+    )
+
+
+def _share(count: int, n: int) -> str:
+    found = 100 * evidence.accuracy(count, n)
+    return f"{found.value:.1f} ({found.low:.1f}–{found.high:.1f})"
+
+
+def _coverage_caption() -> str:
+    found = json.loads(coverage.FILE.read_text())
+    made = found["real"]["equal"]["trials"] + 1
+    return (
+        "How often the interval of a speed-up holds the ratio of the next "
+        "session, and how often a verdict is given (95 % intervals of the "
+        "shares). Of equal networks none should be called faster or slower; "
+        "of a network and one with twice its work, all. Real results are of "
+        f"{found['measured']}, {found['machine']['processor']}, each by a "
+        f"process of its own; in {found['real']['busy']} of {made} the "
+        "machine was busy."
     )
 
 

@@ -421,24 +421,18 @@ def remarks(timings: list[Timing], names: list[str]) -> str:
     """
     first = timings[0]
     sessions, rounds = first.of(names[0]).shape
+    floors = [f"{ratio(t.floor)} ({t.conditions})" for t in timings]
     found = [
-        f"Time result of this run: {sessions} session(s) of {rounds} rounds, "
-        f"measured {first.measured}."
+        f"Measured for this run on {first.measured}, in {sessions} "
+        f"session{'s' * (sessions > 1)} of {rounds} rounds.",
+        "Intervals: where the next session's ratio lies, with 95 %."
+        if evidence.enough(first.of(names[0]))
+        else "Too few rounds for intervals and verdicts.",
+        f"A/A: {'; '.join(floors)}.",
     ]
-    if evidence.enough(first.of(names[0])):
-        found.append(
-            "Intervals: where the ratio of the next session lies, with 95 %."
-        )
-    else:
-        found.append("Too few rounds for intervals and verdicts.")
-    for timing in timings:
-        found += [f"A/A at {timing.conditions}: {ratio(timing.floor)}."]
-        if timing.busy:
-            found.append(
-                f"At {timing.conditions} this machine was busy "
-                f"({'; '.join(timing.busy)}); these times are not judged."
-            )
-        found += [_humped(timing, name) for name in names]
+    if any(timing.busy for timing in timings):
+        found.append("This machine was busy: times are not judged.")
+    found += [_humped(timing, name) for timing in timings for name in names]
     return " ".join(filter(None, found))
 
 
