@@ -184,9 +184,17 @@ def seen(box) -> str:
     return shown.inner_html()
 
 
+def settle(page) -> None:
+    """Wait for what a change sets off: it is seen in the next frame."""
+    page.evaluate(
+        "() => new Promise(go => requestAnimationFrame("
+        "() => requestAnimationFrame(go)))"
+    )
+
+
 def press(page, control, *keys: str) -> None:
     """Move a control by the keyboard alone."""
     control.focus()
     for key in keys:
         page.keyboard.press(key)
-    page.wait_for_timeout(50)
+    settle(page)

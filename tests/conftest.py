@@ -1,5 +1,6 @@
 """The real data, the shipped network, executed chapters, the built site."""
 
+import functools
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from browser import launch
+from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 
 from ptq import (
@@ -120,6 +122,12 @@ def browser(assets):
             pytest.skip("no Chromium or Chrome on this machine")
         yield started
         started.close()
+
+
+@functools.cache
+def soup(path):
+    """A built page, parsed once for all tests, none of which changes it."""
+    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
 
 
 def lay_out(root):

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlparse
 import nbformat
 import papermill
 import pytest
-from bs4 import BeautifulSoup
+from conftest import soup
 
 from ptq import experiment, frontpage, paths, pipeline, report
 
@@ -184,10 +184,6 @@ def test_failing_chapter_stops_the_run(tmp_path, kind):
     assert [p.name for p in target.parent.iterdir()] == [
         "01_bad.failed.ipynb"
     ]
-
-
-def soup(path):
-    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
 
 
 @pytest.mark.parametrize("name", NAMES)
