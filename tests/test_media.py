@@ -14,6 +14,7 @@ from conftest import soup
 
 from ptq import figures, paths, pipeline
 
+pytestmark = pytest.mark.book
 SOURCE = """
 import numpy as np, pandas as pd
 from pathlib import Path

@@ -29,6 +29,7 @@ from conftest import build, lay_out, soup
 
 from ptq import npm, paths
 
+pytestmark = pytest.mark.book
 ROOT = paths.REPOSITORY
 # Looks for obstacles on a page; fetched for these tests only.
 AXE = npm.Package(

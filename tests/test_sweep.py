@@ -15,6 +15,7 @@ import nbformat
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from conftest import excerpt
 
 from ptq import (
     cli,
@@ -487,15 +488,15 @@ def test_absence_of_workers_is_told_once_each_time(monkeypatch, capsys):
 
 
 def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
+    source = excerpt(tmp_path, "fp32", "naive")
     file = tmp_path / "real.yml"
     file.write_text(
-        "chapter: 02_naive\n"
-        "fixed: {test_images: 100, calibration_images: 8, rounds: 2}\n"
+        f"chapter: {source.name}\n"
+        "fixed: {test_images: 100, calibration_images: 8}\n"
         "grid: {seed: {from: 1, to: 2}}\n"
     )
     folder = tmp_path / "run"
-    options = ("--scheduler", cluster.address, "--allow-shared-timing")
-    result = command(file, folder, *options)
+    result = command(file, folder, "--scheduler", cluster.address)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(folder / "table.csv")
     assert list(table.seed) == [1, 1, 2, 2]
@@ -504,7 +505,7 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
         place = folder / "points" / row.point
         record = results.load_record(place / f"records/{row.strategy}.json")
         assert record.correct == row.correct == round(100 * row.accuracy)
-        copy = nbformat.read(place / "02_naive.ipynb", as_version=4)
+        copy = nbformat.read(place / source.name, as_version=4)
         injected = copy.metadata.papermill.parameters
         assert injected["seed"] == row.seed
         assert Path(injected["run_dir"]) != place
