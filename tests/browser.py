@@ -46,7 +46,6 @@ LOOK = """() => ({
     theme: document.documentElement.dataset.theme,
     paper: getComputedStyle(document.body).backgroundColor,
     shift: window.shift ?? 0,
-    formulas: document.querySelectorAll(".math").length,
     images: [...document.querySelectorAll("article img")]
         .filter(image => !image.closest(".widget-subarea"))
         .map(image => ({

@@ -63,19 +63,16 @@ LISTINGS = [
     for path in sorted((ROOT / "ptq").rglob("[a-z]*.py"))
     if path.stem != "cli"
 ]
-# Each colour scheme and each width once, in turns of two.
+# Each page is loaded twice: in both colour schemes, and in both widths.
 PAIRS = (("light-1280", "dark-390"), ("dark-1280", "light-390"))
 
 
 def visits():
-    """What is loaded: chapters in all variants, other pages in a pair.
-
-    Listings of the package are all made alike: a tenth of them is enough.
-    """
+    """What is loaded; of the listings, all made alike, a tenth is enough."""
     looked_at = [*PAGES, *LISTINGS[::10]]
     for variant in VARIANTS:
         for i, page in enumerate(looked_at):
-            if page in (FRONT, *CHAPTERS) or variant in PAIRS[i % 2]:
+            if variant in PAIRS[i % 2]:
                 yield variant, page
 
 
@@ -105,7 +102,7 @@ def tab(browser):
 
 @pytest.fixture(scope="module")
 def tabs(browser, axe):
-    """A tab for each colour scheme and width, which loads all pages."""
+    """A tab for each colour scheme and width, which loads many pages."""
     return {name: Tab(browser, *VARIANTS[name], axe) for name in VARIANTS}
 
 
@@ -115,9 +112,15 @@ def tabs(browser, axe):
     ids=lambda pair: "-".join(pair),
 )
 def visit(request, tabs, server):
-    """One visit of each page in each variant, which all checks share."""
+    """One visit of a page in a variant, which all checks share."""
     variant, page = request.param
     return tabs[variant].visit(f"{server}/{page}.html")
+
+
+def pictures_of(site, visit):
+    """What the file of a page has outside its explorers."""
+    page = soup(site / urlsplit(visit.url).path.lstrip("/"))
+    return page.select("article img")
 
 
 def test_page_loads_by_itself(visit):
@@ -135,15 +138,18 @@ def test_page_does_not_scroll_sideways(visit):
     assert visit.look["width"] <= visit.look["room"]
 
 
-def test_pictures_state_their_size(visit):
-    for image in visit.look["images"]:
+def test_pictures_state_their_size(site, visit):
+    images = visit.look["images"]
+    assert len(images) == len(pictures_of(site, visit))
+    for image in images:
         assert image["stated"] == pytest.approx(image["real"], 0.02), image
 
 
 def test_text_stays_where_it_is(visit):
-    # What the Web Vitals call good; formulas take their room when MathJax
-    # has set them, and move what stands below.
-    assert visit.look["shift"] < 0.1 or visit.look["formulas"]
+    # What the Web Vitals call good. One page begins with a table of
+    # formulas, which take their room when MathJax has set them.
+    limit = 0.25 if visit.url.endswith("/notation.html") else 0.1
+    assert visit.look["shift"] < limit
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
