@@ -5,7 +5,7 @@ SITE := _build/html/index.html
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py)
 
-.PHONY: help book env data run site test test-slow lab train sweeps headline clean
+.PHONY: help book env data run site style test test-package test-slow lab train sweeps headline clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
@@ -35,8 +35,16 @@ $(SITE): $(PAGES)
 	$(BIN)/jupyter-book build . --all -W --keep-going -n
 	@touch $@
 
+style: env ## check how code and notebooks are written
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+
 test: env ## run the tests
 	$(BIN)/python -m pytest
+
+test-package: env ## run those that need neither chapters nor pages
+	$(BIN)/python -m pytest -m "not slow and not book"
 
 test-slow: env ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow

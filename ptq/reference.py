@@ -7,8 +7,10 @@ reads one measures a part of it again.
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ptq import evidence, measure, paths
@@ -20,6 +22,7 @@ NAMES = ("replication", "factorial", "calibration")
 # come from the float kernels, which each processor has its own choice of.
 SAME = ("processor", "architecture", "features", "torch_capability", "torch")
 REDUNDANT = ["point", "accuracy"]
+ALL_TEST_IMAGES = 10_000
 
 
 class ReferenceError(RuntimeError):
@@ -166,6 +169,17 @@ def agreement(
             }
         )
     return pd.DataFrame(found, index=rows.index)
+
+
+def repeated(choices: Sequence, test_images: int) -> list:
+    """What of a reference a chapter measures again, in order.
+
+    All ``choices``, or the same share of them as ``test_images`` is of the
+    10,000 that the book asks, spread evenly; never fewer than two.
+    """
+    count = max(2, round(len(choices) * test_images / ALL_TEST_IMAGES))
+    chosen = np.linspace(0, len(choices) - 1, count).round().astype(int)
+    return [choices[i] for i in chosen]
 
 
 def digest(record: Record) -> str:

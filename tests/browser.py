@@ -46,7 +46,6 @@ LOOK = """() => ({
     theme: document.documentElement.dataset.theme,
     paper: getComputedStyle(document.body).backgroundColor,
     shift: window.shift ?? 0,
-    formulas: document.querySelectorAll(".math").length,
     images: [...document.querySelectorAll("article img")]
         .filter(image => !image.closest(".widget-subarea"))
         .map(image => ({
@@ -184,9 +183,17 @@ def seen(box) -> str:
     return shown.inner_html()
 
 
+def settle(page) -> None:
+    """Wait for what a change sets off: it is seen in the next frame."""
+    page.evaluate(
+        "() => new Promise(go => requestAnimationFrame("
+        "() => requestAnimationFrame(go)))"
+    )
+
+
 def press(page, control, *keys: str) -> None:
     """Move a control by the keyboard alone."""
     control.focus()
     for key in keys:
         page.keyboard.press(key)
-    page.wait_for_timeout(50)
+    settle(page)

@@ -1,5 +1,6 @@
 """The real data, the shipped network, executed chapters, the built site."""
 
+import functools
 import os
 import re
 import shutil
@@ -7,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from browser import launch
+from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 
 from ptq import (
@@ -25,6 +28,15 @@ from ptq import (
     training,
 )
 from ptq.npm import ASSETS, NpmError, fetch_asset
+
+# Who needs one of these tests the book, not the package alone.
+BOOK = {"quick_run", "site", "assets", "cluster", "toy"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if BOOK & set(item.fixturenames):
+            item.add_marker(pytest.mark.book)
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +132,33 @@ def browser(assets):
             pytest.skip("no Chromium or Chrome on this machine")
         yield started
         started.close()
+
+
+def excerpt(folder, *names):
+    """A notebook that opens as a chapter does and records strategies."""
+    chapter = nbformat.read(pipeline.chapters()[1], as_version=4)
+    opening = [
+        cell
+        for cell in chapter.cells
+        if "parameters" in cell.metadata.get("tags", [])
+        or "open_experiment(" in cell.source
+    ]
+    assert len(opening) == 2
+    code = (
+        "from ptq import experiment",
+        *map("lab.record({!r})".format, names),
+    )
+    first, *records = map(nbformat.v4.new_code_cell, code)
+    chapter.cells = [first, *opening, *records]
+    path = folder / "excerpt.ipynb"
+    nbformat.write(chapter, path)
+    return path
+
+
+@functools.cache
+def soup(path):
+    """A built page, parsed once for all tests, none of which changes it."""
+    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
 
 
 def lay_out(root):

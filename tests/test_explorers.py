@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from browser import Tab, boxes, inputs, is_list, press, seen, serve
+from browser import Tab, boxes, inputs, is_list, press, seen, serve, settle
 from conftest import build, lay_out
 from ipywidgets import HTML, Dropdown, SelectionSlider, Stack
 from test_figures import contrast
@@ -270,17 +270,26 @@ def page(executed, assets, tmp_path_factory):
         yield f"{address}/index.html"
 
 
+@pytest.fixture(scope="module")
+def opened(browser, page):
+    """The page in a tab that all tests share, as loading takes long."""
+    tab = Tab(browser)
+    tab.visit(page)
+    tab.page.wait_for_selector(".ptq-explorer .noUi-handle[aria-valuetext]")
+    return tab
+
+
 @pytest.fixture
-def tab(browser, page):
-    """The page, open; it asks for nothing elsewhere, complains of nothing."""
-    opened = Tab(browser)
-    visit = opened.visit(page)
-    opened.page.wait_for_selector(
-        ".ptq-explorer .noUi-handle[aria-valuetext]"
-    )
+def tab(opened):
+    """The page on a wide light screen; its controls stand anywhere.
+
+    It asks for nothing elsewhere and complains of nothing.
+    """
+    opened.page.emulate_media(media="screen")
+    opened.page.set_viewport_size({"width": 1280, "height": 900})
+    paper(opened.page, "light")
     yield opened.page
-    opened.context.close()
-    assert not visit.outside and not visit.errors
+    assert not opened.now.outside and not opened.now.errors
 
 
 @pytest.mark.parametrize(
@@ -314,6 +323,7 @@ def test_controls_have_names_and_values(tab):
                 assert control.get_attribute("aria-valuetext")
     handle = boxes(tab)[0].locator(".noUi-handle").nth(1)
     assert handle.get_attribute("aria-label") == "grid reaches"
+    press(tab, handle, "End")
     assert handle.get_attribute("aria-valuetext") == "100 %"
     press(tab, handle, "ArrowLeft")
     assert handle.get_attribute("aria-valuetext") == "80 %"
@@ -407,7 +417,7 @@ def test_no_picture_is_framed_in_the_dark(tab):
 
 def test_fits_a_telephone(tab):
     tab.set_viewport_size({"width": 390, "height": 800})
-    tab.wait_for_timeout(200)
+    settle(tab)
     for box in boxes(tab):
         place = box.bounding_box()
         assert place["x"] >= 0 and place["x"] + place["width"] <= 390

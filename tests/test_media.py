@@ -10,10 +10,11 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
+from conftest import soup
 
 from ptq import figures, paths, pipeline
 
+pytestmark = pytest.mark.book
 SOURCE = """
 import numpy as np, pandas as pd
 from pathlib import Path
@@ -118,12 +119,8 @@ def check_table(table, page: Path):
     assert ("sortable" in table["class"]) == long
 
 
-def read(path):
-    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
-
-
 def test_the_page_serves_its_figure_and_tables(page):
-    content = read(page)
+    content = soup(page)
     (figure,) = content.select("article figure")
     check_figure(figure, page)
     tables = content.select("article table")
@@ -133,7 +130,7 @@ def test_the_page_serves_its_figure_and_tables(page):
 
 
 def test_the_page_has_the_dark_inks(page):
-    sheets = [link["href"] for link in read(page).select("link[href]")]
+    sheets = [link["href"] for link in soup(page).select("link[href]")]
     (sheet,) = [s.partition("?")[0] for s in sheets if "inks.css" in s]
     assert (page.parent / sheet).read_text() == figures.dark_sheet()
 
@@ -142,7 +139,7 @@ def test_every_page_serves_its_figures_and_tables(site):
     pages = [*site.glob("book/*.html"), *site.glob("book/chapters/*.html")]
     found = [0, 0]
     for page in pages:
-        content = read(page)
+        content = soup(page)
         for figure in content.select("article figure"):
             check_figure(figure, page)
             found[0] += 1

@@ -135,3 +135,16 @@ class TestAgreement:
             reference.agreement(
                 pd.DataFrame({"correct": [1], "n": [2]}), [], {}
             )
+
+
+@pytest.mark.parametrize(
+    ("count", "test_images", "expected"),
+    [
+        (7, 10_000, [0, 1, 2, 3, 4, 5, 6]),
+        (15, 300, [0, 14]),
+        (16, 2_500, [0, 5, 10, 15]),
+        (2, 1, [0, 1]),
+    ],
+)
+def test_fewer_images_repeat_fewer_networks(count, test_images, expected):
+    assert reference.repeated(range(count), test_images) == expected

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ import nbformat
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from conftest import excerpt
 
 from ptq import (
     cli,
@@ -32,7 +32,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(paths.REPOSITORY)}
 PARAMETERS = """
 value = 0
 kind = "fine"
-pause = 0
+gated = False
 log = ""
 run_dir = ""
 """
@@ -40,8 +40,9 @@ BODY = """
 import os, sys, time
 from pathlib import Path
 with open(log, "a") as file:
-    file.write(f"{value} {time.time()}\\n")
-time.sleep(pause)
+    file.write(f"{value} {os.getpid()}\\n")
+while gated and not Path(f"{log}.{value}").exists():
+    time.sleep(0.02)
 if Path(log + ".fixed").exists():
     kind = "fine"
 if kind == "raises":
@@ -64,7 +65,7 @@ if value:
 Path(run_dir, "models").mkdir()
 Path(run_dir, "models", "toy.pt").write_text("large")
 with open(log, "a") as file:
-    file.write(f"{value} {time.time()}\\n")
+    file.write(f"{value} {os.getpid()}\\n")
 """
 
 
@@ -89,17 +90,31 @@ def toy(tmp_path):
 
 
 def logged(tmp_path):
-    """Value and time of each start and each end of a toy."""
+    """Value and process of each start and each end of a toy."""
     log = tmp_path / "log"
     lines = log.read_text().splitlines() if log.exists() else []
-    return [(int(v), float(t)) for v, t in (line.split() for line in lines)]
+    return [tuple(map(int, line.split())) for line in lines]
+
+
+def let_pass(tmp_path, *values):
+    """Open the gates at which toys of these values wait."""
+    for value in values:
+        (tmp_path / f"log.{value}").touch()
+
+
+def alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def kept(folder):
     return len(list(folder.glob(f"points/*/{point.MANIFEST}")))
 
 
-def wait(condition, seconds=60):
+def wait(condition, seconds=300):
     end = time.time() + seconds
     while not condition():
         assert time.time() < end, "waited in vain"
@@ -290,7 +305,7 @@ def test_worker_with_another_version_says_so(toy):
 
 
 def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
-    file = toy("""
+    text = """
         fixed: {log: LOG}
         list:
           - {value: 0}
@@ -298,22 +313,25 @@ def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
           - {value: 5, kind: raises}
           - {value: 6, kind: exits}
           - {value: 7, kind: dies}
-          - {value: 8, kind: hangs}
-    """)
+    """
     folder = tmp_path / "run"
-    options = ("--scheduler", cluster.address, "--timeout", "3")
-    first = command(file, folder, *options)
-    assert first.exit_code == 1 and "2 points done, 4 failed" in first.output
+    options = ("--scheduler", cluster.address)
+    first = command(toy(text), folder, *options)
+    assert first.exit_code == 1 and "2 points done, 3 failed" in first.output
     assert "ZeroDivisionError" in first.output
-    assert "did not run" in first.output and "timed out" in first.output
+    assert "did not run" in first.output
     table = pd.read_csv(folder / "table.csv")
     assert list(table.value) == [0, 4]
     assert table.correct.isna()[0] and table.accuracy[1] == 0.4
     count = len(logged(tmp_path))
 
-    second = command(file, folder, *options)
-    assert second.exit_code == 1 and "ZeroDivisionError" in second.output
-    assert len(logged(tmp_path)) == count
+    # Only the new point runs, so that no other can be too late.
+    file = toy(f"{text}      - {{value: 8, kind: hangs}}\n")
+    second = command(file, folder, *options, "--timeout", "3")
+    assert second.exit_code == 1 and "timed out" in second.output
+    assert "ZeroDivisionError" in second.output
+    assert len(logged(tmp_path)) == count + 1
+    count += 1
 
     (tmp_path / "log.fixed").touch()
     third = command(file, folder, *options, "--retry")
@@ -326,25 +344,29 @@ def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
 
 def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     file = toy("""
-        fixed: {log: LOG, pause: 1}
+        fixed: {log: LOG, gated: true}
         grid: {value: {from: 1, to: 6}}
     """)
     folder = tmp_path / "run"
 
-    def both_run():
-        values = [value for value, _ in logged(tmp_path)]
-        running = [v for v in values if values.count(v) == 1]
-        ended = len(set(values)) - len(running)
-        return len(running) == 2 and kept(folder) == ended >= 2
-
     def kill():
-        wait(both_run)
-        cluster.workers[0].kill()
+        try:
+            wait(lambda: len(logged(tmp_path)) == 2)
+            let_pass(tmp_path, *dict(logged(tmp_path)))
+            wait(lambda: len(logged(tmp_path)) == 6 and kept(folder) == 2)
+            running = [process for _, process in logged(tmp_path)[-2:]]
+            cluster.workers[0].kill()
+            # The dead worker's kernel goes by itself.
+            wait(lambda: not all(map(alive, running)))
+        finally:
+            let_pass(tmp_path, *range(1, 7))
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    outcome = sweep.run(grid.read(file), folder, scheduler=cluster.address)
-    killer.join()
+    with ThreadPoolExecutor(1) as pool:
+        killer = pool.submit(kill)
+        outcome = sweep.run(
+            grid.read(file), folder, scheduler=cluster.address
+        )
+        killer.result()
     cluster.workers[0].wait()
     cluster.workers[0] = cluster.start_worker()
     assert (outcome.done, outcome.failed) == (6, {})
@@ -356,7 +378,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
 
 
 def test_interrupted_command_resumes(cluster, toy, tmp_path):
-    file = toy("fixed: {log: LOG, pause: 1}\ngrid: {value: [1, 2, 3]}")
+    file = toy("fixed: {log: LOG, gated: true}\ngrid: {value: [1, 2, 3]}")
     folder = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "ptq", "sweep", str(file), "--workers", "1"]
@@ -365,21 +387,23 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    wait(lambda: kept(folder) >= 1)
+    wait(lambda: logged(tmp_path))
+    let_pass(tmp_path, logged(tmp_path)[0][0])
+    # Its start, its end, and the start of the next.
+    wait(lambda: len(logged(tmp_path)) == 3 and kept(folder) == 1)
     held = command(file, folder)
     assert "being filled by another command" in held.output
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode == 1
-    before = kept(folder)
-    assert 1 <= before < 3
+    wait(lambda: not alive(logged(tmp_path)[-1][1]))
+    assert kept(folder) == 1 and len(logged(tmp_path)) == 3
     done = {p.name for p in folder.glob("points/*")}
-    started = len(logged(tmp_path))
+    let_pass(tmp_path, 1, 2, 3)
     result = command(file, folder, "--scheduler", cluster.address)
     assert result.exit_code == 0, result.output
     assert done <= {p.name for p in folder.glob("points/*")}
-    ran = len(logged(tmp_path)) - started
-    assert kept(folder) == 3 and ran == 2 * (3 - before)
+    assert kept(folder) == 3 and len(logged(tmp_path)) == 3 + 2 * 2
 
 
 def test_sweep_without_worker_says_so_and_uses_one_that_comes(toy, tmp_path):
@@ -398,7 +422,7 @@ def test_sweep_without_worker_says_so_and_uses_one_that_comes(toy, tmp_path):
         )
     try:
         advice = f"dask worker {started.address} --nthreads 1"
-        wait(lambda: advice in told.read_text(), 300)
+        wait(lambda: advice in told.read_text())
         assert "0 of 3 points ended" in told.read_text()
         assert kept(folder) == 0 and process.poll() is None
         started.start_worker()
@@ -464,15 +488,15 @@ def test_absence_of_workers_is_told_once_each_time(monkeypatch, capsys):
 
 
 def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
+    source = excerpt(tmp_path, "fp32", "naive")
     file = tmp_path / "real.yml"
     file.write_text(
-        "chapter: 02_naive\n"
-        "fixed: {test_images: 100, calibration_images: 8, rounds: 2}\n"
+        f"chapter: {source.name}\n"
+        "fixed: {test_images: 100, calibration_images: 8}\n"
         "grid: {seed: {from: 1, to: 2}}\n"
     )
     folder = tmp_path / "run"
-    options = ("--scheduler", cluster.address, "--allow-shared-timing")
-    result = command(file, folder, *options)
+    result = command(file, folder, "--scheduler", cluster.address)
     assert result.exit_code == 0, result.output
     table = pd.read_csv(folder / "table.csv")
     assert list(table.seed) == [1, 1, 2, 2]
@@ -481,7 +505,7 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
         place = folder / "points" / row.point
         record = results.load_record(place / f"records/{row.strategy}.json")
         assert record.correct == row.correct == round(100 * row.accuracy)
-        copy = nbformat.read(place / "02_naive.ipynb", as_version=4)
+        copy = nbformat.read(place / source.name, as_version=4)
         injected = copy.metadata.papermill.parameters
         assert injected["seed"] == row.seed
         assert Path(injected["run_dir"]) != place
