@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ptq import checks, evidence, judge_outputs
+from ptq import checks, evidence, judge_outputs, judge_page, judge_text
 from ptq.checks import InputError
 from ptq.evidence import MARGIN, SIGNIFICANCE, Interval
 
@@ -37,10 +37,12 @@ class ClassChange:
 
     @property
     def change(self) -> float:
+        """Change of the class's accuracy, a share."""
         return (self.gained - self.lost) / self.images
 
     @property
     def word(self) -> str:
+        """What is shown about this class: "worse", "better", or nothing."""
         if self.p_holm >= SIGNIFICANCE:
             return "no difference shown"
         return "better" if self.change > 0 else "worse"
@@ -114,14 +116,10 @@ class Judgement:
 
     def text(self) -> str:
         """A report for the terminal."""
-        from ptq import judge_text
-
         return judge_text.text(self)
 
     def page(self) -> str:
         """The report as one HTML file that needs no other."""
-        from ptq import judge_page
-
         return judge_page.page(self)
 
 
