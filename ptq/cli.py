@@ -116,6 +116,83 @@ def reference(runs):
             click.echo(f"kept {reference.keep(name, folder / name)}")
 
 
+@main.command("judge")
+@click.argument("reference")
+@click.argument("candidates", nargs=-1, required=True)
+@click.option("--labels", default="", help="True classes of the images.")
+@click.option(
+    "--margin",
+    default=0.5,
+    show_default=True,
+    help="Loss in points of accuracy that you would accept. Choose it before "
+    "you look. Half a point is stricter than the usual demand of benchmarks, "
+    "99 % of the float accuracy, and ten thousand images can exclude it.",
+)
+@click.option("--classes", type=click.IntRange(2), help="If not in the data.")
+@click.option("--class-names", default="", help="A file, or cat,dog,...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+)
+@click.option("--json", "json_file", default="", help="Write JSON there.")
+@click.option("--page", default="", help="Write an HTML page there.")
+@click.option(
+    "--fail-unless",
+    type=click.Choice(["non-inferior", "better"]),
+    help="Exit with status 1 unless each candidate is. A loss of the margin "
+    "or more must be excluded (non-inferior), which a better one does, too.",
+)
+def judge_command(
+    reference,
+    candidates,
+    labels,
+    margin,
+    classes,
+    class_names,
+    form,
+    json_file,
+    page,
+    fail_unless,
+):
+    """Judge what any tool made of a network, by its predictions.
+
+    REFERENCE and CANDIDATES hold class numbers (N,), or logits or
+    probabilities (N, C), for the same images: .npy, .npz (FILE.npz:ARRAY) or
+    .csv (FILE.csv:COLUMN). Without labels, only the share of other
+    predictions is told. Exit status: 0; 1 as by --fail-unless; 2 where an
+    input is refused.
+    """
+    from ptq import checks, judge, judge_files, paths
+
+    with _told(checks.InputError, OSError, status=2):
+        files = [reference, *candidates]
+        networks = dict(
+            zip(
+                judge_files.names(files),
+                map(judge_files.read, files),
+                strict=True,
+            )
+        )
+        checks.between(margin, "--margin", 0, 100)
+        found = judge.judge(
+            networks,
+            judge_files.read(labels) if labels else None,
+            margin / 100,
+            classes or 0,
+            judge_files.class_names(class_names) if class_names else None,
+        )
+        for file, make in ((json_file, found.json), (page, found.page)):
+            if file:
+                paths.write_whole(Path(file), make())
+    click.echo(found.json() if form == "json" else found.text(), nl=False)
+    if fail_unless and (failing := found.failing(fail_unless)):
+        click.echo(f"not {fail_unless}: {', '.join(failing)}", err=True)
+        raise SystemExit(1)
+
+
 @main.command("sweep-overhead")
 @click.option("--points", default=1000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
@@ -184,14 +261,17 @@ def _value(name, text):
 
 
 class _told:
-    """Turn the package's own errors into a message and exit status 1."""
+    """Turn the package's own errors into a message and an exit status."""
 
-    def __init__(self, *errors):
+    def __init__(self, *errors, status=1):
         self.errors = errors
+        self.status = status
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
         if kind and issubclass(kind, self.errors):
-            raise click.ClickException(str(error)) from error
+            told = click.ClickException(str(error))
+            told.exit_code = self.status
+            raise told from error

@@ -11,32 +11,33 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ptq import evidence
-from ptq.evidence import Interval
+from ptq import checks, evidence
+from ptq.evidence import MARGIN, SIGNIFICANCE, Interval
 
 
 def p_value(values: np.ndarray) -> float:
-    """p of Student's test that the mean of repetitions is zero."""
+    """p of Student's test that the mean of repetitions is zero.
+
+    ``values`` are two or more finite numbers (n,), in any unit. InputError
+    (a ValueError) where they are not.
+    """
+    values = checks.sample(values, "values", 2)
     if np.ptp(values) == 0:
         return float(values[0] == 0)
     return float(stats.ttest_1samp(values, 0).pvalue)
 
 
-def verdict(change: Interval, p_holm: float, margin: float = 0.005) -> str:
-    """One word on a mean change of accuracy (a share) over repetitions.
-
-    The words are those of ``evidence.verdict``.
-    """
-    if p_holm < 0.05:
-        return "better" if change.value > 0 else "worse"
-    return "non-inferior" if change.low > -margin else "no difference shown"
-
-
 def deviation_over(values: np.ndarray) -> Interval:
-    """Standard deviation of repetitions with its chi-square 95 % interval."""
+    """Standard deviation of repetitions with its chi-square 95 % interval.
+
+    ``values`` are two or more finite numbers (n,), in any unit, which is
+    the interval's, too. InputError where they are not.
+    """
+    values = checks.sample(values, "values", 2)
     free = len(values) - 1
     square = np.var(values, ddof=1)
-    low, high = free * square / stats.chi2.ppf([0.975, 0.025], free)
+    ends = [1 - SIGNIFICANCE / 2, SIGNIFICANCE / 2]
+    low, high = free * square / stats.chi2.ppf(ends, free)
     return Interval(*(float(np.sqrt(v)) for v in (square, low, high)))
 
 
@@ -45,14 +46,27 @@ def drops(frame: pd.DataFrame, base: str = "fp32") -> pd.DataFrame:
 
     ``frame`` has the columns train_seed, seed, strategy and accuracy (0 to
     1). Returns one row a training seed, one column a strategy: the mean
-    over the draws. ValueError where a strategy is missing for a seed.
+    over the draws. InputError where a column, ``base``, or a strategy at
+    some seed is missing, where one stands there twice, and where an
+    accuracy is not from 0 to 1.
     """
+    keys = ["train_seed", "seed", "strategy"]
+    checks.columns(frame, [*keys, "accuracy"], "frame")
+    if base not in set(frame.strategy):
+        raise checks.InputError(f"base={base!r}: no such strategy in frame")
+    if not checks.sample(frame.accuracy, "accuracy", 1).size == (
+        frame.accuracy.between(0, 1).sum()
+    ):
+        raise checks.InputError("accuracy: expected shares from 0 to 1")
+    if frame.duplicated(keys).any():
+        twice = frame[frame.duplicated(keys)].iloc[0][keys].tolist()
+        raise checks.InputError(f"frame: two rows for {keys} = {twice}")
     table = frame.pivot_table(
         "accuracy", ["train_seed", "seed"], "strategy", aggfunc="mean"
     )
     if table.isna().any(axis=None):
         missing = table.columns[table.isna().any()].tolist()
-        raise ValueError(f"{missing}: expected at every seed and draw")
+        raise checks.InputError(f"{missing}: expected at every seed and draw")
     change = table.sub(table[base], axis=0).drop(columns=base)
     return change.groupby("train_seed").mean()
 
@@ -74,14 +88,19 @@ class Ordering:
 
     @property
     def verdict(self) -> str:
-        """One word on the first strategy, as of ``verdict``."""
-        return verdict(self.difference, self.p_holm)
+        """One word on the first strategy, by ``evidence.verdict``."""
+        return evidence.verdict(self.difference, self.p_holm)
 
 
 def orderings(
     changes: pd.DataFrame, pairs: list[tuple[str, str]]
 ) -> dict[tuple[str, str], Ordering]:
-    """Compare pairs of columns of ``drops``, each paired by training seed."""
+    """Compare pairs of columns of ``drops``, each paired by training seed.
+
+    InputError where a column is missing or holds no finite numbers, and for
+    fewer than two seeds.
+    """
+    checks.columns(changes, {n: 0 for pair in pairs for n in pair}, "changes")
     apart = {(a, b): (changes[a] - changes[b]).to_numpy() for a, b in pairs}
     p_values = [p_value(values) for values in apart.values()]
     return {
@@ -95,8 +114,19 @@ def orderings(
 
 
 def same_ranking(changes: pd.DataFrame) -> float:
-    """p-value of Friedman's test that no strategy ranks above another."""
-    columns = (changes[name] for name in changes)
+    """p-value of Friedman's test that no strategy ranks above another.
+
+    ``changes`` has a row a training seed and a column a strategy, in any
+    unit. InputError for fewer than three strategies or two seeds, and where
+    one of the numbers is not finite.
+    """
+    if len(changes.columns) < 3:
+        raise checks.InputError(
+            f"changes: {len(changes.columns)} strategies: expected at least 3"
+        )
+    columns = [checks.sample(changes[n], str(n), 2) for n in changes]
+    if np.ptp(columns, axis=0).max() == 0:
+        return 1.0
     return float(stats.friedmanchisquare(*columns).pvalue)
 
 
@@ -114,8 +144,13 @@ def effects(
     +1 minus where it is -1 (Box, Hunter and Hunter, 2005, chapter 5); the
     blocks are its repetitions. Returns a row a term ("a × b"), up to
     ``order`` factors: value, low, high, p, and p by Holm over all rows.
-    ValueError where a block is not a full factorial.
+    InputError where a column is missing, a response is not finite, a factor
+    has another level than its two, there is only one block, or a block is
+    not a full factorial.
     """
+    checks.columns(frame, [block, response, *factors], "frame")
+    checks.sample(frame[response], response, 1)
+    _check_levels(frame, factors)
     _check_full(frame, list(factors), block)
     signs = {
         name: np.where(frame[name] == high, 1, -1)
@@ -136,12 +171,27 @@ def effects(
     return table
 
 
+def _check_levels(frame: pd.DataFrame, factors: dict[str, tuple]) -> None:
+    for name, levels in factors.items():
+        if len(set(levels)) != 2 or len(levels) != 2:
+            raise checks.InputError(
+                f"{name}: levels {levels}: expected two different ones"
+            )
+        if not (known := frame[name].isin(levels)).all():
+            raise checks.InputError(
+                f"{name}: level {frame[name][~known].iloc[0]!r} in the "
+                f"frame: expected {levels[0]!r} or {levels[1]!r}"
+            )
+
+
 def _check_full(frame: pd.DataFrame, factors: list[str], block: str) -> None:
+    if frame[block].nunique() < 2:
+        raise checks.InputError(f"{block}: expected at least 2 blocks")
     counts = frame.groupby(block)[factors].value_counts()
     combinations = 2 ** len(factors)
     sizes = counts.groupby(block).size()
     if (counts != 1).any() or (sizes != combinations).any():
-        raise ValueError(
+        raise checks.InputError(
             f"expected each of {combinations} combinations once in every "
             f"{block}"
         )
@@ -151,31 +201,55 @@ def cells(frame: pd.DataFrame, factors: dict[str, tuple]) -> pd.DataFrame:
     """Rows of a table that are combinations of the factors, typed as such.
 
     A table read from a file has "True" and 7.0 where the levels are True
-    and 7, and rows of other networks, which have no levels.
+    and 7, and rows of other networks, which have no levels. InputError where
+    a column is missing, or holds a level that its factor does not have.
     """
+    if missing := [name for name in factors if name not in frame]:
+        raise checks.InputError(f"frame: no column {missing[0]!r}")
     rows = frame.dropna(subset=list(factors)).copy()
     for name, levels in factors.items():
-        as_text = {str(level): level for level in levels}
-        column = rows[name]
-        if not isinstance(levels[0], str | bool):
-            column = column.astype(type(levels[0]))
-        rows[name] = column.astype(str).map(as_text)
+        rows[name] = _typed(rows[name], levels)
     return rows
 
 
-def safe_share(changes: np.ndarray, margin: float = 0.005) -> Interval:
-    """Share of draws that lose less than ``margin``, Wilson's interval."""
+def _typed(column: pd.Series, levels: tuple) -> pd.Series:
+    """The levels that a column of a file means."""
+    found = {str(level): level for level in levels}
+    if not isinstance(levels[0], str | bool):
+        found |= {str(float(level)): level for level in levels}
+    typed = column.astype(str).map(found)
+    if (odd := typed.isna()).any():
+        raise checks.InputError(
+            f"{column.name}: level {column[odd].iloc[0]!r} in the frame: "
+            f"expected one of {list(levels)}"
+        )
+    return typed
+
+
+def safe_share(changes: np.ndarray, margin: float = MARGIN) -> Interval:
+    """Share of draws that lose less than ``margin``, Wilson's interval.
+
+    ``changes`` are changes of accuracy (shares), (n,), and so is the margin.
+    InputError where they are not finite numbers, at least one, or the margin
+    is not between 0 and 1.
+    """
+    changes = checks.sample(changes, "changes", 1)
+    margin = checks.between(margin, "margin")
     return evidence.accuracy(int((changes > -margin).sum()), len(changes))
 
 
 def safe_sizes(
-    frame: pd.DataFrame, margin: float = 0.005, share: float = 0.85
+    frame: pd.DataFrame, margin: float = MARGIN, share: float = 0.85
 ) -> list[int]:
     """Numbers of images with which few draws lose ``margin`` or more.
 
     ``frame`` has the columns images and change (a share), one row a draw. At
-    95 % confidence at least ``share`` of the draws lose less.
+    95 % confidence at least ``share`` of the draws lose less. InputError
+    where a column is missing or holds no finite numbers, and where margin or
+    share is not between 0 and 1.
     """
+    checks.columns(frame, ["images", "change"], "frame")
+    share = checks.between(share, "share")
     return [
         int(count)
         for count, found in frame.groupby("images").change

@@ -6,6 +6,18 @@ import diptest
 import numpy as np
 from scipy import stats
 
+from ptq import checks
+
+# The level of every test and, as 95 %, of every interval. The usual one:
+# one claim in twenty about equal networks is wrong, and what is asked
+# several times is corrected for (``holm``).
+SIGNIFICANCE = 0.05
+# The loss of accuracy (a share) that a user would not mind: half a point.
+# It is a convention, chosen before anything was measured. It is stricter
+# than the usual demand on benchmarks, 99 % of the float accuracy, and still
+# large enough for ten thousand images to exclude it.
+MARGIN = 0.005
+LARGEST_MATRIX = 20_000
 # Below that, times have no interval and no verdict.
 MIN_ROUNDS, MIN_SESSIONS = 10, 3
 FASTER, SLOWER = "faster", "slower"
@@ -26,9 +38,16 @@ class Interval:
 
 
 def accuracy(correct: int, n: int) -> Interval:
-    """Share of correct images with its Wilson interval (Wilson, 1927)."""
+    """Share of correct images with its Wilson interval (Wilson, 1927).
+
+    ``correct`` of ``n`` images, whole numbers. InputError (a ValueError)
+    where they are not 0 to n, or n is 0.
+    """
     if not 0 <= correct <= n or n == 0:
-        raise ValueError(f"correct={correct}, n={n}: expected 0..n, n > 0")
+        raise checks.InputError(
+            f"correct={correct}, n={n}: expected 0..n, n > 0"
+        )
+    correct, n = checks.count(correct, "correct"), checks.count(n, "n")
     found = stats.binomtest(correct, n).proportion_ci(method="wilson")
     return Interval(correct / n, float(found.low), float(found.high))
 
@@ -37,7 +56,8 @@ def proportions(correct: int, n: int, other: int, other_n: int) -> Interval:
     """Difference of two shares from separate samples, ``other`` minus first.
 
     Its 95 % interval is Newcombe's (1998, method 10), made of the two Wilson
-    intervals. Equation (eq-newcombe).
+    intervals. Equation (eq-newcombe). Counts, and InputError, as for
+    ``accuracy``.
     """
     first, second = accuracy(correct, n), accuracy(other, other_n)
     value = second.value - first.value
@@ -47,31 +67,44 @@ def proportions(correct: int, n: int, other: int, other_n: int) -> Interval:
 
 
 def mean(values: np.ndarray) -> Interval:
-    """Mean of a few independent values with Student's 95 % interval."""
-    return _student(values, np.sqrt(1 / len(values)))
+    """Mean of a few independent values with Student's 95 % interval.
+
+    ``values`` are two or more finite numbers (n,), in any unit. InputError
+    where they are not.
+    """
+    return _student(values, lambda n: np.sqrt(1 / n))
 
 
 def unpaired(first: np.ndarray, second: np.ndarray) -> Interval:
     """Mean of ``second`` minus that of ``first``, of separate samples.
 
-    The 95 % interval is that of Welch (1947): spreads may differ.
+    Both are two or more finite numbers (n,), in the same unit; InputError
+    where they are not. The 95 % interval is that of Welch (1947): spreads
+    may differ.
     """
+    first = checks.sample(first, "first", 2)
+    second = checks.sample(second, "second", 2)
+    value = float(np.mean(second) - np.mean(first))
+    if np.ptp(first) == np.ptp(second) == 0:
+        return Interval(value, value, value)
     found = stats.ttest_ind(second, first, equal_var=False)
     interval = found.confidence_interval()
-    value = float(np.mean(second) - np.mean(first))
     return Interval(value, float(interval.low), float(interval.high))
 
 
 def prediction(values: np.ndarray) -> Interval:
-    """Mean of the values, and where one more would lie with 95 %."""
-    return _student(values, np.sqrt(1 + 1 / len(values)))
+    """Mean of the values, and where one more would lie with 95 %.
+
+    ``values``, and InputError, as for ``mean``.
+    """
+    return _student(values, lambda n: np.sqrt(1 + 1 / n))
 
 
-def _student(values: np.ndarray, factor: float) -> Interval:
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} values: expected at least 2")
+def _student(values: np.ndarray, factor) -> Interval:
+    values = checks.sample(values, "values", 2)
     middle, spread = float(np.mean(values)), np.std(values, ddof=1)
-    half = float(stats.t.ppf(0.975, len(values) - 1) * spread * factor)
+    wide = stats.t.ppf(1 - SIGNIFICANCE / 2, len(values) - 1)
+    half = float(wide * spread * factor(len(values)))
     return Interval(middle, middle - half, middle + half)
 
 
@@ -80,7 +113,9 @@ class Flips:
     """Images on which exactly one of two networks is right.
 
     ``lost``: the reference was right, the other is wrong; ``gained``: the
-    reverse; ``p``: exact McNemar test of equal chances (McNemar, 1947).
+    reverse; both of ``n`` images. ``p``: exact McNemar test of equal chances
+    (McNemar, 1947). InputError where these cannot be counts of n images, or
+    p is no probability.
     """
 
     lost: int
@@ -88,24 +123,87 @@ class Flips:
     n: int
     p: float
 
+    def __post_init__(self):
+        lost = checks.count(self.lost, "lost")
+        gained = checks.count(self.gained, "gained")
+        if lost + gained > checks.count(self.n, "n", least=1):
+            raise checks.InputError(
+                f"lost={lost}, gained={gained}: more than n={self.n} images"
+            )
+        checks.p_values([self.p], "p")
+
 
 def flips(
-    reference: np.ndarray, other: np.ndarray, labels: np.ndarray
+    reference: np.ndarray,
+    other: np.ndarray,
+    labels: np.ndarray,
+    classes: int = 0,
 ) -> Flips:
-    """Compare predictions (uint8, (N,)) of two networks on the same images.
+    """Compare predictions of two networks on the same images.
 
-    ValueError where the lengths differ.
+    All three hold class numbers, of any integer type, (N,) or (N, 1).
+    ``classes`` is the number of classes; without it, a label beyond all
+    predictions is refused. InputError where the numbers are no classes,
+    where the lengths differ, and where the reference is right on no image:
+    then it has nothing to lose, and no comparison means anything.
     """
-    if not len(reference) == len(other) == len(labels):
-        raise ValueError(
-            f"{len(reference)}, {len(other)} predictions for {len(labels)} "
-            "labels: expected the same images"
-        )
+    reference, other = _predictions(reference, other, classes)
+    labels = checks.classes(labels, "labels", classes)
+    checks.same_images(reference=reference, other=other, labels=labels)
+    if not classes:
+        checks.known_labels(labels, reference, other)
     right, right_too = reference == labels, other == labels
+    if not right.any():
+        raise checks.InputError(
+            f"reference: right on none of {len(labels)} images, so nothing "
+            "can be lost; are these labels of these images, in this order?"
+        )
     lost = int((right & ~right_too).sum())
     gained = int((~right & right_too).sum())
-    p = stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
-    return Flips(lost, gained, len(labels), float(p))
+    return Flips(lost, gained, len(labels), mcnemar(lost, gained))
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """p of the exact McNemar test that losing and gaining are as likely.
+
+    1 where nothing was lost or gained. InputError for negative counts.
+    """
+    lost = checks.count(lost, "lost")
+    both = lost + checks.count(gained, "gained")
+    return float(stats.binomtest(lost, both).pvalue) if both else 1.0
+
+
+def _predictions(reference, other, classes: int = 0) -> tuple:
+    if classes:
+        classes = checks.count(classes, "classes", least=1)
+    reference = checks.classes(reference, "reference", classes)
+    other = checks.classes(other, "other", classes)
+    checks.same_images(reference=reference, other=other)
+    return reference, other
+
+
+def by_chance(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """p that as many would be right if labels were dealt out at random.
+
+    Both hold class numbers (N,). The labels are shuffled among the images:
+    of the number right, Hoeffding (1951) gives mean and variance, and the
+    normal distribution the share of shuffles with as many. A network that
+    always says one class, or files in another order, get a large p.
+    InputError where these are no class numbers of the same images.
+    """
+    predictions = checks.classes(predictions, "predictions")
+    labels = checks.classes(labels, "labels")
+    checks.same_images(predictions=predictions, labels=labels)
+    n, size = len(labels), 1 + int(max(predictions.max(), labels.max()))
+    rows = np.bincount(predictions, minlength=size).astype(float)
+    columns = np.bincount(labels, minlength=size).astype(float)
+    both = rows * columns
+    outside = (both * (n - rows) * (n - columns)).sum()
+    square = outside + both.sum() ** 2 - (both**2).sum()
+    above = (predictions == labels).sum() - both.sum() / n
+    if n < 2 or square == 0:
+        return 1.0
+    return float(stats.norm.sf(above / np.sqrt(square / (n**2 * (n - 1)))))
 
 
 def difference(found: Flips) -> Interval:
@@ -114,7 +212,7 @@ def difference(found: Flips) -> Interval:
     The adjusted Wald interval of Bonett and Price (2012), which counts one
     lost and one gained image more than were seen.
     """
-    z = stats.norm.ppf(0.975)
+    z = stats.norm.ppf(1 - SIGNIFICANCE / 2)
     lost, gained = (
         (k + 1) / (found.n + 2) for k in (found.lost, found.gained)
     )
@@ -127,50 +225,67 @@ def difference(found: Flips) -> Interval:
     )
 
 
-def smallest_detectable(changed: int, n: int, level: float = 0.05) -> float:
+def smallest_detectable(
+    changed: int, n: int, level: float = SIGNIFICANCE
+) -> float:
     """Smallest change of accuracy that McNemar's test would have shown.
 
-    ``changed`` of ``n`` images were lost or gained. Infinite where even the
-    most one-sided split would not be significant.
+    A share. ``changed`` of ``n`` images were lost or gained. Infinite where
+    even the most one-sided split would not be significant at ``level``.
+    InputError where the counts are impossible or the level is not between 0
+    and 1.
     """
+    n = checks.count(n, "n", least=1)
+    if not checks.count(changed, "changed") <= n:
+        raise checks.InputError(f"changed={changed}: more than n={n} images")
+    level = checks.between(level, "level")
     fewest = stats.binom.ppf(level / 2, changed, 0.5) - 1
     return (changed - 2 * fewest) / n if fewest >= 0 else float("inf")
 
 
 def disagreement(reference: np.ndarray, other: np.ndarray) -> float:
-    """Share of images that two networks answer differently.
+    """Share of images for which two networks predict different classes.
 
-    Needs no labels, and no change of accuracy can be larger than it.
+    Both hold class numbers, (N,) or (N, 1). Needs no labels, and no change
+    of accuracy can be larger than it. InputError where these are no class
+    numbers, or of other lengths.
     """
-    if len(reference) != len(other):
-        raise ValueError(
-            f"{len(reference)} and {len(other)} predictions: expected the "
-            "same images"
-        )
+    reference, other = _predictions(reference, other)
     return float((reference != other).mean())
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p-values adjusted for looking at all of them (Holm, 1979)."""
-    order = np.argsort(p_values)
-    scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    """p-values adjusted for looking at all of them (Holm, 1979).
+
+    InputError where one is not from 0 to 1. None give none.
+    """
+    given = checks.p_values(p_values)
+    order = np.argsort(given)
+    scaled = given[order] * np.arange(len(order), 0, -1)
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
     return adjusted.tolist()
 
 
-def verdict(found: Flips, adjusted_p: float, margin: float = 0.005) -> str:
+def verdict(
+    found: Flips | Interval, adjusted_p: float, margin: float = MARGIN
+) -> str:
     """One word on a change of accuracy.
 
-    "better" or "worse" if the adjusted p-value is below 5 %; otherwise
-    "non-inferior" if the interval excludes a loss of ``margin`` (a share)
-    or more; otherwise "no difference shown".
+    ``found`` is the flips of one pair of networks, or the mean change (a
+    share, with its interval) over repetitions. "better" or "worse" if the
+    adjusted p-value is below ``SIGNIFICANCE``; otherwise "non-inferior" if
+    the interval excludes a loss of ``margin`` (a share) or more; otherwise
+    "no difference shown". InputError where p is not from 0 to 1, the margin
+    not between 0 and 1, or the change no number.
     """
-    if adjusted_p < 0.05:
-        return "better" if found.gained > found.lost else "worse"
-    if difference(found).low > -margin:
-        return "non-inferior"
-    return "no difference shown"
+    change = difference(found) if isinstance(found, Flips) else found
+    checks.sample([change.value], "change", 1)
+    p = checks.p_values([adjusted_p], "adjusted_p")[0]
+    margin = checks.between(margin, "margin")
+    if p < SIGNIFICANCE:
+        return "better" if change.value > 0 else "worse"
+    return "non-inferior" if change.low > -margin else "no difference shown"
 
 
 def enough(seconds: np.ndarray) -> bool:
@@ -284,8 +399,14 @@ def quartiles(samples: np.ndarray) -> tuple[float, float, float]:
 def pareto(cost: dict[str, float], value: dict[str, float]) -> list[str]:
     """Names that no other beats: cheaper at no less value, or the reverse.
 
-    Cheapest first. Of equals in both, the first named stays.
+    Cheapest first. Of equals in both, the first named stays. InputError
+    where the names differ, or a number is not finite.
     """
+    if cost.keys() != value.keys():
+        odd = sorted(cost.keys() ^ value.keys())
+        raise checks.InputError(f"cost and value: only one names {odd}")
+    for name, numbers in (("cost", cost), ("value", value)):
+        checks.sample(list(numbers.values()) or [0], name, 1)
     names, best = [], -np.inf
     for name in sorted(cost, key=lambda n: (cost[n], -value[n])):
         if value[name] > best:
@@ -294,12 +415,26 @@ def pareto(cost: dict[str, float], value: dict[str, float]) -> list[str]:
     return names
 
 
-def confusion(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Counts (10, 10): row the true class, column the predicted one."""
-    if len(predictions) != len(labels):
-        raise ValueError(
-            f"{len(predictions)} predictions for {len(labels)} labels"
+def confusion(
+    predictions: np.ndarray, labels: np.ndarray, classes: int = 0
+) -> np.ndarray:
+    """Counts (K, K): row the true class, column the predicted one.
+
+    Both hold class numbers, (N,) or (N, 1). K is ``classes``, else one more
+    than the largest number. InputError where these are no class numbers
+    below K, or of other lengths.
+    """
+    if classes:
+        classes = checks.count(classes, "classes", least=1)
+    predictions = checks.classes(predictions, "predictions", classes)
+    labels = checks.classes(labels, "labels", classes)
+    checks.same_images(predictions=predictions, labels=labels)
+    size = classes or 1 + int(max(predictions.max(), labels.max()))
+    if size > LARGEST_MATRIX:
+        raise checks.InputError(
+            f"{size} classes: expected at most {LARGEST_MATRIX}, for the "
+            "matrix has their square of cells"
         )
-    counts = np.zeros((10, 10), dtype=int)
+    counts = np.zeros((size, size), dtype=int)
     np.add.at(counts, (labels, predictions), 1)
     return counts

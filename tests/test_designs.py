@@ -153,7 +153,7 @@ def test_repetitions_without_spread_have_a_sharp_mean():
 )
 def test_verdict_over_seeds(low, high, p, word):
     found = designs.Interval((low + high) / 2, low, high)
-    assert designs.verdict(found, p) == word
+    assert evidence.verdict(found, p) == word
 
 
 def test_cells_read_from_a_file_have_their_levels_again(tmp_path):

@@ -74,7 +74,7 @@ def test_no_accuracy_changes_more_than_answers_do():
 def test_disagreement_by_hand():
     first, second = np.array([1, 2, 3, 4]), np.array([1, 2, 0, 0])
     assert evidence.disagreement(first, second) == 0.5
-    with pytest.raises(ValueError, match="4 and 2"):
+    with pytest.raises(ValueError, match="4 in reference, 2 in other"):
         evidence.disagreement(first, second[:2])
 
 
