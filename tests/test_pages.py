@@ -40,6 +40,13 @@ def test_front_page_and_recipe_begin_with_what_to_run():
     assert "## Can it take yours?" in recipe[2]
 
 
+def test_no_sentence_of_the_front_page_is_a_list_of_links():
+    text = (BOOK / "intro.md").read_text()
+    sentences = re.split(r"\.\s|\n\n|\n[-|\d]", text)
+    links = [len(re.findall(r"\{(?:ref|doc)\}`", s)) for s in sentences]
+    assert sum(links) > 20 and max(links) <= 3
+
+
 def test_sweeps_of_the_page_have_the_points_that_it_counts(tmp_path):
     page = (BOOK / "sweeps.md").read_text()
     counted = [int(a) * int(b) for a, b in re.findall(r"(\d) × (\d)", page)]
