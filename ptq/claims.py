@@ -16,19 +16,19 @@ from ptq.evidence import Flips, Interval
 REPRODUCED = "reproduced"
 ARTIFACT = "artifact"
 NO_OP = "no-op"
-WITHIN_NOISE = "within noise"
+NOT_SHOWN = "not shown"
 CONTRADICTED = "contradicted"
 NOT_COMPARABLE = "not comparable"
-NOT_SHOWN = "not shown here"
+NOT_TRIED = "not tried here"
 BY_DEFINITION = "by definition"
 VERDICTS = {
     REPRODUCED: "what we measured agrees with it",
     ARTIFACT: "the effect comes from the way of measuring",
     NO_OP: "what is said to act does nothing",
-    WITHIN_NOISE: "the data cannot tell it from chance",
+    NOT_SHOWN: "it may be so or not: these data are too few to tell",
     CONTRADICTED: "what we measured excludes it",
     NOT_COMPARABLE: "a property of another machine",
-    NOT_SHOWN: "this machine cannot show it",
+    NOT_TRIED: "this machine cannot try it",
     BY_DEFINITION: "it could not be otherwise",
 }
 TEST_IMAGES = 10_000
@@ -60,7 +60,9 @@ def accuracy(
     """An accuracy in percent of 10,000 images, against ``correct`` of n.
 
     Reproduced if the interval of the difference holds 0; with accuracies
-    (0 to 1) of several trainings, if one more could come out as ``percent``.
+    (0 to 1, shape (T,)) of several trainings, if one more could come out as
+    ``percent``. ValueError where ``correct`` is not of 0 to ``n``, or there
+    are fewer than two trainings.
     """
     if trainings is not None:
         found = evidence.prediction(trainings)
@@ -77,7 +79,7 @@ def order(gain: float, p: float) -> str:
     paired test of no difference, adjusted where several claims are asked.
     """
     if p >= 0.05:
-        return WITHIN_NOISE
+        return NOT_SHOWN
     return REPRODUCED if gain > 0 else CONTRADICTED
 
 
@@ -86,12 +88,16 @@ def faster(found: Interval, floor: Interval) -> str:
     return {
         "faster": REPRODUCED,
         "slower": CONTRADICTED,
-        "no difference shown": WITHIN_NOISE,
+        "no difference shown": NOT_SHOWN,
     }[evidence.time_verdict(found, floor)]
 
 
-def speedup(paper: float, found: Interval) -> str:
-    """A speed-up printed with one decimal, against the interval of ours."""
+def same_ratio(paper: float, found: Interval) -> str:
+    """A claim that a speed-up belongs to the strategy, not to a processor.
+
+    ``paper`` is that of another machine, printed with one decimal; it is
+    contradicted if the interval of ours excludes all that it may stand for.
+    """
     rounded = Interval(found.value, found.low - 0.05, found.high + 0.05)
     return _holds(rounded, paper)
 
@@ -106,7 +112,7 @@ def best(rivals: list[tuple[str, str]]) -> str:
     slower, accurate = zip(*rivals, strict=True)
     if CONTRADICTED in slower or REPRODUCED in accurate:
         return CONTRADICTED
-    return REPRODUCED if set(slower) == {REPRODUCED} else WITHIN_NOISE
+    return REPRODUCED if set(slower) == {REPRODUCED} else NOT_SHOWN
 
 
 def acts(largest: float) -> str:
@@ -132,19 +138,26 @@ def sole_cause(others: Interval) -> str:
     """A claim of one cause, given the share of the effect of other ones."""
     if others.low > 0:
         return ARTIFACT
-    return WITHIN_NOISE if others.high > 0 else REPRODUCED
+    return NOT_SHOWN if others.high > 0 else REPRODUCED
 
 
 def main_cause(share: Interval) -> str:
     """A claim of a main cause, given its share of the effect."""
     if share.low > 0.5:
         return REPRODUCED
-    return CONTRADICTED if share.high < 0.5 else WITHIN_NOISE
+    return CONTRADICTED if share.high < 0.5 else NOT_SHOWN
 
 
-def same_share(correct: int, n: int, other: int, other_n: int) -> str:
-    """A claim that two samples of images are alike to the network."""
-    return _holds(evidence.proportions(correct, n, other, other_n), 0)
+def as_good(change: Interval, margin: float = 0.005) -> str:
+    """A claim that one way is as accurate as another.
+
+    ``change`` is its accuracy minus the other's (a share, with its 95 %
+    interval): reproduced where it excludes a loss of ``margin``,
+    contradicted where all of it lies beyond.
+    """
+    if change.low > -margin:
+        return REPRODUCED
+    return CONTRADICTED if change.high < -margin else NOT_SHOWN
 
 
 def unbiased(error: float, precision: float) -> str:
@@ -158,10 +171,10 @@ def unbiased(error: float, precision: float) -> str:
 def portable(found: Flips | None) -> str:
     """A claim that two machines give one accuracy; None if not tried."""
     if found is None:
-        return NOT_SHOWN
+        return NOT_TRIED
     if found.lost == found.gained == 0:
         return REPRODUCED
-    return WITHIN_NOISE if found.p >= 0.05 else CONTRADICTED
+    return NOT_SHOWN if found.p >= 0.05 else CONTRADICTED
 
 
 def _holds(interval: Interval, value: float) -> str:
@@ -170,11 +183,11 @@ def _holds(interval: Interval, value: float) -> str:
 
 
 def per_training(table: pd.DataFrame | None, name: str) -> np.ndarray | None:
-    """Accuracy of a strategy for each training; None without a table.
+    """Accuracy (a share, shape (T,)) of a strategy for each training.
 
-    ``table`` has columns train_seed, seed, strategy, correct and n. Of each
-    training it is one draw of calibration images, that of the lowest seed:
-    an accuracy of the paper is one draw, too.
+    None without a table, which has columns train_seed, seed, strategy,
+    correct and n. Of each training it is one draw of calibration images,
+    that of the lowest seed: an accuracy of the paper is one draw, too.
     """
     if table is None:
         return None
@@ -188,40 +201,43 @@ def headline(
 ) -> list[Finding]:
     """The twenty numbers of the paper's table beside those of ``frame``.
 
-    FP32's speed-up over itself is 1 by definition. ``frame`` is
-    ``report.comparison`` of the five strategies, with times.
+    Times are another machine's, and so are their ratios; FP32's over itself
+    is 1 by definition. ``frame`` is ``report.comparison`` of the five
+    strategies, with times; ``table`` is as in ``per_training``.
     """
     findings = []
     for name, paper in report.published().items():
-        row = frame.loc[name]
-        times = Interval(row.speedup, row.speedup_low, row.speedup_high)
-        size = row.file_bytes / report.MIB
         trainings = per_training(table, name)
-        percent, label = paper["accuracy"], paper["label"]
-        cells = (
-            ("top-1 (%)", percent,
-             f"{100 * row.accuracy:.2f}{_one_more(trainings)}",
-             accuracy(percent, int(row.correct), int(row.n), trainings)),
-            ("ms at batch 64", paper["milliseconds"],
-             f"{row.milliseconds:.3f}", NOT_COMPARABLE),
-            ("size (MiB)", paper["mebibytes"], f"{size:.2f}",
-             printed(paper["mebibytes"], size)),
-            ("speed-up", paper["speedup"],
-             f"{times.value:.1f} ({times.low:.1f} to {times.high:.1f})",
-             BY_DEFINITION if name == "fp32"
-             else speedup(paper["speedup"], times)),
-        )  # fmt: skip
+        cells = _cells(paper, frame.loc[name], trainings, name == "fp32")
         findings += [
-            Finding(
-                f"{label}, {what}",
-                str(theirs),
-                ours,
-                verdict,
-                "sec-beside-paper",
-            )
-            for what, theirs, ours, verdict in cells
+            Finding(f"{paper['label']}, {what}", *judged, "sec-beside-paper")
+            for what, *judged in cells
         ]
     return findings
+
+
+def _cells(
+    paper: dict, row: pd.Series, trainings: np.ndarray | None, is_base: bool
+) -> list[tuple[str, ...]]:
+    """What is measured, the paper's, ours, and the verdict, of one row."""
+    counted = int(row.correct), int(row.n)
+    size = row.file_bytes / report.MIB
+    fast = row.speedup, row.speedup_low, row.speedup_high
+    judged = {
+        "top-1 (%)": accuracy(paper["accuracy"], *counted, trainings),
+        "ms at batch 64": NOT_COMPARABLE,
+        "size (MiB)": printed(paper["mebibytes"], size),
+        "speed-up": BY_DEFINITION if is_base else NOT_COMPARABLE,
+    }
+    names = ("accuracy", "milliseconds", "mebibytes", "speedup")
+    theirs = [str(paper[name]) for name in names]
+    ours = [
+        f"{100 * row.accuracy:.2f}{_one_more(trainings)}",
+        f"{row.milliseconds:.3f}",
+        f"{size:.2f}",
+        "{:.1f} ({:.1f} to {:.1f})".format(*fast),
+    ]
+    return list(zip(judged, theirs, ours, judged.values(), strict=True))
 
 
 def _one_more(trainings: np.ndarray | None) -> str:
@@ -232,7 +248,10 @@ def _one_more(trainings: np.ndarray | None) -> str:
 
 
 def finding(part: str, name: str, ours: str, verdict: str) -> Finding:
-    """A finding on one of the paper's "counts" or "claims"."""
+    """A finding on one of the paper's "counts" or "claims".
+
+    KeyError where ``part`` has no such ``name``.
+    """
     entry = report.published(part)[name]
     paper = entry["paper"]
     theirs = f"{paper:,}" if isinstance(paper, int) else str(paper)

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from ptq import checks, evidence
 from ptq.evidence import MARGIN, SIGNIFICANCE, Interval
@@ -255,3 +255,39 @@ def safe_sizes(
         for count, found in frame.groupby("images").change
         if safe_share(found.to_numpy(), margin).low >= share
     ]
+
+
+def power(mean: float, deviation: float, count: int) -> float:
+    """Chance that Student's test at 5 % shows a true mean other than zero.
+
+    ``deviation`` is the standard deviation of the ``count`` repetitions, in
+    the unit of ``mean``; the test asks both sides. ValueError where there
+    are fewer than two repetitions or they do not differ.
+    """
+    if count < 2 or deviation <= 0:
+        raise ValueError(
+            f"count={count}, deviation={deviation}: expected at least 2 "
+            "repetitions, and a deviation above 0"
+        )
+    edge = stats.t.ppf(0.975, count - 1) ** 2
+    # The square of t, for both sides at once; scipy's is wrong at exactly 0.
+    beyond = max(count * (mean / deviation) ** 2, 1e-12)
+    return float(stats.ncf.sf(edge, 1, count - 1, beyond))
+
+
+def smallest_shown(
+    deviation: float, count: int, chance: float = 0.8
+) -> float:
+    """Smallest true mean that so many repetitions show with this ``chance``.
+
+    In the unit of ``deviation``, their standard deviation. A mean that is
+    not shown may be anything smaller. ValueError as of ``power``.
+    """
+    power(0, deviation, count)
+    return float(
+        optimize.brentq(
+            lambda mean: power(mean, deviation, count) - chance,
+            0,
+            100 * deviation,
+        )
+    )

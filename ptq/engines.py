@@ -63,6 +63,34 @@ class Grids:
         return ao.QConfig(activation=activation, weight=weight)
 
 
+def defaults() -> dict[str, Grids]:
+    """The choices of torch's own configurations, read from torch.
+
+    Those of ``default_qconfig``, which the published code uses, and those
+    that ``get_default_qconfig`` has for each engine, whether or not this
+    machine has it.
+    """
+    found = {"default_qconfig": ao.default_qconfig}
+    found |= {
+        f'get_default_qconfig("{name}")': ao.get_default_qconfig(name)
+        for name in PREFERRED
+    }
+    return {name: _choices(qconfig) for name, qconfig in found.items()}
+
+
+def _choices(qconfig: ao.QConfig) -> Grids:
+    names = {observer: name for name, observer in OBSERVERS.items()}
+    with warnings.catch_warnings():
+        # That ``reduce_range`` will go: torch's own choice, not ours.
+        warnings.simplefilter("ignore")
+        activation, weight = qconfig.activation(), qconfig.weight()
+    return Grids(
+        per_channel=weight.qscheme == torch.per_channel_symmetric,
+        bits=(activation.quant_max - activation.quant_min).bit_length(),
+        observer=names[type(activation)],
+    )
+
+
 def available() -> list[str]:
     """Integer engines of this build of torch, the preferred one first."""
     found = torch.backends.quantized.supported_engines

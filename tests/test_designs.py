@@ -183,3 +183,30 @@ def test_safe_sizes_are_those_with_few_bad_draws():
     assert designs.safe_sizes(frame, margin=0.001) == []
     few = frame[frame.images == 8].head(10)
     assert designs.safe_sizes(few) == []
+
+
+def test_power_is_the_share_of_tests_that_show_it():
+    values = np.random.default_rng(11).normal(0.2, 0.15, (4000, 5))
+    shown = stats.ttest_1samp(values, 0, axis=1).pvalue < 0.05
+    assert designs.power(0.2, 0.15, 5) == pytest.approx(
+        shown.mean(), abs=0.02
+    )
+    assert designs.power(0, 0.15, 5) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+@pytest.mark.parametrize("chance", [0.5, 0.8, 0.99])
+def test_smallest_shown_is_shown_with_that_chance(count, chance):
+    found = designs.smallest_shown(0.15, count, chance)
+    assert designs.power(found, 0.15, count) == pytest.approx(chance)
+    # The unit is free, and more repetitions show less.
+    assert designs.smallest_shown(15, count, chance) == pytest.approx(
+        100 * found
+    )
+    assert designs.smallest_shown(0.15, count + 1, chance) < found
+
+
+@pytest.mark.parametrize(("deviation", "count"), [(0.1, 1), (0.0, 5)])
+def test_no_spread_says_nothing_of_power(deviation, count):
+    with pytest.raises(ValueError, match="at least 2 repetitions"):
+        designs.smallest_shown(deviation, count)

@@ -109,3 +109,26 @@ def test_pre_activation_is_what_the_layer_rounds(quantized, images, name):
         engines.integer_layers(quantized)[name], x
     ).clamp(-zero * scale, (255 - zero) * scale)
     assert (rounded - expected).abs().max() < 0.501 * scale
+
+
+def test_torch_has_more_than_one_default():
+    found = engines.defaults()
+    assert found["default_qconfig"] == engines.Grids(bits=7)
+    for name, expected in {
+        "x86": engines.Grids(True, 7, "histogram"),
+        "onednn": engines.Grids(True, 8, "histogram"),
+        "qnnpack": engines.Grids(False, 8, "histogram"),
+    }.items():
+        assert found[f'get_default_qconfig("{name}")'] == expected
+
+
+def test_default_qconfig_is_what_the_published_strategies_use(
+    network, images
+):
+    plain, ours = (
+        engines.activation_scales(
+            engines.convert(engines.prepare(network, grids=grids), images)
+        )
+        for grids in (None, engines.defaults()["default_qconfig"])
+    )
+    assert plain == ours

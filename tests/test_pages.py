@@ -30,12 +30,21 @@ def fenced(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
-def test_own_network_recipe_runs(cifar, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    code = "\n".join(fenced("own_network.md", "python"))
-    with torch.random.fork_rng(devices=[]):
-        exec(compile(code, "own_network.md", "exec"), {})
-    assert (tmp_path / "folded.pt").exists()
+def test_front_page_and_recipe_begin_with_what_to_run():
+    recipe = markdown(pipeline.SOURCES / "12_own_network.ipynb")
+    for page in ((BOOK / "intro.md").read_text(), recipe[0]):
+        shown = page.index("```bash")
+        assert len(page[:shown].split()) < 100
+        assert "lone the repository" in page or "lone that repo" in page
+    # Limits stand before any code of it.
+    assert "## Can it take yours?" in recipe[2]
+
+
+def test_no_sentence_of_the_front_page_is_a_list_of_links():
+    text = (BOOK / "intro.md").read_text()
+    sentences = re.split(r"\.\s|\n\n|\n[-|\d]", text)
+    links = [len(re.findall(r"\{(?:ref|doc)\}`", s)) for s in sentences]
+    assert sum(links) > 20 and max(links) <= 3
 
 
 def test_sweeps_of_the_page_have_the_points_that_it_counts(tmp_path):
