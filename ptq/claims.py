@@ -1,7 +1,8 @@
 """The paper's claims, and the rules that give each its word of verdict.
 
 A rule takes measurements and returns one of ``VERDICTS``; none knows which
-strategy it is about. Where several trainings are at hand (``trainings``),
+strategy it is about. An interval without bounds, as of times that are not
+judged, shows nothing. Where several trainings are at hand (``trainings``),
 the rules on accuracy ask the trainings, not the pictures of one of them.
 """
 
@@ -83,13 +84,17 @@ def order(gain: float, p: float) -> str:
     return REPRODUCED if gain > 0 else CONTRADICTED
 
 
-def faster(found: Interval, floor: Interval) -> str:
-    """A claim that a network is faster, given how many times it is."""
-    return {
-        "faster": REPRODUCED,
-        "slower": CONTRADICTED,
-        "no difference shown": NOT_SHOWN,
-    }[evidence.time_verdict(found, floor)]
+def faster(word: str) -> str:
+    """A claim that a network is faster, given the verdict on its time.
+
+    ``word`` is that of ``Timing.verdict``; a time that is not judged shows
+    nothing.
+    """
+    known = {
+        evidence.FASTER: REPRODUCED,
+        evidence.SLOWER: CONTRADICTED,
+    }
+    return known.get(word, NOT_SHOWN)
 
 
 def same_ratio(paper: float, found: Interval) -> str:
@@ -138,7 +143,7 @@ def sole_cause(others: Interval) -> str:
     """A claim of one cause, given the share of the effect of other ones."""
     if others.low > 0:
         return ARTIFACT
-    return NOT_SHOWN if others.high > 0 else REPRODUCED
+    return REPRODUCED if others.high <= 0 else NOT_SHOWN
 
 
 def main_cause(share: Interval) -> str:
@@ -178,8 +183,9 @@ def portable(found: Flips | None) -> str:
 
 
 def _holds(interval: Interval, value: float) -> str:
-    inside = interval.low <= value <= interval.high
-    return REPRODUCED if inside else CONTRADICTED
+    if interval.low <= value <= interval.high:
+        return REPRODUCED
+    return NOT_SHOWN if np.isnan(interval.low) else CONTRADICTED
 
 
 def per_training(table: pd.DataFrame | None, name: str) -> np.ndarray | None:
@@ -222,7 +228,6 @@ def _cells(
     """What is measured, the paper's, ours, and the verdict, of one row."""
     counted = int(row.correct), int(row.n)
     size = row.file_bytes / report.MIB
-    fast = row.speedup, row.speedup_low, row.speedup_high
     judged = {
         "top-1 (%)": accuracy(paper["accuracy"], *counted, trainings),
         "ms at batch 64": NOT_COMPARABLE,
@@ -235,7 +240,7 @@ def _cells(
         f"{100 * row.accuracy:.2f}{_one_more(trainings)}",
         f"{row.milliseconds:.3f}",
         f"{size:.2f}",
-        "{:.1f} ({:.1f} to {:.1f})".format(*fast),
+        report.readable_time(row.to_dict())["speed-up"],
     ]
     return list(zip(judged, theirs, ours, judged.values(), strict=True))
 

@@ -135,6 +135,12 @@ class Timing:
             return NOT_JUDGED
         return evidence.time_verdict(found, self.floor)
 
+    def judged(self, found: Interval) -> Interval:
+        """The estimate, without bounds where the machine was busy."""
+        if self.busy:
+            return Interval(found.value, float("nan"), float("nan"))
+        return found
+
     @property
     def conditions(self) -> str:
         """Under what was timed, in words."""
