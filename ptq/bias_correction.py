@@ -32,10 +32,11 @@ def correct_biases(
     """
     corrected = copy.deepcopy(quantized)
     layers = engines.integer_layers(corrected)
-    wanted = capture(network, layers, images)
-    for name, layer in layers.items():
+    # In the order in which they run, whatever the order of their names.
+    for name, wanted in capture(network, layers, images).items():
         found = outputs_before_relu(corrected, [name], images)
-        engines.add_to_bias(layer, mean_shift(wanted[name], found[name]))
+        shift = mean_shift(wanted, found[name])
+        engines.add_to_bias(layers[name], shift)
     return corrected
 
 
@@ -68,9 +69,16 @@ def published_shifts(
     }
 
 
-def apply_published(prepared: nn.Module, shifts: dict[str, Tensor]) -> None:
-    """Add the shifts to the layers that have a bias, as published."""
+def apply_published(
+    prepared: nn.Module, shifts: dict[str, Tensor]
+) -> nn.Module:
+    """A copy with the shifts added where a layer has a bias, as published.
+
+    ``shifts`` holds float32 (C,) by layer of ``prepared``.
+    """
+    shifted = copy.deepcopy(prepared)
     for name, shift in shifts.items():
-        bias = getattr(prepared.module, name).bias
+        bias = getattr(shifted.module, name).bias
         if bias is not None:
             bias.data += shift
+    return shifted

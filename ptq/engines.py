@@ -7,7 +7,8 @@ goes, only this file has to change.
 import copy
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.ao import quantization as ao
 from torch.ao.nn import quantized as nnq
 
-from ptq import networks, paths
+from ptq import inputs, statefile, supported
 
 # Large enough for eight products of bytes on a grid of 256 points.
 SUM_STEP = 2048.0
@@ -93,6 +94,16 @@ def select(name: str = "auto") -> str:
     return chosen
 
 
+@contextmanager
+def selected(name: str) -> Iterator[str]:
+    """Select an engine for a while; the one before comes back."""
+    before = torch.backends.quantized.engine
+    try:
+        yield select(name)
+    finally:
+        torch.backends.quantized.engine = before
+
+
 def _quiet(function: Callable) -> Callable:
     """Silence torch's notices that this API is deprecated, nothing else."""
 
@@ -122,15 +133,24 @@ def prepare(
 
     ``fuse`` lists groups of modules to fuse first. ``keep_float`` lists
     islands, each of modules that follow one another: they stay float32.
-    ``grids`` chooses other observers than the default ones.
+    ``grids`` chooses other observers than the default ones. Raises
+    UnsupportedError, naming the part, where the network is none that the
+    recipe takes or a group is none of it, InputError where a weight is not
+    finite. The flow is that of torch's eager mode.
     """
+    groups, regions = [list(g) for g in fuse], [tuple(k) for k in keep_float]
+    graph = supported.check(network)
+    for group in groups:
+        supported.check_fused(network, graph, group)
+    if regions:
+        supported.check_regions(network, graph, regions)
     copied = copy.deepcopy(network).eval()
-    if groups := [list(group) for group in fuse]:
+    if groups:
         copied = ao.fuse_modules(copied, groups)
     wrapped = ao.QuantWrapper(copied)
     wrapped.qconfig = grids.qconfig if grids else ao.default_qconfig
-    for island in keep_float:
-        _island(wrapped, island)
+    for region in regions:
+        _island(wrapped, region)
     return ao.prepare(wrapped)
 
 
@@ -159,17 +179,32 @@ def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
 
 
 @_quiet
+@torch.no_grad()
 def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     """Show ``images`` to the observers, then make the layers integer.
 
     ``images`` is float32 (N, 3, 32, 32), shown all at once or ``batch`` at a
     time, which matters to observers that average over batches. The prepared
-    network is kept.
+    network is kept, its observers too. Raises InputError where the images
+    are none, not float32, not finite or do not fit, UnsupportedError where
+    torch has no integer kernel for a step. Gives a RangeWarning where the
+    images are not normalized as the book's network expects.
     """
-    with torch.no_grad():
+    inputs.check_calibration(images)
+    watching = copy.deepcopy(prepared)
+    with inputs.fitting(watching, images):
         for part in images.split(batch or len(images)):
-            prepared(part)
-        return ao.convert(prepared)
+            watching(part)
+    quantized = ao.convert(watching, inplace=True)
+    quantized.engine = torch.backends.quantized.engine
+    try:
+        quantized(images[:1])
+    except (RuntimeError, NotImplementedError) as error:
+        first = str(error).partition(". ")[0].partition("\n")[0]
+        raise supported.UnsupportedError(
+            f"the integer network does not run: {first}"
+        ) from error
+    return quantized
 
 
 def fuse_modules(network: nn.Module, groups: Iterable[tuple]) -> nn.Module:
@@ -247,14 +282,20 @@ def _codes(codes: Tensor) -> Tensor:
 
 @_quiet
 def save_state(network: nn.Module, path: Path) -> int:
-    """Write the state of a float or integer network; the file's bytes."""
-    packed = networks.pack(network.state_dict())
-    paths.write_whole(path, packed)
-    return len(packed)
+    """Write the state of a float or integer network; the file's bytes.
+
+    With it go a checksum and a description of the structure. Raises
+    OSError where the file cannot be written.
+    """
+    return statefile.save(network, path)
 
 
 @_quiet
 def load_state(network: nn.Module, path: Path) -> nn.Module:
-    """Fill ``network``, built by the same strategy, from a saved file."""
-    network.load_state_dict(torch.load(path, weights_only=True))
-    return network
+    """Fill ``network``, built by the same strategy, from a saved file.
+
+    Raises CheckpointError, naming file and reason, where the file is
+    missing, damaged or of another structure or engine; ``network`` is then
+    unchanged. No code in a file is run.
+    """
+    return statefile.load(network, path, available())

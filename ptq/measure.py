@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptq import data
+from ptq import data, inputs
+from ptq.networks import evaluating
 
 EVALUATION_BATCH = 250
 TWIN = "A/A"
@@ -20,18 +21,33 @@ FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
 
 
 def logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32)."""
-    network.eval()
-    with torch.inference_mode():
+    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32).
+
+    The network is asked in eval mode and left as it was. Raises InputError
+    where there are no images, their dtype or shape does not fit, or the
+    network puts out anything but one tensor of finite numbers.
+    """
+    inputs.check_pixels(images)
+    with (
+        evaluating(network),
+        inputs.fitting(network, images),
+        torch.inference_mode(),
+    ):
         parts = [
             network(data.normalize(part))
             for part in images.split(EVALUATION_BATCH)
         ]
-    return torch.cat(parts)
+    inputs.check_outputs(parts[0])
+    outputs = torch.cat(parts)
+    inputs.check_finite("outputs", outputs)
+    return outputs
 
 
 def payload_bytes(network: nn.Module) -> int:
-    """Bytes of all numbers in the network's state, without file headers."""
+    """Bytes of all numbers in the network's state, without file headers.
+
+    The network may be a float or an integer one.
+    """
 
     def count(value) -> int:
         if isinstance(value, Tensor):
@@ -98,7 +114,11 @@ def latency(
     networks = networks | {TWIN: next(iter(networks.values()))}
     order = np.random.default_rng(seed)
     samples = {name: [] for name in networks}
-    with pinned_threads(threads), torch.inference_mode():
+    with (
+        evaluating(*networks.values()),
+        pinned_threads(threads),
+        torch.inference_mode(),
+    ):
         for network in networks.values():
             network(images)
         for _ in range(rounds):
@@ -130,7 +150,11 @@ def module_seconds(
     if unknown := set(inner).difference(*(c.spans for c in clocks.values())):
         raise ValueError(f"{sorted(unknown)}: no network has such a part")
     found = {n: {k: [] for k in c.spans} for n, c in clocks.items()}
-    with pinned_threads(threads), torch.inference_mode():
+    with (
+        evaluating(*networks.values()),
+        pinned_threads(threads),
+        torch.inference_mode(),
+    ):
         for _ in range(rounds):
             for name in order.permutation(list(networks)):
                 networks[name](images)

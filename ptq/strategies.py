@@ -1,12 +1,19 @@
 """The named recipes of the comparison, each a network that runs."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ptq import bias_correction, engines, folding, mixed_precision
+from ptq import (
+    bias_correction,
+    engines,
+    folding,
+    inputs,
+    mixed_precision,
+)
 from ptq.networks import LAYERS
 
 Build = Callable[[nn.Module, Tensor], nn.Module]
@@ -35,8 +42,9 @@ class Strategy:
 
 
 def fp32(network: nn.Module, images: Tensor) -> nn.Module:
-    """The float network as trained."""
-    return network.eval()
+    """A copy of the float network as trained, in eval mode."""
+    inputs.check_weights(network)
+    return copy.deepcopy(network).eval()
 
 
 def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:
@@ -87,8 +95,8 @@ def bias_correction_published(
     """Naive, with the published shift of the biases (which is zero)."""
     prepared = engines.prepare(network)
     shifts = bias_correction.published_shifts(network, prepared, images)
-    bias_correction.apply_published(prepared, shifts)
-    return engines.convert(prepared, images)
+    shifted = bias_correction.apply_published(prepared, shifts)
+    return engines.convert(shifted, images)
 
 
 def folded(network: nn.Module, images: Tensor) -> nn.Module:
