@@ -47,7 +47,13 @@ class Grids:
 
     @property
     def qconfig(self) -> ao.QConfig:
-        """torch's name for the two choices of observers."""
+        """torch's name for the two choices of observers.
+
+        Raises EngineError where ``bits`` is not 1 to 8, or the observer is
+        none of ``OBSERVERS``.
+        """
+        if not 1 <= self.bits <= 8:
+            raise EngineError(f"bits={self.bits}: expected 1 to 8")
         if self.observer not in OBSERVERS:
             known = ", ".join(OBSERVERS)
             raise EngineError(
@@ -144,7 +150,11 @@ def prepare(
         supported.check_fused(network, graph, group)
     if regions:
         supported.check_regions(network, graph, regions)
-    copied = copy.deepcopy(network).eval()
+    kept = {name for region in regions for name in region}
+    for name, sentence in supported.costs(network, graph):
+        if name not in kept:
+            warnings.warn(sentence, supported.CostWarning, stacklevel=3)
+    copied = _with_affine(copy.deepcopy(network).eval())
     if groups:
         copied = ao.fuse_modules(copied, groups)
     wrapped = ao.QuantWrapper(copied)
@@ -152,6 +162,16 @@ def prepare(
     for region in regions:
         _island(wrapped, region)
     return ao.prepare(wrapped)
+
+
+def _with_affine(network: nn.Module) -> nn.Module:
+    """Give each BN without parameters those that change nothing."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.weight is None:
+            module.affine = True
+            module.weight = nn.Parameter(torch.ones(module.num_features))
+            module.bias = nn.Parameter(torch.zeros(module.num_features))
+    return network
 
 
 def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
@@ -191,7 +211,7 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     images are not normalized as the book's network expects.
     """
     inputs.check_calibration(images)
-    watching = copy.deepcopy(prepared)
+    watching = copy.deepcopy(prepared).eval()
     with inputs.fitting(watching, images):
         for part in images.split(batch or len(images)):
             watching(part)
@@ -252,10 +272,20 @@ def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def add_to_bias(layer: nn.Module, shift: Tensor) -> None:
-    """Add ``shift``, float32 (C,), to the bias of an integer layer."""
+    """Add ``shift``, float32 (C,), to the bias of an integer layer.
+
+    The layer is changed. Raises ValueError where it has no bias, or the
+    shift is not as long and finite.
+    """
     bias = layer.bias()
     if bias is None:
         raise ValueError("this layer has no bias: fold BN into it first")
+    if shift.shape != bias.shape:
+        raise ValueError(
+            f"shift of shape {tuple(shift.shape)}: expected "
+            f"{tuple(bias.shape)}, one for each channel"
+        )
+    inputs.check_finite("shift", shift)
     layer.set_weight_bias(layer.weight(), bias + shift)
 
 

@@ -68,7 +68,7 @@ def check_calibration(images: Tensor) -> None:
             f"data.normalize makes from {least:g} to {most:g}: calibrate on "
             "images that are normalized as those the network will be asked",
             RangeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -131,12 +131,15 @@ def fitting(network: nn.Module, images: Tensor) -> Iterator[None]:
 
         return hook
 
-    hooks = [
-        module.register_forward_pre_hook(watch(name))
-        for name, module in network.named_modules()
-        if type(module).__name__ in FITTED
-        and (hasattr(module, "in_channels") or hasattr(module, "in_features"))
-    ]
+    modules = dict(network.named_modules())
+    hooks = []
+    for name, module in modules.items():
+        if type(module).__name__ in FITTED and hasattr(module, "weight"):
+            # The convolution inside a fused one goes by the latter's name.
+            owner = name.rpartition(".")[0]
+            if type(modules.get(owner)).__name__ in FITTED:
+                name = owner
+            hooks.append(module.register_forward_pre_hook(watch(name)))
     try:
         yield
     finally:

@@ -50,6 +50,10 @@ INSTEAD = {
 }
 
 
+class CostWarning(UserWarning):
+    """A step that the recipe takes, but that loses precision."""
+
+
 class UnsupportedError(ValueError):
     """The recipe does not take this network; names the part and why."""
 
@@ -70,8 +74,8 @@ def check(network: nn.Module) -> fx.Graph:
     graph = _trace(network)
     _check_ends(graph)
     modules = dict(network.named_modules())
-    _check_functions(graph, modules)
     _check_uses(graph, modules)
+    _check_functions(graph, modules)
     return graph
 
 
@@ -119,6 +123,32 @@ def check_fused(
         )
 
 
+def costs(network: nn.Module, graph: fx.Graph) -> list[tuple[str, str]]:
+    """Modules that run right but lose precision, and a sentence on each."""
+    found = []
+    modules = dict(network.named_modules())
+    inside = _inside_functionals(graph, modules)
+    for node in graph.nodes:
+        module = modules.get(node.target) if node.op == "call_module" else 0
+        if isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+            text = (
+                f"{node.target} averages, and its means stay on the grid of "
+                "its input, which can cost some dB: "
+                f"keep_float=[({node.target!r},)] of engines.prepare avoids "
+                "it for a direct part of the network"
+            )
+            found.append((node.target, text))
+        if node in inside and _called(node) == "cat":
+            (user,) = node.users
+            owner = str(user.target).rpartition(".")[0]
+            text = (
+                f"{owner} puts all that it joins on one grid, so a branch of "
+                "small values loses precision: compare layer_errors"
+            )
+            found.append((owner, text))
+    return found
+
+
 def check_regions(
     network: nn.Module, graph: fx.Graph, regions: list[tuple[str, ...]]
 ) -> None:
@@ -138,20 +168,23 @@ def check_regions(
 
 
 def check_order(network: nn.Module, graph: fx.Graph) -> None:
-    """Raise UnsupportedError unless parts run in the order of their list."""
-    parts = [name for name, _ in network.named_children()]
-    ran = list(
-        dict.fromkeys(
-            node.target.partition(".")[0]
-            for node in graph.nodes
-            if node.op == "call_module"
-        )
-    )
-    if ran != (listed := [name for name in parts if name in ran]):
+    """Raise UnsupportedError unless parts run in the order of their list.
+
+    A part that holds no weights may be left out.
+    """
+    ran = order(graph)
+    parts = [name for name, _ in network.named_children() if name in ran]
+    if ran != parts:
         raise UnsupportedError(
-            f"the network lists its parts as {', '.join(listed)} and runs "
+            f"the network lists its parts as {', '.join(parts)} and runs "
             f"them as {', '.join(ran)}: list them in the order of running"
         )
+
+
+def order(graph: fx.Graph) -> list[str]:
+    """Direct parts of the network, in the order in which they first run."""
+    calls = (n.target for n in graph.nodes if n.op == "call_module")
+    return list(dict.fromkeys(call.partition(".")[0] for call in calls))
 
 
 def _block(block) -> tuple[str, str, str | None]:
@@ -231,10 +264,11 @@ def _check_ends(graph: fx.Graph) -> None:
             "supported"
         )
     (output,) = (n for n in graph.nodes if n.op == "output")
-    if not isinstance(output.args[0], fx.Node):
+    if not isinstance(given := output.args[0], fx.Node):
+        kind = "dict" if isinstance(given, dict) else "tuple or list"
         raise UnsupportedError(
-            f"the network returns a {type(output.args[0]).__name__} of "
-            f"{len(output.args[0])}: one tensor is supported"
+            f"the network returns a {kind} of {len(given)}: one tensor is "
+            "supported"
         )
 
 
