@@ -79,7 +79,7 @@ def counted_bytes(
     )
     grids = 12 * (1 + len(layers)) if integer else 0
     norms = 0
-    for conv, bn, _ in () if folded else network.blocks:
+    for conv, bn, *_ in () if folded else network.blocks:
         norms += 4 * 4 * getattr(network, bn).num_features + 8
         grids += 8 if conv in integer else 0
     return {"weights": weights, "biases": biases, "BN": norms, "grids": grids}

@@ -327,7 +327,9 @@ def _is_size(node: fx.Node) -> bool:
 
 
 def _called(node: fx.Node) -> str:
-    return getattr(node.target, "__name__", str(node.target))
+    name = getattr(node.target, "__name__", str(node.target))
+    # torch's name for what chooses between two kinds of pooling.
+    return node.name if name == "boolean_dispatch" else name
 
 
 def _place(node: fx.Node) -> str:
