@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.ao import quantization as ao
 from torch.ao.nn import quantized as nnq
 
-from ptq import inputs, statefile, supported
+from ptq import groups, inputs, statefile, supported
 
 # Large enough for eight products of bytes on a grid of 256 points.
 SUM_STEP = 2048.0
@@ -144,19 +144,18 @@ def prepare(
     recipe takes or a group is none of it, InputError where a weight is not
     finite. The flow is that of torch's eager mode.
     """
-    groups, regions = [list(g) for g in fuse], [tuple(k) for k in keep_float]
+    fused, regions = list(map(list, fuse)), list(map(tuple, keep_float))
     graph = supported.check(network)
-    for group in groups:
-        supported.check_fused(network, graph, group)
+    groups.check_fused(network, graph, fused)
     if regions:
-        supported.check_regions(network, graph, regions)
+        groups.check_regions(network, graph, regions)
     kept = {name for region in regions for name in region}
-    for name, sentence in supported.costs(network, graph):
+    for name, sentence in groups.costs(network, graph):
         if name not in kept:
             warnings.warn(sentence, supported.CostWarning, stacklevel=3)
     copied = _with_affine(copy.deepcopy(network).eval())
-    if groups:
-        copied = ao.fuse_modules(copied, groups)
+    if fused:
+        copied = ao.fuse_modules(copied, fused)
     wrapped = ao.QuantWrapper(copied)
     wrapped.qconfig = grids.qconfig if grids else ao.default_qconfig
     for region in regions:
@@ -227,10 +226,10 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     return quantized
 
 
-def fuse_modules(network: nn.Module, groups: Iterable[tuple]) -> nn.Module:
+def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
     """torch's own fusion, to check ours against; returns a copy."""
     copied = copy.deepcopy(network).eval()
-    return _quiet(ao.fuse_modules)(copied, [list(g) for g in groups])
+    return _quiet(ao.fuse_modules)(copied, [list(group) for group in fuse])
 
 
 def integer_layers(quantized: nn.Module) -> dict[str, nn.Module]:

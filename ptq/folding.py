@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from ptq import supported
+from ptq import groups, supported
 
 
 def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
@@ -40,7 +40,7 @@ def fusable(network: nn.Module) -> list[tuple[str, str]]:
 
     BN is folded, or will be. Raises UnsupportedError as ``fold`` does.
     """
-    blocks = supported.groups(network, supported.check(network))
+    blocks = groups.blocks(network, supported.check(network))
     return [(conv, relu) for conv, _, relu in blocks if relu is not None]
 
 
@@ -55,8 +55,9 @@ def fold(network: nn.Module) -> nn.Module:
     """
     graph = supported.check(network)
     folded = copy.deepcopy(network).eval()
-    for conv, bn, _ in supported.groups(network, graph):
-        supported.check_fused(network, graph, (conv, bn))
+    pairs = [(conv, bn) for conv, bn, _ in groups.blocks(network, graph)]
+    groups.check_fused(network, graph, pairs)
+    for conv, bn in pairs:
         layers = folded.get_submodule(conv), folded.get_submodule(bn)
         folded.set_submodule(conv, fold_batch_norm(*layers))
         folded.set_submodule(bn, nn.Identity())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptq import engines, inputs, networks, supported
+from ptq import engines, groups, inputs, networks, supported
 
 BATCH = 250
 # Ranges are laid on codes 0 to 127, but the engine's kernels end at 255.
@@ -139,7 +139,7 @@ def noise_budget(
     """
     inputs.check_normalized(images)
     children = dict(network.named_children())
-    if (ran := supported.order(supported.check(network))) != list(children):
+    if (ran := groups.order(supported.check(network))) != list(children):
         raise supported.UnsupportedError(
             f"the network lists {', '.join(children)} and runs "
             f"{', '.join(ran)}: expected a chain of all that it lists"

@@ -215,11 +215,11 @@ OTHER = {
     "networks.load_checkpoint",
     "saturation.runs",
     "statefile.load",
-    "supported.check_fused",
-    "supported.check_order",
-    "supported.check_regions",
-    "supported.costs",
-    "supported.groups",
+    "groups.check_fused",
+    "groups.check_order",
+    "groups.check_regions",
+    "groups.costs",
+    "groups.blocks",
 }
 
 
@@ -770,6 +770,7 @@ WRONG_BLOCKS = {
     "not names": (((1, 2, 3),), "expected the names"),
     "unknown": ((("conv", "nb", "relu"),), "uses no module 'nb'"),
     "order": ((("bn", "conv", "relu"),), "conv does not take the output"),
+    "twice": (BLOCKS * 2, "conv is named 2 times"),
     "far away": ((("conv", "bn", "fc"),), "fc does not take the output"),
 }
 
