@@ -13,8 +13,14 @@ def mean_shift(wanted: Tensor, found: Tensor) -> Tensor:
     """Mean of ``wanted - found`` for each channel. Equation (eq-bias-shift).
 
     Both are float32 (N, C, H, W) or (N, C) at the same point of two
-    networks; returns (C,). The mean is over images and positions.
+    networks; returns (C,). The mean is over images and positions. Raises
+    ValueError where the shapes differ.
     """
+    if wanted.shape != found.shape:
+        raise ValueError(
+            f"shapes {tuple(wanted.shape)} and {tuple(found.shape)} differ: "
+            "compare the same point of both networks"
+        )
     over = [axis for axis in range(wanted.dim()) if axis != 1]
     return (wanted - found).mean(over)
 
@@ -26,9 +32,10 @@ def correct_biases(
 
     Goes from input to output, so that each layer is corrected for what the
     corrected layers before it really hand on (Nagel et al., 2019, 4.2).
-    ``network`` is the folded float network that ``quantized`` was made of,
-    with its layers listed in the order in which they run; ``images`` is
-    float32 (N, 3, 32, 32).
+    ``network`` is the folded float network that ``quantized`` was made of;
+    ``images`` is float32 (N, 3, 32, 32). Both networks are kept. Raises
+    ValueError where a layer has no bias, KeyError where ``network`` lacks a
+    layer, InputError where images are none, not float32, or not finite.
     """
     corrected = copy.deepcopy(quantized)
     layers = engines.integer_layers(corrected)
@@ -43,7 +50,12 @@ def correct_biases(
 def outputs_before_relu(
     quantized: nn.Module, names: Iterable[str], images: Tensor
 ) -> dict[str, Tensor]:
-    """Outputs of integer layers on their own quantized inputs, float32."""
+    """Outputs of integer layers on their own quantized inputs.
+
+    ``images`` is float32 (N, 3, 32, 32); outputs are float32 (N, C, H, W)
+    or (N, C), by layer, before ReLU and rounding. Raises KeyError where a
+    name is no integer layer, InputError where images cannot be shown.
+    """
     layers = engines.integer_layers(quantized)
     inside = {name: f"module.{name}" for name in names}
     inputs = capture(quantized, inside.values(), images, at="input")
@@ -59,7 +71,8 @@ def published_shifts(
     """The published shifts: float outputs minus *prepared* outputs.
 
     ``prepared`` has observers but no quantization yet, so it computes what
-    ``network`` computes, and every shift is zero.
+    ``network`` computes, and every shift is zero. ``images`` is float32
+    (N, 3, 32, 32); shifts are float32 (C,), by layer of ``LAYERS``.
     """
     wanted = capture(network, LAYERS, images)
     found = capture(prepared, [f"module.{name}" for name in LAYERS], images)

@@ -12,7 +12,7 @@ def minmax(x: Tensor, seen: Range | None = None) -> Range:
     """Smallest and largest value of ``x`` and of what was ``seen`` before.
 
     ``x`` is float32 of any shape; both ends are float32 of shape ().
-    Equation (eq-minmax), the min-max observer (Krishnamoorthi, 2018, 3.1).
+    Equation (eq-minmax), the min-max observer (Krishnamoorthi, 2018).
     Raises ValueError where ``x`` holds no values.
     """
     if x.numel() == 0:

@@ -37,8 +37,13 @@ class EngineError(ValueError):
 class Grids:
     """How an integer network gets its grids; as published by default.
 
-    ``per_channel`` is for weights; ``bits`` and ``observer``, one of
-    ``OBSERVERS``, for activations.
+    ``per_channel`` is for weights; ``bits`` (1 to 8) and ``observer``, one
+    of ``OBSERVERS``, for activations. The smallest and largest value decide
+    for "minmax" (Krishnamoorthi, 2018), their moving averages over
+    batches, with torch's weight of 0.01, for "moving_average" (Jacob et
+    al., 2018, 3.1), and the range of least squared error of a histogram for
+    "histogram" (torch's own search; its kind is that of Nagel et al., 2021,
+    3.1).
     """
 
     per_channel: bool = False
@@ -94,7 +99,11 @@ def choose(name: str = "auto") -> str:
 
 
 def select(name: str = "auto") -> str:
-    """Make torch pack and run integer layers with the chosen engine."""
+    """Make torch pack and run integer layers with the chosen engine.
+
+    Torch keeps it until another is selected. Raises EngineError as
+    ``choose`` does.
+    """
     chosen = choose(name)
     torch.backends.quantized.engine = chosen
     return chosen
@@ -102,7 +111,10 @@ def select(name: str = "auto") -> str:
 
 @contextmanager
 def selected(name: str) -> Iterator[str]:
-    """Select an engine for a while; the one before comes back."""
+    """Select an engine for a while; the one before comes back.
+
+    Raises EngineError as ``choose`` does.
+    """
     before = torch.backends.quantized.engine
     try:
         yield select(name)
@@ -227,7 +239,10 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
 
 
 def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
-    """torch's own fusion, to check ours against; returns a copy."""
+    """torch's own fusion of named modules, to check ours against.
+
+    Returns a copy. What torch cannot fuse it refuses by errors of its own.
+    """
     copied = copy.deepcopy(network).eval()
     return _quiet(ao.fuse_modules)(copied, [list(group) for group in fuse])
 
@@ -242,13 +257,21 @@ def integer_layers(quantized: nn.Module) -> dict[str, nn.Module]:
 
 
 def weight_codes(layer: nn.Module) -> tuple[Tensor, float]:
-    """int8 weight codes of an integer layer, and their scale."""
+    """int8 weight codes of an integer layer, and their scale.
+
+    The codes have the shape of the weights, (C, I, H, W) or (C, F); there
+    is one scale for all. Raises RuntimeError, torch's, for weights with a
+    grid per channel.
+    """
     weight = layer.weight()
     return weight.int_repr(), weight.q_scale()
 
 
 def activation_scales(quantized: nn.Module) -> dict[str, tuple[float, int]]:
-    """Scale and zero point of each module that puts out codes."""
+    """Scale and zero point of each module that puts out codes, by name.
+
+    "quant" is the input's grid. The scale has the unit of the values.
+    """
     return {
         name.removeprefix("module."): (float(m.scale), int(m.zero_point))
         for name, m in quantized.named_modules()
@@ -260,7 +283,8 @@ def activation_scales(quantized: nn.Module) -> dict[str, tuple[float, int]]:
 def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
     """What an integer layer sums up for ``x``, before ReLU and rounding.
 
-    ``x`` is the layer's dequantized input, float32; so is the result.
+    ``x`` is the layer's dequantized input, float32 (N, I, H, W) or (N, F);
+    the result is float32 (N, C, H, W) or (N, C).
     """
     weight, bias = layer.weight().dequantize(), layer.bias()
     if isinstance(layer, nnq.Conv2d):

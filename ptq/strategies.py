@@ -1,4 +1,8 @@
-"""The named recipes of the comparison, each a network that runs."""
+"""The named recipes of the comparison, each a network that runs.
+
+Each takes the float network, which it leaves as it is, and calibration
+images, float32 (N, 3, 32, 32); what it raises is told by ``assignment``.
+"""
 
 import copy
 from collections.abc import Callable
@@ -70,7 +74,10 @@ def assignment(
 
     Folding comes with ReLU fused into the convolutions, as published;
     ``fuse_fc1`` fuses that of fc1, too. ``grids`` and ``batch`` are those
-    of ``engines``.
+    of ``engines``; ``images`` is float32 (N, 3, 32, 32). Raises
+    UnsupportedError, naming the part, where the recipe does not take the
+    network, InputError where a weight or an image cannot be used, and
+    ValueError where a float layer is none of ``LAYERS``.
     """
     fuse = folding.fusable(network) if fold else []
     if fuse_fc1:
@@ -190,7 +197,12 @@ STRATEGIES = {
 
 
 def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
-    """The network of a strategy; KeyError names the strategies there are."""
+    """The network of a strategy, made of a float network that is kept.
+
+    ``images``, float32 (N, 3, 32, 32), calibrate. Raises KeyError, naming
+    the strategies there are, for another name, and what ``assignment``
+    raises.
+    """
     if name not in STRATEGIES:
         raise KeyError(f"{name!r}: expected one of {', '.join(STRATEGIES)}")
     return STRATEGIES[name].build(network, images)
