@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptq import npm, paths
+from ptq import inputs, npm, paths
 
 CLASSES = [
     "airplane",
@@ -94,23 +94,38 @@ def load(folder: str | Path = "") -> Cifar10:
 def normalize(images: Tensor) -> Tensor:
     """Map uint8 pixels (N, 3, 32, 32) to float32 in [-1, 1].
 
-    Equal to torchvision's ToTensor and Normalize(0.5, 0.5), in bulk.
+    Equal to torchvision's ToTensor and Normalize(0.5, 0.5), in bulk; any
+    shape will do. Raises InputError for another dtype than uint8, whose
+    range cannot be known, and where there are no images.
     """
+    inputs.check_pixels(images)
+    # In place on the new tensor: uint8 is never float32 already.
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 
 
 def split(seed: int, size: int = 50_000) -> tuple[Tensor, Tensor]:
     """Indices (int64) of the training and validation images.
 
-    The last ``VALIDATION_IMAGES`` of one seeded permutation validate.
+    The last ``VALIDATION_IMAGES`` of one seeded permutation of ``size``
+    validate: shapes (size - 5,000,) and (5,000,). Raises ValueError where
+    that leaves no training images.
     """
+    if size <= VALIDATION_IMAGES:
+        raise ValueError(
+            f"size={size}: leaves no training images, as "
+            f"{VALIDATION_IMAGES:,} validate; expected more than those"
+        )
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(size, generator=generator)
     return order[:-VALIDATION_IMAGES], order[-VALIDATION_IMAGES:]
 
 
 def draw(indices: Tensor, count: int, seed: int) -> Tensor:
-    """``count`` different entries of ``indices``, by a seeded draw."""
+    """``count`` different entries of ``indices``, by a seeded draw.
+
+    ``indices`` is int64 (M,), the result int64 (count,). Raises ValueError
+    unless ``count`` is 1 to M.
+    """
     if not 1 <= count <= len(indices):
         raise ValueError(
             f"count={count}: expected 1 to {len(indices)} images to draw"

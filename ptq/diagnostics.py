@@ -43,6 +43,9 @@ def grid_use(
     not rounded yet. "quant" is the input's grid. ``images`` is float32
     (N, 3, 32, 32), normalized as they will be when the network is used;
     ``bits`` are those that the observers planned for, torch's default seven.
+    Both networks are left as they are. Raises KeyError where a module of
+    ``quantized`` is none of ``prepared``, InputError where images are none,
+    not float32, or not finite.
     """
     last = 2**bits - 1
     grids = engines.activation_scales(quantized)

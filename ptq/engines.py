@@ -7,7 +7,8 @@ goes, only this file has to change.
 import copy
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.ao import quantization as ao
 from torch.ao.nn import quantized as nnq
 
-from ptq import networks, paths
+from ptq import groups, inputs, statefile, supported
 
 # Large enough for eight products of bytes on a grid of 256 points.
 SUM_STEP = 2048.0
@@ -36,8 +37,13 @@ class EngineError(ValueError):
 class Grids:
     """How an integer network gets its grids; as published by default.
 
-    ``per_channel`` is for weights; ``bits`` and ``observer``, one of
-    ``OBSERVERS``, for activations.
+    ``per_channel`` is for weights; ``bits`` (1 to 8) and ``observer``, one
+    of ``OBSERVERS``, for activations. The smallest and largest value decide
+    for "minmax" (Krishnamoorthi, 2018), their moving averages over
+    batches, with torch's weight of 0.01, for "moving_average" (Jacob et
+    al., 2018, 3.1), and the range of least squared error of a histogram for
+    "histogram" (torch's own search; its kind is that of Nagel et al., 2021,
+    3.1).
     """
 
     per_channel: bool = False
@@ -46,7 +52,13 @@ class Grids:
 
     @property
     def qconfig(self) -> ao.QConfig:
-        """torch's name for the two choices of observers."""
+        """torch's name for the two choices of observers.
+
+        Raises EngineError where ``bits`` is not 1 to 8, or the observer is
+        none of ``OBSERVERS``.
+        """
+        if not 1 <= self.bits <= 8:
+            raise EngineError(f"bits={self.bits}: expected 1 to 8")
         if self.observer not in OBSERVERS:
             known = ", ".join(OBSERVERS)
             raise EngineError(
@@ -115,10 +127,27 @@ def choose(name: str = "auto") -> str:
 
 
 def select(name: str = "auto") -> str:
-    """Make torch pack and run integer layers with the chosen engine."""
+    """Make torch pack and run integer layers with the chosen engine.
+
+    Torch keeps it until another is selected. Raises EngineError as
+    ``choose`` does.
+    """
     chosen = choose(name)
     torch.backends.quantized.engine = chosen
     return chosen
+
+
+@contextmanager
+def selected(name: str) -> Iterator[str]:
+    """Select an engine for a while; the one before comes back.
+
+    Raises EngineError as ``choose`` does.
+    """
+    before = torch.backends.quantized.engine
+    try:
+        yield select(name)
+    finally:
+        torch.backends.quantized.engine = before
 
 
 def _quiet(function: Callable) -> Callable:
@@ -150,16 +179,38 @@ def prepare(
 
     ``fuse`` lists groups of modules to fuse first. ``keep_float`` lists
     islands, each of modules that follow one another: they stay float32.
-    ``grids`` chooses other observers than the default ones.
+    ``grids`` chooses other observers than the default ones. Raises
+    UnsupportedError, naming the part, where the network is none that the
+    recipe takes or a group is none of it, InputError where a weight is not
+    finite. The flow is that of torch's eager mode.
     """
-    copied = copy.deepcopy(network).eval()
-    if groups := [list(group) for group in fuse]:
-        copied = ao.fuse_modules(copied, groups)
+    fused, regions = list(map(list, fuse)), list(map(tuple, keep_float))
+    graph = supported.check(network)
+    groups.check_fused(network, graph, fused)
+    if regions:
+        groups.check_regions(network, graph, regions)
+    kept = {name for region in regions for name in region}
+    for name, sentence in groups.costs(network, graph):
+        if name not in kept:
+            warnings.warn(sentence, supported.CostWarning, stacklevel=3)
+    copied = _with_affine(copy.deepcopy(network).eval())
+    if fused:
+        copied = ao.fuse_modules(copied, fused)
     wrapped = ao.QuantWrapper(copied)
     wrapped.qconfig = grids.qconfig if grids else ao.default_qconfig
-    for island in keep_float:
-        _island(wrapped, island)
+    for region in regions:
+        _island(wrapped, region)
     return ao.prepare(wrapped)
+
+
+def _with_affine(network: nn.Module) -> nn.Module:
+    """Give each BN without parameters those that change nothing."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.weight is None:
+            module.affine = True
+            module.weight = nn.Parameter(torch.ones(module.num_features))
+            module.bias = nn.Parameter(torch.zeros(module.num_features))
+    return network
 
 
 def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
@@ -187,23 +238,41 @@ def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
 
 
 @_quiet
+@torch.no_grad()
 def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     """Show ``images`` to the observers, then make the layers integer.
 
     ``images`` is float32 (N, 3, 32, 32), shown all at once or ``batch`` at a
     time, which matters to observers that average over batches. The prepared
-    network is kept.
+    network is kept, its observers too. Raises InputError where the images
+    are none, not float32, not finite or do not fit, UnsupportedError where
+    torch has no integer kernel for a step. Gives a RangeWarning where the
+    images are not normalized as the book's network expects.
     """
-    with torch.no_grad():
+    inputs.check_calibration(images)
+    watching = copy.deepcopy(prepared).eval()
+    with inputs.fitting(watching, images):
         for part in images.split(batch or len(images)):
-            prepared(part)
-        return ao.convert(prepared)
+            watching(part)
+    quantized = ao.convert(watching, inplace=True)
+    quantized.engine = torch.backends.quantized.engine
+    try:
+        quantized(images[:1])
+    except (RuntimeError, NotImplementedError) as error:
+        first = str(error).partition(". ")[0].partition("\n")[0]
+        raise supported.UnsupportedError(
+            f"the integer network does not run: {first}"
+        ) from error
+    return quantized
 
 
-def fuse_modules(network: nn.Module, groups: Iterable[tuple]) -> nn.Module:
-    """torch's own fusion, to check ours against; returns a copy."""
+def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
+    """torch's own fusion of named modules, to check ours against.
+
+    Returns a copy. What torch cannot fuse it refuses by errors of its own.
+    """
     copied = copy.deepcopy(network).eval()
-    return _quiet(ao.fuse_modules)(copied, [list(g) for g in groups])
+    return _quiet(ao.fuse_modules)(copied, [list(group) for group in fuse])
 
 
 def integer_layers(quantized: nn.Module) -> dict[str, nn.Module]:
@@ -216,13 +285,21 @@ def integer_layers(quantized: nn.Module) -> dict[str, nn.Module]:
 
 
 def weight_codes(layer: nn.Module) -> tuple[Tensor, float]:
-    """int8 weight codes of an integer layer, and their scale."""
+    """int8 weight codes of an integer layer, and their scale.
+
+    The codes have the shape of the weights, (C, I, H, W) or (C, F); there
+    is one scale for all. Raises RuntimeError, torch's, for weights with a
+    grid per channel.
+    """
     weight = layer.weight()
     return weight.int_repr(), weight.q_scale()
 
 
 def activation_scales(quantized: nn.Module) -> dict[str, tuple[float, int]]:
-    """Scale and zero point of each module that puts out codes."""
+    """Scale and zero point of each module that puts out codes, by name.
+
+    "quant" is the input's grid. The scale has the unit of the values.
+    """
     return {
         name.removeprefix("module."): (float(m.scale), int(m.zero_point))
         for name, m in quantized.named_modules()
@@ -234,7 +311,8 @@ def activation_scales(quantized: nn.Module) -> dict[str, tuple[float, int]]:
 def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
     """What an integer layer sums up for ``x``, before ReLU and rounding.
 
-    ``x`` is the layer's dequantized input, float32; so is the result.
+    ``x`` is the layer's dequantized input, float32 (N, I, H, W) or (N, F);
+    the result is float32 (N, C, H, W) or (N, C).
     """
     weight, bias = layer.weight().dequantize(), layer.bias()
     if isinstance(layer, nnq.Conv2d):
@@ -245,10 +323,20 @@ def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def add_to_bias(layer: nn.Module, shift: Tensor) -> None:
-    """Add ``shift``, float32 (C,), to the bias of an integer layer."""
+    """Add ``shift``, float32 (C,), to the bias of an integer layer.
+
+    The layer is changed. Raises ValueError where it has no bias, or the
+    shift is not as long and finite.
+    """
     bias = layer.bias()
     if bias is None:
         raise ValueError("this layer has no bias: fold BN into it first")
+    if shift.shape != bias.shape:
+        raise ValueError(
+            f"shift of shape {tuple(shift.shape)}: expected "
+            f"{tuple(bias.shape)}, one for each channel"
+        )
+    inputs.check_finite("shift", shift)
     layer.set_weight_bias(layer.weight(), bias + shift)
 
 
@@ -275,14 +363,20 @@ def _codes(codes: Tensor) -> Tensor:
 
 @_quiet
 def save_state(network: nn.Module, path: Path) -> int:
-    """Write the state of a float or integer network; the file's bytes."""
-    packed = networks.pack(network.state_dict())
-    paths.write_whole(path, packed)
-    return len(packed)
+    """Write the state of a float or integer network; the file's bytes.
+
+    With it go a checksum and a description of the structure. Raises
+    OSError where the file cannot be written.
+    """
+    return statefile.save(network, path)
 
 
 @_quiet
 def load_state(network: nn.Module, path: Path) -> nn.Module:
-    """Fill ``network``, built by the same strategy, from a saved file."""
-    network.load_state_dict(torch.load(path, weights_only=True))
-    return network
+    """Fill ``network``, built by the same strategy, from a saved file.
+
+    Raises CheckpointError, naming file and reason, where the file is
+    missing, damaged or of another structure or engine; ``network`` is then
+    unchanged. No code in a file is run.
+    """
+    return statefile.load(network, path, available())

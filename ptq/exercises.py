@@ -6,13 +6,14 @@ Reading on spoils the exercise of the chapter "Find the fault".
 import copy
 import re
 import textwrap
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ptq import bias_correction, diagnostics, engines, folding
+from ptq import bias_correction, diagnostics, engines, folding, inputs
 from ptq.networks import LAYERS
 
 
@@ -53,7 +54,10 @@ def _wrongly_normalized(network: nn.Module, images: Tensor) -> Suspect:
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     pictures = ((images + 1) / 2 - mean) / std
-    return _quantized(folding.fold(network), pictures)
+    # The package would tell the fault.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", inputs.RangeWarning)
+        return _quantized(folding.fold(network), pictures)
 
 
 def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:

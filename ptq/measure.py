@@ -8,25 +8,41 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptq import data
+from ptq import data, inputs
+from ptq.networks import evaluating
 
 EVALUATION_BATCH = 250
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
 
 
 def logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32)."""
-    network.eval()
-    with torch.inference_mode():
+    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32).
+
+    The network is asked in eval mode and left as it was. Raises InputError
+    where there are no images, their dtype or shape does not fit, or the
+    network puts out anything but one tensor of finite numbers.
+    """
+    inputs.check_pixels(images)
+    with (
+        evaluating(network),
+        inputs.fitting(network, images),
+        torch.inference_mode(),
+    ):
         parts = [
             network(data.normalize(part))
             for part in images.split(EVALUATION_BATCH)
         ]
-    return torch.cat(parts)
+    inputs.check_outputs(parts[0])
+    outputs = torch.cat(parts)
+    inputs.check_finite("outputs", outputs)
+    return outputs
 
 
 def payload_bytes(network: nn.Module) -> int:
-    """Bytes of all numbers in the network's state, without file headers."""
+    """Bytes of all numbers in the network's state, without file headers.
+
+    The network may be a float or an integer one.
+    """
 
     def count(value) -> int:
         if isinstance(value, Tensor):
@@ -58,7 +74,7 @@ def counted_bytes(
     )
     grids = 12 * (1 + len(layers)) if integer else 0
     norms = 0
-    for conv, bn, _ in () if folded else network.blocks:
+    for conv, bn, *_ in () if folded else network.blocks:
         norms += 4 * 4 * getattr(network, bn).num_features + 8
         grids += 8 if conv in integer else 0
     return {"weights": weights, "biases": biases, "BN": norms, "grids": grids}

@@ -36,7 +36,10 @@ def layer_errors(
     """Error of each integer layer's output against a float module's.
 
     ``points`` names, for each integer layer, the float module to compare it
-    with; ``images`` is float32 (N, 3, 32, 32).
+    with; ``images`` is float32 (N, 3, 32, 32). Both networks are asked in
+    eval mode and left as they are. Raises KeyError where one has no module
+    of a name or never uses it, ValueError where the shapes of a pair
+    differ, InputError where images are none, not float32, or not finite.
     """
     wanted = capture(network, points.values(), images)
     found = capture(quantized, [f"module.{n}" for n in points], images)
@@ -91,8 +94,14 @@ def assignments() -> list[tuple[str, ...]]:
 def divergence(wanted: Tensor, found: Tensor) -> float:
     """Mean Kullback-Leibler divergence (nats) of two networks' answers.
 
-    Both are logits, float32 (N, 10); the first is the reference.
+    Both are logits, float32 (N, 10); the first is the reference. Raises
+    ValueError where their shapes differ.
     """
+    if wanted.shape != found.shape:
+        raise ValueError(
+            f"logits of shapes {tuple(wanted.shape)} and "
+            f"{tuple(found.shape)}: expected the same"
+        )
     log_p, log_q = (functional.log_softmax(x, 1) for x in (wanted, found))
     return float((log_p.exp() * (log_p - log_q)).sum(1).mean())
 

@@ -1,15 +1,18 @@
 """The networks, their cost per layer, and their checkpoints."""
 
+import copy
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ptq import paths
+from ptq import inputs, paths
 
 
 class CompactCNN(nn.Module):
@@ -50,8 +53,29 @@ class CheckpointError(RuntimeError):
     """A checkpoint is missing, damaged, or belongs to another network."""
 
 
+@contextmanager
+def evaluating(*given: nn.Module) -> Iterator[None]:
+    """Put networks into eval mode for a while.
+
+    Afterwards every module has the training flag that it had, so that
+    whoever goes on training finds dropout and batch normalization as left.
+    """
+    flags = {m: m.training for network in given for m in network.modules()}
+    try:
+        for network in given:
+            network.eval()
+        yield
+    finally:
+        for module, flag in flags.items():
+            module.training = flag
+
+
 def macs(network: nn.Module) -> dict[str, int]:
-    """Multiply-accumulates for one image, per convolution and linear."""
+    """Multiply-accumulates for one image, per convolution and linear.
+
+    The image has ``INPUT_SHAPE``. Raises InputError where that does not
+    fit the network.
+    """
     layers = {
         name: module
         for name, module in network.named_modules()
@@ -64,32 +88,39 @@ def macs(network: nn.Module) -> dict[str, int]:
     }
 
 
+@torch.no_grad()
 def capture(
     network: nn.Module, names: Iterable[str], images: Tensor, at="output"
 ) -> dict[str, Tensor]:
     """What the named modules put out (or take in) for ``images``.
 
     ``images`` is float32 (N, 3, 32, 32); ``at`` is "output" or "input".
-    Quantized tensors come back dequantized to float32.
+    Quantized tensors come back dequantized to float32, in the order in
+    which the modules ran. A copy in eval mode is asked, as observers, too,
+    would remember the images. Raises KeyError where a name is unknown or
+    its module never ran, InputError where the images are none, not
+    float32, not finite, or do not fit.
     """
+    inputs.check_normalized(images)
     seen = {}
 
     def keep(name):
-        def hook(module, inputs, output):
-            tensor = output if at == "output" else inputs[0]
+        def hook(module, given, output):
+            tensor = output if at == "output" else given[0]
             seen[name] = tensor.dequantize().clone()
 
         return hook
 
-    modules = dict(network.named_modules())
-    chosen = {name: modules[name] for name in names}
-    hooks = [m.register_forward_hook(keep(n)) for n, m in chosen.items()]
-    try:
-        with torch.no_grad():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    copied = copy.deepcopy(network).eval()
+    modules, names = dict(copied.named_modules()), list(names)
+    if unknown := [name for name in names if name not in modules]:
+        raise KeyError(f"{', '.join(unknown)}: no such module")
+    for name in names:
+        modules[name].register_forward_hook(keep(name))
+    with inputs.fitting(copied, images):
+        copied(images)
+    if idle := [name for name in names if name not in seen]:
+        raise KeyError(f"{', '.join(idle)}: never used by the network")
     return seen
 
 
@@ -116,28 +147,80 @@ def pack(state: dict) -> bytes:
 def load_checkpoint(path: Path, network: nn.Module) -> dict:
     """Fill ``network`` with the tensors of ``path``; return the card.
 
-    Raises CheckpointError where a file is missing or its checksum is off,
-    or, naming the layer, where it belongs to another network.
+    Numbers of half or double precision become float32, with a warning, and
+    the prefix "module." that parallel training leaves is dropped. Raises
+    CheckpointError where a file is missing, its checksum is off, or it does
+    not hold finite tensors, and, naming the layer, where it belongs to
+    another network, which then is unchanged.
     """
     try:
         card = dict(json.loads(card_path(path).read_text()))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} or its card: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
     if digest != card.get("sha256"):
         raise CheckpointError(
             f"{path} is damaged: SHA-256 is {digest}, its card says "
             f"{card.get('sha256')}; delete both to train anew"
         )
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    state = _as_float32(path, unpack(path, content))
     _refuse_other_network(path, state, network)
     network.load_state_dict(state)
     return card
 
 
+def unpack(path: Path, content: bytes) -> dict:
+    """The state that ``pack`` made ``content`` of; runs no code from it.
+
+    Raises CheckpointError, naming ``path``, where it is anything else.
+    """
+    try:
+        state = torch.load(
+            io.BytesIO(content), weights_only=True, map_location="cpu"
+        )
+    except Exception as error:  # torch and pickle raise many kinds
+        first = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{path} holds no plain tensors: {first}"
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(
+            f"{path} holds a {type(state).__name__}: expected the state of "
+            "a network, name by name"
+        )
+    return state
+
+
 def card_path(path: Path) -> Path:
     """The JSON card that lies beside a checkpoint."""
     return path.with_suffix(".json")
+
+
+def _as_float32(path: Path, state: dict) -> dict:
+    """The state in single precision, without the prefix of DataParallel."""
+    if all(str(name).startswith("module.") for name in state):
+        state = {k.removeprefix("module."): v for k, v in state.items()}
+    odd = []
+    for name, tensor in state.items():
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(
+                f"{path}: {name} is a {type(tensor).__name__}, expected a "
+                "tensor"
+            )
+        if tensor.is_floating_point():
+            odd += [tensor.dtype] if tensor.dtype != torch.float32 else []
+            state[name] = tensor.float()
+            try:
+                inputs.check_finite(name, state[name])
+            except inputs.InputError as error:
+                raise CheckpointError(f"{path}: {error}") from None
+    if odd:
+        warnings.warn(
+            f"{path} holds {odd[0]} numbers: converted to float32",
+            stacklevel=3,
+        )
+    return state
 
 
 def _refuse_other_network(path: Path, state: dict, network: nn.Module):

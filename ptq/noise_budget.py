@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptq import engines
+from ptq import engines, groups, inputs, networks, supported
 
 BATCH = 250
 # Ranges are laid on codes 0 to 127, but the engine's kernels end at 255.
@@ -68,8 +68,9 @@ def layer_noise(
     ``layer`` is a float convolution or linear layer, ``step`` the scale of
     its weight codes, ``x`` its float32 input and ``noise`` the variance of
     each element of it. Equations (eq-input-noise) and (eq-weight-noise);
-    the second has one channel, as it is the same in all. ValueError where a
-    convolution is grouped or dilated.
+    the second has one channel, as it is the same in all; the first has the
+    shape of the layer's output. Raises ValueError where a convolution is
+    grouped or dilated.
     """
     dilation = getattr(layer, "dilation", (1, 1))
     if getattr(layer, "groups", 1) != 1 or max(dilation) != 1:
@@ -95,13 +96,22 @@ def layer_noise(
 def pass_on(module: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
     """Noise behind a ReLU, a max pooling or an identity with input ``x``.
 
-    ReLU stops it where it puts out zero; of a pool, the winner's remains.
+    ``x`` is float32 (N, C, H, W) or (N, F), ``noise`` the variance of each
+    of its elements; returns that of each element of the output. ReLU stops
+    it where it puts out zero; of a pool, the winner's remains. Raises
+    TypeError for another module.
     """
     if isinstance(module, nn.ReLU):
         return noise * (x > 0)
     if isinstance(module, nn.MaxPool2d):
         _, winner = functional.max_pool2d(
-            x, module.kernel_size, module.stride, return_indices=True
+            x,
+            module.kernel_size,
+            module.stride,
+            module.padding,
+            module.dilation,
+            module.ceil_mode,
+            return_indices=True,
         )
         return noise.flatten(2).gather(2, winner.flatten(2)).view_as(winner)
     if isinstance(module, nn.Identity):
@@ -122,17 +132,27 @@ def noise_budget(
     ``integer`` its twin, which lends its scales and is not run; ``points``
     names, for each layer, the float module whose output the layer's codes
     stand for; ``images`` is float32 (N, 3, 32, 32). Raises ValueError where
-    a point is no module of ``network``, TypeError where one is not folded.
+    a point is no module of ``network``, TypeError where one is not folded,
+    UnsupportedError where the network does not run all its modules in the
+    order in which it lists them, and InputError where images are none, not
+    float32, or not finite.
     """
+    inputs.check_normalized(images)
     children = dict(network.named_children())
+    if (ran := groups.order(supported.check(network))) != list(children):
+        raise supported.UnsupportedError(
+            f"the network lists {', '.join(children)} and runs "
+            f"{', '.join(ran)}: expected a chain of all that it lists"
+        )
     if odd := sorted(set(points.values()) - children.keys()):
         raise ValueError(f"{odd}: expected points of {', '.join(children)}")
     sums = {name: Counter() for name in points}
-    for batch in images.split(BATCH):
-        for name, parts in _walk(network, integer, batch, points):
-            for cause, power in parts.items():
-                share = len(batch) / len(images)
-                sums[name][cause] += share * float(power.mean())
+    with networks.evaluating(network):
+        for batch in images.split(BATCH):
+            share = len(batch) / len(images)
+            for name, parts in _walk(network, integer, batch, points):
+                for cause, power in parts.items():
+                    sums[name][cause] += share * float(power.mean())
     return {
         name: Budget(parts.pop("signal"), dict(parts))
         for name, parts in sums.items()

@@ -32,8 +32,8 @@ def affine_grid(
 
     ``low`` and ``high`` are float32 of shape () or (C,). Equation
     (eq-affine-scale); zero is on the grid, as Jacob et al. (2018) require.
-    Raises ValueError where low > high, a bound is not finite, or the codes
-    are none.
+    Raises ValueError where low > high, a bound is not finite, or there are
+    no codes.
     """
     _check_range(low, high, qmin, qmax)
     low, high = low.clamp(max=0), high.clamp(min=0)
@@ -49,6 +49,8 @@ def symmetric_grid(
 
     Equation (eq-symmetric-scale), with torch's divisor: half the number of
     steps, so that ``+bound`` itself lies half a step beyond the last code.
+    ``bound`` is float32 of shape () or (C,). Raises ValueError where it is
+    negative or not finite, or there are no codes.
     """
     _check_range(-bound, bound, qmin, qmax)
     scale = (bound / ((qmax - qmin) / 2)).clamp(min=SMALLEST_SCALE)
@@ -59,8 +61,12 @@ def symmetric_grid(
 def quantize(x: Tensor, grid: Grid) -> Tensor:
     """Codes (int32, shape of ``x``) of float32 ``x``. Equation (eq-quantize).
 
-    Rounds half to even; values beyond the grid are clipped to its ends.
+    Rounds half to even; values beyond the grid, infinite ones too, are
+    clipped to its ends (Jacob et al., 2018, 2.1). Raises ValueError where a
+    value is NaN, which no code stands for.
     """
+    if x.isnan().any():
+        raise ValueError("a value is nan: no code stands for it")
     scale, zero_point = _along_axis(grid, x)
     # Multiplying by the reciprocal is what torch's kernels do: it decides
     # on which side the few values nearly halfway between two codes fall.
@@ -69,20 +75,27 @@ def quantize(x: Tensor, grid: Grid) -> Tensor:
 
 
 def dequantize(q: Tensor, grid: Grid) -> Tensor:
-    """Values (float32) of codes ``q``. Equation (eq-dequantize)."""
+    """Values of codes ``q``, of their shape, in float32.
+
+    Equation (eq-dequantize).
+    """
     scale, zero_point = _along_axis(grid, q)
     return scale * (q - zero_point).to(torch.float32)
 
 
 def fake_quantize(x: Tensor, grid: Grid) -> Tensor:
-    """``x`` moved to the nearest point of the grid; float32 in and out."""
+    """``x`` moved to the nearest point of the grid.
+
+    float32 in and out, of the same shape. Raises ValueError for NaN.
+    """
     return dequantize(quantize(x, grid), grid)
 
 
 def sqnr(x: Tensor, x_hat: Tensor) -> float:
     """Signal-to-quantization-noise ratio in dB. Equation (eq-sqnr).
 
-    Infinite where the two are equal; ValueError where shapes differ.
+    ``x`` is the signal, ``x_hat`` the rounded one, of the same shape.
+    Infinite where the two are equal; raises ValueError where shapes differ.
     """
     noise = mse(x, x_hat)
     if noise == 0:
@@ -91,7 +104,11 @@ def sqnr(x: Tensor, x_hat: Tensor) -> float:
 
 
 def mse(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Mean squared difference of two tensors of the same shape."""
+    """Mean squared difference, of shape (), of two tensors of one shape.
+
+    Its unit is that of the tensors, squared. Raises ValueError where the
+    shapes differ.
+    """
     if x.shape != x_hat.shape:
         raise ValueError(
             f"shapes {tuple(x.shape)} and {tuple(x_hat.shape)} differ: "

@@ -92,7 +92,7 @@ def runs(
     with tempfile.TemporaryDirectory(prefix="ptq-") as name:
         folder = Path(name)
         torch.save(images, folder / "images.pt")
-        with timer.pinned_threads(1):
+        with timer.pinned_threads(1), engines.selected(engine()):
             for bits in BITS:
                 built = _build(network, calibration, bits)
                 engines.save_state(built, folder / f"{bits}.pt")

@@ -1,12 +1,23 @@
-"""The named recipes of the comparison, each a network that runs."""
+"""The named recipes of the comparison, each a network that runs.
 
+Each takes the float network, which it leaves as it is, and calibration
+images, float32 (N, 3, 32, 32); what it raises is told by ``assignment``.
+"""
+
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ptq import bias_correction, engines, folding, mixed_precision
+from ptq import (
+    bias_correction,
+    engines,
+    folding,
+    inputs,
+    mixed_precision,
+)
 from ptq.networks import LAYERS
 
 Build = Callable[[nn.Module, Tensor], nn.Module]
@@ -35,8 +46,9 @@ class Strategy:
 
 
 def fp32(network: nn.Module, images: Tensor) -> nn.Module:
-    """The float network as trained."""
-    return network.eval()
+    """A copy of the float network as trained, in eval mode."""
+    inputs.check_weights(network)
+    return copy.deepcopy(network).eval()
 
 
 def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:
@@ -62,7 +74,10 @@ def assignment(
 
     Folding comes with ReLU fused into the convolutions, as published;
     ``fuse_fc1`` fuses that of fc1, too. ``grids`` and ``batch`` are those
-    of ``engines``.
+    of ``engines``; ``images`` is float32 (N, 3, 32, 32). Raises
+    UnsupportedError, naming the part, where the recipe does not take the
+    network, InputError where a weight or an image cannot be used, and
+    ValueError where a float layer is none of ``LAYERS``.
     """
     fuse = folding.fusable(network) if fold else []
     if fuse_fc1:
@@ -87,8 +102,8 @@ def bias_correction_published(
     """Naive, with the published shift of the biases (which is zero)."""
     prepared = engines.prepare(network)
     shifts = bias_correction.published_shifts(network, prepared, images)
-    bias_correction.apply_published(prepared, shifts)
-    return engines.convert(prepared, images)
+    shifted = bias_correction.apply_published(prepared, shifts)
+    return engines.convert(shifted, images)
 
 
 def folded(network: nn.Module, images: Tensor) -> nn.Module:
@@ -209,7 +224,12 @@ def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
 
 
 def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
-    """The network of a strategy; KeyError names the strategies there are."""
+    """The network of a strategy, made of a float network that is kept.
+
+    ``images``, float32 (N, 3, 32, 32), calibrate. Raises KeyError, naming
+    the strategies there are, for another name, and what ``assignment``
+    raises.
+    """
     if name not in STRATEGIES:
         raise KeyError(f"{name!r}: expected one of {', '.join(STRATEGIES)}")
     return STRATEGIES[name].build(network, images)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ptq import data, paths
+from ptq import data, inputs, networks, paths
 from ptq.networks import CompactCNN
 
 
@@ -113,10 +113,20 @@ def initial_network(seed: int) -> CompactCNN:
 
 
 def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
-    """Mean loss and accuracy of a float network on uint8 images."""
-    network.eval()
+    """Mean loss (nats) and accuracy of a float network on uint8 images.
+
+    ``images`` is (N, 3, 32, 32), ``labels`` int64 (N,). The network is
+    asked in eval mode and left as it was. Raises InputError where there are
+    no images or they are not uint8, ValueError where labels are not as many.
+    """
+    inputs.check_pixels(images)
+    if labels.shape != (len(images),):
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)}: expected "
+            f"({len(images)},), one for each image"
+        )
     loss, correct = 0.0, 0
-    with torch.inference_mode():
+    with networks.evaluating(network), torch.inference_mode():
         for part, target in zip(
             images.split(1000), labels.split(1000), strict=True
         ):

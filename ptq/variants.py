@@ -17,7 +17,7 @@ SOURCES = ("training", "validation", "noise", "one class")
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to make the whole network integer; the first level is False.
+    """One way to make the whole network integer; defaults are first levels.
 
     ``bits`` (7 or 8) and ``observer`` are those of the activations,
     ``images`` is how many calibrate, ``corrected`` is the bias correction.
@@ -75,7 +75,8 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
 
     ``images`` is normalized float32 (N, 3, 32, 32); the first
     ``variant.images`` of them calibrate, and correct where that is chosen.
-    ValueError where there are fewer.
+    Raises ValueError where there are fewer, and what
+    ``strategies.assignment`` raises.
     """
     if len(images) < variant.images:
         raise ValueError(
@@ -114,8 +115,11 @@ def draw_images(
 
     "one class" is class ``seed`` modulo 10 of the training images, "noise"
     has independent uniform pixels. Fewer images of the same draw are its
-    first ones.
+    first ones. Raises ValueError for another source, and where ``count`` is
+    not 1 to the images that it has.
     """
+    if count < 1:
+        raise ValueError(f"count={count}: expected 1 or more images")
     training, validation = data.split(train_seed)
     if source == "noise":
         generator = torch.Generator().manual_seed(seed)

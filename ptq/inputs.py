@@ -1,0 +1,192 @@
+"""What comes from outside: images and weights, checked before any work."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+# What ``data.normalize`` makes of pixels, and how far beyond is the same.
+NORMALIZED = (-1.0, 1.0)
+SLACK = 0.05
+# Layers that take a certain number of channels or features, float or not.
+FITTED = ("Conv2d", "ConvReLU2d", "Linear", "LinearReLU")
+
+
+class InputError(ValueError):
+    """Images or weights that cannot be used; names them and the reason."""
+
+
+class RangeWarning(UserWarning):
+    """Images that are not normalized as ``data.normalize`` does it."""
+
+
+def check_pixels(images: Tensor) -> None:
+    """Raise InputError unless ``images`` is a tensor of uint8 pixels.
+
+    Its shape may be any. Other integers and floats are refused, as their
+    range (0 to 1, 0 to 65,535) cannot be known.
+    """
+    _check_tensor(images, "uint8 pixels, 0 to 255")
+    if images.dtype != torch.uint8:
+        raise InputError(
+            f"images are {_name(images.dtype)}{_span(images)}: expected "
+            "uint8 pixels, 0 to 255, which data.normalize maps to [-1, 1]"
+        )
+
+
+def check_normalized(images: Tensor) -> None:
+    """Raise InputError unless ``images`` can be shown to a network.
+
+    Expected is float32 (N, ...) with N at least 1 and finite values, as
+    ``data.normalize`` makes it.
+    """
+    _check_tensor(images, "float32 images, as data.normalize makes them")
+    if images.dtype != torch.float32:
+        raise InputError(
+            f"images are {_name(images.dtype)}{_span(images)}: expected "
+            "float32, as data.normalize makes it of uint8 pixels"
+        )
+    check_finite("images", images)
+
+
+def check_calibration(images: Tensor) -> None:
+    """``check_normalized``, and a word where the range is an odd one.
+
+    Gives a RangeWarning, with both ranges, where values go beyond [-1, 1]
+    or none is below zero: integer grids are laid over what is seen here.
+    Constant images, which calibrate nothing, pass.
+    """
+    check_normalized(images)
+    low, high = float(images.min()), float(images.max())
+    least, most = NORMALIZED
+    beyond = low < least - SLACK or high > most + SLACK
+    if low < high and (beyond or low >= 0):
+        warnings.warn(
+            f"calibration images range from {low:.4g} to {high:.4g}, what "
+            f"data.normalize makes from {least:g} to {most:g}: calibrate on "
+            "images that are normalized as those the network will be asked",
+            RangeWarning,
+            stacklevel=5,
+        )
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise InputError at the first NaN or infinity, with its index."""
+    _refuse_first(name, tensor, ~torch.isfinite(tensor), "finite numbers")
+
+
+def check_outputs(outputs) -> None:
+    """Raise InputError unless a network put out one tensor."""
+    if not isinstance(outputs, Tensor):
+        raise InputError(
+            f"the network returns a {type(outputs).__name__} of "
+            f"{len(outputs)}: one tensor is supported"
+        )
+
+
+def check_weights(network: nn.Module) -> None:
+    """Raise InputError unless all numbers of a float network can be used.
+
+    Expected are finite float32 parameters and buffers on the CPU, and
+    variances of batch normalization that are not negative. The message
+    names the tensor and the first index: "fc.weight[3, 7] is nan".
+    """
+    for name, tensor in network.state_dict().items():
+        if not isinstance(tensor, Tensor):
+            continue
+        if tensor.device.type != "cpu":
+            raise InputError(
+                f"{name} is on {tensor.device}: expected the CPU; "
+                "network.cpu() moves it"
+            )
+        if tensor.is_floating_point() or tensor.is_complex():
+            _check_weight(name, tensor)
+
+
+def _check_weight(name: str, tensor: Tensor) -> None:
+    if tensor.dtype != torch.float32:
+        raise InputError(
+            f"{name} is {_name(tensor.dtype)}: expected float32; "
+            "network.float() converts it, and should come before anything "
+            "is computed"
+        )
+    check_finite(name, tensor)
+    if name.rpartition(".")[2] == "running_var":
+        _refuse_first(name, tensor, tensor < 0, "no negative variance")
+
+
+@contextmanager
+def fitting(network: nn.Module, images: Tensor) -> Iterator[None]:
+    """Inside, ``network`` says by name which layer ``images`` do not fit.
+
+    Raises InputError where a convolution is given another number of
+    channels, or a linear layer another number of features, than it takes.
+    """
+
+    def watch(name):
+        def hook(module, given):
+            _refuse_unfitting(name, module, given[0], images)
+
+        return hook
+
+    modules = dict(network.named_modules())
+    hooks = []
+    for name, module in modules.items():
+        if type(module).__name__ in FITTED and hasattr(module, "weight"):
+            # The convolution inside a fused one goes by the latter's name.
+            owner = name.rpartition(".")[0]
+            if type(modules.get(owner)).__name__ in FITTED:
+                name = owner
+            hooks.append(module.register_forward_pre_hook(watch(name)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _refuse_unfitting(name, module, given, images) -> None:
+    is_conv = hasattr(module, "in_channels")
+    axis, unit = (-3, "channels") if is_conv else (-1, "features")
+    wanted = module.in_channels if is_conv else module.in_features
+    found = given.shape[axis] if given.dim() >= -axis else "no"
+    if found != wanted:
+        raise InputError(
+            f"{name.removeprefix('module.')} takes {wanted} {unit} and is "
+            f"given {found}: images of shape {tuple(images.shape)} are not "
+            "what this network was made for"
+        )
+
+
+def _check_tensor(images: Tensor, expected: str) -> None:
+    if not isinstance(images, Tensor):
+        many = (
+            f" of {len(images)}" if isinstance(images, tuple | list) else ""
+        )
+        raise InputError(
+            f"images are a {type(images).__name__}{many}: expected one "
+            f"tensor of {expected}"
+        )
+    if images.dim() and len(images) == 0:
+        raise InputError(
+            f"no images: the tensor has shape {tuple(images.shape)}"
+        )
+
+
+def _refuse_first(name, tensor, odd, expected) -> None:
+    if odd.any():
+        index = odd.nonzero()[0].tolist()
+        value = tensor[tuple(index)].item()
+        where = f"[{', '.join(map(str, index))}]" if index else ""
+        raise InputError(f"{name}{where} is {value}: expected {expected}")
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _span(images: Tensor) -> str:
+    values = images.double()
+    return f" from {float(values.min()):.4g} to {float(values.max()):.4g}"

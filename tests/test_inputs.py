@@ -1,0 +1,1059 @@
+"""Nothing changes what it is given; what cannot be used is refused by name.
+
+Most inputs are made after public reports of other quantizers' users.
+"""
+
+import copy
+import importlib
+import inspect
+import pickle
+import pkgutil
+import warnings
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+from torch.ao.nn.quantized import FloatFunctional
+from torch.nn.utils import parametrizations
+
+import ptq
+from ptq import (
+    bias_correction,
+    calibration,
+    data,
+    diagnostics,
+    engines,
+    exercises,
+    folding,
+    inputs,
+    measure,
+    mixed_precision,
+    networks,
+    noise_budget,
+    quantizer,
+    statefile,
+    strategies,
+    supported,
+    training,
+    variants,
+)
+
+REFUSED = (inputs.InputError, supported.UnsupportedError)
+BLOCKS = (("conv", "bn", "relu"),)
+POINTS = mixed_precision.LIKE_FOR_LIKE_POINTS
+
+
+def small(channels=3, seed=21, size=128, **replaced):
+    """A trained-looking network of one convolution and one linear layer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = {
+            "conv": nn.Conv2d(channels, 8, 3, padding=1, bias=False),
+            "bn": nn.BatchNorm2d(8),
+            "relu": nn.ReLU(),
+            "pool": nn.MaxPool2d(8),
+            "flatten": nn.Flatten(),
+            "fc": nn.Linear(size, 10),
+        }
+        network = nn.Sequential(OrderedDict(parts | replaced))
+    network.blocks = BLOCKS
+    return network
+
+
+def random_pixels(count=64, channels=3, height=32, width=32):
+    return torch.randint(
+        0,
+        256,
+        (count, channels, height, width),
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.uint8,
+    )
+
+
+def warmed(network, images):
+    """The network in eval mode, its batch norms with honest statistics."""
+    network.train()
+    with torch.no_grad():
+        for _ in range(20):
+            network(images)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return data.normalize(random_pixels())
+
+
+@pytest.fixture(scope="module")
+def good(noise):
+    return warmed(small(), noise)
+
+
+def decibels(wanted, found):
+    """SQNR of what differs from image to image."""
+    signal = (wanted - wanted.mean(0)).square().mean()
+    return float(10 * torch.log10(signal / (wanted - found).square().mean()))
+
+
+# Nothing changes what it is given.
+
+LAYER = "conv1"
+USES = {
+    "bias_correction.correct_biases": lambda g: (
+        bias_correction.correct_biases(g.folded, g.quantized, g.images)
+    ),
+    "bias_correction.outputs_before_relu": lambda g: (
+        bias_correction.outputs_before_relu(g.quantized, [LAYER], g.images)
+    ),
+    "bias_correction.published_shifts": lambda g: (
+        bias_correction.published_shifts(g.folded, g.prepared, g.images)
+    ),
+    "bias_correction.apply_published": lambda g: (
+        bias_correction.apply_published(g.prepared, {"fc2": g.shift})
+    ),
+    "calibration.activation_grids": lambda g: calibration.activation_grids(
+        g.network, [LAYER], g.images, 127
+    ),
+    "diagnostics.changes": lambda g: diagnostics.changes(
+        g.quantized, g.quantized
+    ),
+    "diagnostics.grid_use": lambda g: diagnostics.grid_use(
+        g.prepared, g.quantized, g.images
+    ),
+    "engines.activation_scales": lambda g: engines.activation_scales(
+        g.quantized
+    ),
+    "engines.convert": lambda g: engines.convert(g.prepared, g.images),
+    "engines.fuse_modules": lambda g: engines.fuse_modules(
+        g.network, g.network.blocks
+    ),
+    "engines.integer_layers": lambda g: engines.integer_layers(g.quantized),
+    "engines.pre_activation": lambda g: engines.pre_activation(
+        g.quantized.module.conv1, g.images
+    ),
+    "engines.prepare": lambda g: engines.prepare(g.network),
+    "engines.save_state": lambda g: engines.save_state(g.quantized, g.path),
+    "engines.weight_codes": lambda g: engines.weight_codes(
+        g.quantized.module.conv1
+    ),
+    "exercises.faulty": lambda g: [
+        exercises.faulty(name, g.network, g.images) for name in "abc"
+    ],
+    "folding.fold": lambda g: folding.fold(g.network),
+    "folding.fold_batch_norm": lambda g: folding.fold_batch_norm(
+        g.network.conv1, g.network.bn1
+    ),
+    "folding.fusable": lambda g: folding.fusable(g.network),
+    "inputs.check_weights": lambda g: inputs.check_weights(g.network),
+    "measure.counted_bytes": lambda g: measure.counted_bytes(
+        g.network, dict.fromkeys(networks.LAYERS, 8), False
+    ),
+    "measure.latency": lambda g: measure.latency(
+        {"float": g.network, "integer": g.quantized}, g.images, 1, 1, 0
+    ),
+    "measure.logits": lambda g: [
+        measure.logits(n, g.pixels) for n in (g.network, g.quantized)
+    ],
+    "measure.module_seconds": lambda g: measure.module_seconds(
+        {"float": g.network, "integer": g.quantized}, g.images, 1, 1, 0
+    ),
+    "measure.payload_bytes": lambda g: measure.payload_bytes(g.quantized),
+    "mixed_precision.layer_errors": lambda g: [
+        mixed_precision.layer_errors(g.network, n, g.images, POINTS)
+        for n in (g.prepared, g.quantized)
+    ],
+    "networks.capture": lambda g: [
+        networks.capture(g.network, ["bn1"], g.images),
+        networks.capture(g.prepared, ["module.fc1"], g.images),
+    ],
+    "networks.macs": lambda g: networks.macs(g.network),
+    "networks.save_checkpoint": lambda g: networks.save_checkpoint(
+        g.network, g.path, {}
+    ),
+    "noise_budget.layer_noise": lambda g: noise_budget.layer_noise(
+        g.network.conv1, 0.1, g.images, g.images.square()
+    ),
+    "noise_budget.noise_budget": lambda g: noise_budget.noise_budget(
+        g.folded, g.quantized, g.images, POINTS
+    ),
+    "noise_budget.pass_on": lambda g: noise_budget.pass_on(
+        g.network.pool1, g.images, g.images.square()
+    ),
+    "statefile.save": lambda g: statefile.save(g.quantized, g.path),
+    "strategies.assignment": lambda g: strategies.assignment(
+        g.network, g.images
+    ),
+    "strategies.build": lambda g: [
+        strategies.build(name, g.network, g.images)
+        for name in strategies.STRATEGIES
+    ],
+    "supported.check": lambda g: supported.check(g.network),
+    "training.evaluate": lambda g: training.evaluate(
+        g.network, g.pixels, g.labels
+    ),
+    "variants.build": lambda g: variants.build(
+        g.network, g.images, variants.Variant(images=4, corrected=True)
+    ),
+    "variants.with_biases": lambda g: variants.with_biases(g.network),
+}
+USES |= {
+    f"strategies.{s.build.__name__}": lambda g, build=s.build: build(
+        g.network, g.images
+    )
+    for s in strategies.STRATEGIES.values()
+}
+# Functions whose task is to fill or change what they are given; contexts
+# and helpers of those above; and what calls those above on its own network.
+OTHER = {
+    "engines.add_to_bias",
+    "engines.load_state",
+    "experiment.Experiment.evaluate",
+    "experiment.Experiment.time",
+    "inputs.fitting",
+    "networks.evaluating",
+    "networks.load_checkpoint",
+    "saturation.runs",
+    "statefile.load",
+    "groups.check_fused",
+    "groups.check_order",
+    "groups.check_regions",
+    "groups.costs",
+    "groups.blocks",
+}
+
+
+class Given:
+    """One of everything, in training mode, as a careless caller has it."""
+
+    def __init__(self, network, pixels, path):
+        self.network = copy.deepcopy(network)
+        self.pixels = pixels[:8].clone()
+        self.images = data.normalize(self.pixels)
+        self.labels = torch.arange(8) % 10
+        self.shift = torch.ones(10)
+        self.folded = folding.fold(network)
+        self.prepared = engines.prepare(self.folded, folding.fusable(network))
+        self.quantized = engines.convert(self.prepared, self.images)
+        self.path = path
+        for module in self.modules().values():
+            module.train()
+        # Flags may differ within one network.
+        self.network.bn2.eval()
+
+    def modules(self):
+        return {
+            k: v for k, v in vars(self).items() if isinstance(v, nn.Module)
+        }
+
+    def facts(self):
+        """All that a function might have changed, to be compared."""
+        found = {
+            k: v.clone() for k, v in vars(self).items() if torch.is_tensor(v)
+        }
+        for name, module in self.modules().items():
+            found |= {
+                f"{name} {key}": copy.deepcopy(value)
+                for key, value in module.state_dict().items()
+            }
+            found |= {
+                f"{name} {key} flags": (
+                    type(part),
+                    part.training,
+                    len(part._forward_hooks),
+                    len(part._forward_pre_hooks),
+                )
+                for key, part in module.named_modules()
+            }
+        found["engine"] = torch.backends.quantized.engine
+        found["threads"] = torch.get_num_threads()
+        found["generator"] = torch.get_rng_state()
+        return found
+
+
+def same(first, second):
+    if isinstance(first, tuple):
+        return all(map(same, first, second))
+    if not torch.is_tensor(first):
+        return first == second
+    return first.dtype == second.dtype and torch.equal(first, second)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", USES)
+def test_nothing_changes_what_it_is_given(name, network, pixels, tmp_path):
+    given = Given(network, pixels, tmp_path / "a.pt")
+    before = given.facts()
+    USES[name](given)
+    after = given.facts()
+    assert before.keys() == after.keys()
+    assert not [k for k in before if not same(before[k], after[k])]
+
+
+def public_functions():
+    for module in pkgutil.iter_modules(ptq.__path__):
+        if not module.name.startswith("__"):
+            found = importlib.import_module(f"ptq.{module.name}")
+            for name, thing in vars(found).items():
+                if getattr(thing, "__module__", "") != found.__name__:
+                    continue
+                if inspect.isclass(thing):
+                    for key, method in vars(thing).items():
+                        yield f"{module.name}.{name}.{key}", method
+                yield f"{module.name}.{name}", thing
+
+
+def test_every_function_that_takes_a_network_is_tried():
+    taking = {
+        name
+        for name, thing in public_functions()
+        if inspect.isfunction(thing)
+        and "._" not in name
+        and any(
+            "Module" in str(parameter.annotation)
+            for parameter in inspect.signature(thing).parameters.values()
+        )
+    }
+    assert taking - OTHER <= USES.keys() | {"folding.fold_batch_norm"}
+
+
+def test_training_mode_measures_what_eval_mode_does(noise):
+    network = small(
+        seed=23, drop=nn.Dropout(0.5), pool=nn.MaxPool2d(8), relu=nn.ReLU()
+    )
+    parts = OrderedDict(network.named_children())
+    fc = parts.pop("fc")
+    parts["drop"] = parts.pop("drop")
+    network = nn.Sequential(parts | OrderedDict(fc=fc))
+    network.blocks = BLOCKS
+    warmed(network, noise)
+    integer = strategies.folded(network, noise)
+    points = {"conv": "relu", "fc": "fc"}
+    found = [
+        mixed_precision.layer_errors(network, integer, noise, points)
+        for network in (network, copy.deepcopy(network).train())
+    ]
+    assert found[0] == found[1]
+    assert all(error.sqnr > 30 for error in found[1].values())
+
+
+def test_evaluating_restores_flags_after_an_error(good):
+    network = copy.deepcopy(good).train()
+    network.bn.eval()
+    with pytest.raises(ZeroDivisionError), networks.evaluating(network):
+        assert not any(m.training for m in network.modules())
+        _ = 1 / 0
+    flags = {name: m.training for name, m in network.named_modules()}
+    assert [name for name, flag in flags.items() if not flag] == ["bn"]
+
+
+def test_a_prepared_network_calibrates_twice_the_same(network, images):
+    prepared = engines.prepare(network)
+    engines.convert(prepared, 3 * images.clamp(-0.3, 0.3))
+    networks.capture(prepared, ["module.fc2"], images)
+    few = images[:2] / 2
+    again, fresh = (
+        engines.activation_scales(engines.convert(p, few))
+        for p in (prepared, engines.prepare(network))
+    )
+    assert again == fresh
+
+
+# Images.
+
+SHAPE = (4, 3, 32, 32)
+NOT_PIXELS = {
+    "float 0..1": (torch.rand(SHAPE), r"float32 from 0.* to (1|0\.9)"),
+    "float 0..255": (torch.rand(SHAPE) * 255, "float32 from 0"),
+    "half": (torch.rand(SHAPE).half(), "float16"),
+    "int64": (torch.ones(SHAPE, dtype=torch.int64), "int64 from 1 to 1"),
+    "uint16": (torch.full(SHAPE, 257).to(torch.uint16), "uint16 from 257"),
+    "empty": (torch.empty(0, 3, 32, 32, dtype=torch.uint8), "no images"),
+    "list": ([torch.zeros(3, 32, 32)], "list of 1"),
+    "tuple": ((torch.zeros(SHAPE), torch.zeros(4, 2)), "tuple of 2"),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_PIXELS)
+@pytest.mark.parametrize("ask", ["normalize", "logits", "evaluate"])
+def test_only_uint8_pixels_are_asked(kind, ask, good):
+    images, message = NOT_PIXELS[kind]
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    calls = {
+        "normalize": lambda: data.normalize(images),
+        "logits": lambda: measure.logits(good, images),
+        "evaluate": lambda: training.evaluate(good, images, labels),
+    }
+    with pytest.raises(inputs.InputError, match=message):
+        calls[ask]()
+
+
+def test_evaluate_counts_the_labels(good):
+    with pytest.raises(ValueError, match=r"\(3, 1\).*\(4,\)"):
+        training.evaluate(
+            good, random_pixels(4), torch.zeros(3, 1, dtype=torch.int64)
+        )
+
+
+def test_calibration_on_the_right_images(good, noise):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        built = strategies.folded(good, noise)
+        strategies.folded(good, noise[:1])
+        strategies.folded(good, torch.zeros(1, 3, 32, 32))
+    with torch.inference_mode():
+        assert 22 < decibels(good(noise), built(noise)) < 26
+
+
+@pytest.mark.parametrize(
+    ("change", "both"),
+    [
+        (lambda x: (x + 1) * 127.5, "0 to 255.*-1 to 1"),
+        (lambda x: (x + 1) / 2, "0 to 1,.*-1 to 1"),
+        (lambda x: (x - 0.1) / 0.25, r"-4\.4 to 3\.6.*-1 to 1"),
+    ],
+)
+def test_calibration_of_another_range_is_told(good, noise, change, both):
+    with pytest.warns(inputs.RangeWarning, match=both):
+        strategies.folded(good, change(noise))
+
+
+BAD_IMAGES = {
+    "nan": (torch.full(SHAPE, float("nan")), r"images\[0, 0, 0, 0\] is nan"),
+    "inf": (torch.full(SHAPE, -float("inf")), r"images\[.*\] is -inf"),
+    "empty": (torch.empty(0, 3, 32, 32), "no images"),
+    "uint8": (random_pixels(4), "uint8 from 0 to 255: expected float32"),
+    "double": (torch.rand(SHAPE).double(), "float64"),
+    "RGBA": (torch.rand(4, 4, 32, 32) - 0.5, "conv takes 3 .* given 4"),
+    "other size": (torch.rand(4, 3, 24, 24) - 0.5, "fc takes 128 .* 72"),
+    "several": ((torch.rand(SHAPE), torch.rand(SHAPE)), "tuple of 2"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda n, x: strategies.naive(n, x),
+        lambda n, x: strategies.folded(n, x),
+        lambda n, x: networks.capture(n, ["fc"], x),
+        lambda n, x: calibration.activation_grids(n, ["fc"], x, 127),
+        lambda n, x: engines.convert(engines.prepare(n), x),
+    ],
+    ids=["naive", "folded", "capture", "grids", "convert"],
+)
+def test_images_of_no_use_are_refused(kind, use, good):
+    images, message = BAD_IMAGES[kind]
+    with pytest.raises(inputs.InputError, match=message):
+        use(good, images)
+
+
+def test_images_of_other_channels_are_not_asked(good, noise):
+    built = strategies.folded(good, noise)
+    for network in (good, built):
+        with pytest.raises(inputs.InputError, match="conv takes 3 .* 4"):
+            measure.logits(network, random_pixels(2, 4))
+
+
+def test_one_channel_odd_sizes_and_single_images_work():
+    pixels = random_pixels(64, 1, 31, 45)
+    images = data.normalize(pixels)
+    network = warmed(small(1, 22, size=8 * 3 * 5), images)
+    built = strategies.folded(network, images)
+    whole = measure.logits(built, pixels)
+    single = [measure.logits(built, part) for part in pixels.split(1)]
+    assert torch.equal(whole, torch.cat(single))
+    assert decibels(measure.logits(network, pixels), whole) > 20
+
+
+def test_a_split_leaves_training_images():
+    assert [len(part) for part in data.split(0, 5_001)] == [1, 5_000]
+    for size in (0, 100, 5_000):
+        with pytest.raises(ValueError, match=f"size={size}: leaves no"):
+            data.split(0, size)
+
+
+# Weights.
+
+
+@pytest.mark.parametrize(
+    ("tensor", "index", "value"),
+    [
+        ("fc.weight", (3, 7), float("nan")),
+        ("conv.weight", (0, 0, 0, 0), float("inf")),
+        ("fc.bias", (2,), -float("inf")),
+        ("bn.bias", (5,), float("nan")),
+        ("bn.running_mean", (1,), float("nan")),
+        ("bn.running_var", (2,), -1.0),
+    ],
+)
+@pytest.mark.parametrize("use", ["fold", "naive", "folded", "fp32"])
+def test_numbers_of_no_use_are_refused(
+    tensor, index, value, use, good, noise
+):
+    network = copy.deepcopy(good)
+    network.state_dict()[tensor][index] = value
+    place = f"{tensor}[{', '.join(map(str, index))}] is {value}"
+    uses = {
+        "fold": lambda: folding.fold(network),
+        "naive": lambda: strategies.naive(network, noise),
+        "folded": lambda: strategies.folded(network, noise),
+        "fp32": lambda: strategies.fp32(network, noise),
+    }
+    with pytest.raises(inputs.InputError) as caught:
+        uses[use]()
+    assert place in str(caught.value)
+
+
+def test_a_network_of_nan_is_not_measured(good):
+    network = copy.deepcopy(good)
+    network.fc.bias.data[4] = float("nan")
+    with pytest.raises(inputs.InputError, match=r"outputs\[0, 4\] is nan"):
+        measure.logits(network, random_pixels(4))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64]
+)
+def test_other_precisions_are_refused(dtype, good, noise):
+    network = copy.deepcopy(good).to(dtype)
+    name = str(dtype).removeprefix("torch.")
+    for use in (folding.fold, engines.prepare):
+        with pytest.raises(inputs.InputError, match=f"weight is {name}"):
+            use(network)
+
+
+def test_nan_has_no_code():
+    grid = quantizer.affine_grid(torch.tensor(-1.0), torch.tensor(1.0), 0, 9)
+    with pytest.raises(ValueError, match="nan"):
+        quantizer.quantize(torch.tensor([0.0, float("nan")]), grid)
+    with pytest.raises(ValueError, match="no values"):
+        calibration.minmax(torch.empty(0))
+
+
+# Networks.
+
+
+class Residual(nn.Module):
+    """Adds by an operator or by a module; some parts are for other tests."""
+
+    blocks = BLOCKS
+
+    def __init__(self, how):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.bn = nn.BatchNorm2d(8)
+        self.relu = nn.ReLU()
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1)
+        self.sum = FloatFunctional()
+        self.pool = nn.MaxPool2d(8)
+        self.fc = nn.Linear(128, 10)
+        self.how = how
+
+    def forward(self, x):
+        x = self.relu(self.bn(self.conv(x)))
+        y = self.conv2(x)
+        x = getattr(self, self.how)(x, y)
+        return self.fc(self.pool(x).flatten(1))
+
+    def module(self, x, y):
+        return self.sum.add_relu(x, y)
+
+    def operator(self, x, y):
+        return x + y
+
+    def inplace(self, x, y):
+        x += y
+        return x
+
+    def function(self, x, y):
+        return torch.relu(self.sum.add(x, y))
+
+    def joined(self, x, y):
+        return torch.cat([x, y], 1)[:, :8]
+
+    def twice(self, x, y):
+        return self.sum.add(self.conv2(y), x)
+
+    def summed_twice(self, x, y):
+        return self.sum.add(self.sum.add(x, y), y)
+
+    def by_value(self, x, y):
+        return x if x.sum() > 0 else y
+
+
+class Ends(nn.Module):
+    """Several inputs or outputs."""
+
+    blocks = ()
+
+    def __init__(self, how):
+        super().__init__()
+        self.fc, self.how = nn.Linear(4, 2), how
+
+    def forward(self, x):
+        out = self.fc(x)
+        return {"tuple": (out, x), "dict": {"a": out}}[self.how]
+
+
+class Two(nn.Module):
+    """Takes two tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x, side):
+        return self.fc(x)
+
+
+class Own(nn.Module):
+    """A user's layer with a parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class Unused(nn.MaxPool2d):
+    """Registers a layer that it never calls."""
+
+    def __init__(self):
+        super().__init__(8)
+        self.idle = nn.Linear(7, 3)
+
+
+class OwnConv(nn.Conv2d):
+    """A user's convolution, which may do anything."""
+
+
+def shared_relu():
+    network = small()
+    parts = OrderedDict(network.named_children())
+    network = nn.Sequential(parts | OrderedDict(again=parts["relu"]))
+    network.blocks = BLOCKS
+    return network
+
+
+REFUSALS = {
+    "PReLU": (lambda: small(relu=nn.PReLU(8)), "relu is a PReLU"),
+    "LeakyReLU": (lambda: small(relu=nn.LeakyReLU()), "is a LeakyReLU"),
+    "ReLU6": (lambda: small(relu=nn.ReLU6()), "relu is a ReLU6"),
+    "SiLU": (lambda: small(relu=nn.SiLU()), "relu is a SiLU"),
+    "GELU": (lambda: small(relu=nn.GELU()), "relu is a GELU"),
+    "LayerNorm": (lambda: small(pool=nn.LayerNorm(32)), "LayerNorm"),
+    "transposed": (
+        lambda: small(pool=nn.ConvTranspose2d(8, 8, 3)),
+        "pool is a ConvTranspose2d",
+    ),
+    "BatchNorm1d": (
+        lambda: small(fc2=nn.BatchNorm1d(10)),
+        r"fc2 is a BatchNorm1d.*W g\[:, None\]",
+    ),
+    "no statistics": (
+        lambda: small(bn=nn.BatchNorm2d(8, track_running_stats=False)),
+        "bn keeps no running statistics",
+    ),
+    "reflect": (
+        lambda: small(conv=nn.Conv2d(3, 8, 3, padding_mode="reflect")),
+        "conv pads by padding_mode='reflect'",
+    ),
+    "circular": (
+        lambda: small(conv=nn.Conv2d(3, 8, 3, padding_mode="circular")),
+        "conv pads by padding_mode='circular'",
+    ),
+    "same": (
+        lambda: small(conv=nn.Conv2d(3, 8, 3, padding="same")),
+        "conv has padding='same'",
+    ),
+    "weight_norm": (
+        lambda: small(conv=parametrizations.weight_norm(nn.Conv2d(3, 8, 3))),
+        "conv: its weight is computed",
+    ),
+    "old weight_norm": (
+        lambda: small(conv=nn.utils.weight_norm(nn.Conv2d(3, 8, 3))),
+        "conv: its weight is computed",
+    ),
+    "own layer": (lambda: small(pool=Own()), "pool is a Own"),
+    "own convolution": (
+        lambda: small(conv=OwnConv(3, 8, 3, padding=1)),
+        "conv is a OwnConv",
+    ),
+    "shared ReLU": (shared_relu, "relu is used 2 times"),
+    "shared convolution": (lambda: Residual("twice"), "conv2 is used 2"),
+    "shared sum": (
+        lambda: Residual("summed_twice"),
+        "sum.activation_post_process is used 2 times",
+    ),
+    "never used": (
+        lambda: small(pool=Unused()),
+        "pool.idle is never used by the network",
+    ),
+    "operator": (lambda: Residual("operator"), "add .* on .* relu, conv2"),
+    "in place": (lambda: Residual("inplace"), "add .* on .* relu, conv2"),
+    "function": (lambda: Residual("function"), r"relu .*nn\.ReLU\(\)"),
+    "cat": (lambda: Residual("joined"), "cat .*FloatFunctional"),
+    "by value": (lambda: Residual("by_value"), "cannot be traced"),
+    "tuple out": (lambda: Ends("tuple"), "returns a tuple or list of 2"),
+    "dict out": (lambda: Ends("dict"), "returns a dict of 1"),
+    "two inputs": (Two, r"takes 2 tensors \(x, side\)"),
+    "no network": (lambda: [1], "a list: expected a torch.nn.Module"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+@pytest.mark.parametrize("use", ["fold", "naive", "folded"])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated")
+def test_unsupported_networks_are_refused(kind, use, noise):
+    make, message = REFUSALS[kind]
+    network = make()
+    uses = {
+        "fold": lambda: folding.fold(network),
+        "naive": lambda: strategies.naive(network, noise),
+        "folded": lambda: strategies.folded(network, noise),
+    }
+    with pytest.raises(supported.UnsupportedError, match=message) as caught:
+        uses[use]()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_engine_has_no_kernel_for_is_one_sentence(noise, good):
+    prepared = engines.prepare(good)
+    prepared.module.relu.register_forward_hook(lambda m, i, o: o + i[0])
+    with pytest.raises(supported.UnsupportedError, match="does not run") as e:
+        engines.convert(prepared, noise)
+    assert "Facebook" not in str(e.value)
+
+
+@pytest.mark.parametrize("shape", ["size", "shape", "reshape", "flatten"])
+def test_functions_of_shapes_are_taken(shape, noise):
+    class Shaped(nn.Module):
+        blocks = ()
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, stride=8)
+            self.relu = nn.ReLU()
+            self.fc = nn.Linear(128, 10)
+
+        def forward(self, x):
+            x = self.relu(self.conv(x))
+            flat = {
+                "size": lambda: x.view(x.size(0), -1),
+                "shape": lambda: x.view(-1, x.shape[1] * x.shape[2] ** 2),
+                "reshape": lambda: x.reshape(len(noise), -1),
+                "flatten": lambda: torch.flatten(x, 1),
+            }
+            return self.fc(flat[shape]())
+
+    network = Shaped().eval()
+    if shape == "reshape":
+        noise = noise[:64]
+    prepared = engines.prepare(network)
+    assert prepared(noise).shape == (64, 10)
+
+
+def test_a_sum_by_a_module_is_taken(noise):
+    network = warmed(Residual("module"), noise)
+    built = strategies.folded(network, noise)
+    with torch.inference_mode():
+        assert decibels(network(noise), built(noise)) > 15
+
+
+WRONG_BLOCKS = {
+    "missing": (None, "has no list `blocks`"),
+    "a name": ((("conv"),), "block 'conv': expected the names"),
+    "one member": ((("conv",),), "expected the names"),
+    "not names": (((1, 2, 3),), "expected the names"),
+    "unknown": ((("conv", "nb", "relu"),), "uses no module 'nb'"),
+    "order": ((("bn", "conv", "relu"),), "conv does not take the output"),
+    "twice": (BLOCKS * 2, "conv is named 2 times"),
+    "far away": ((("conv", "bn", "fc"),), "fc does not take the output"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_BLOCKS)
+@pytest.mark.parametrize("use", [folding.fold, folding.fusable])
+def test_wrong_blocks_are_refused(kind, use, good):
+    network = copy.deepcopy(good)
+    network.blocks, message = WRONG_BLOCKS[kind]
+    with pytest.raises(supported.UnsupportedError, match=message):
+        use(network)
+
+
+def test_a_part_named_blocks_is_told_from_the_list(noise):
+    network = nn.Sequential(OrderedDict(blocks=small()))
+    for use in (folding.fold, folding.fusable):
+        with pytest.raises(
+            supported.UnsupportedError, match="has a part named blocks"
+        ):
+            use(network)
+    assert engines.integer_layers(strategies.naive(network, noise))
+
+
+def test_an_output_used_elsewhere_is_not_fused(noise):
+    network = Residual("module").eval()
+    network.blocks = (("conv", "bn", None),)
+    folding.fold(network)
+    with pytest.raises(supported.UnsupportedError, match="no rule to fuse"):
+        engines.prepare(network, [("bn", "relu")])
+    network.blocks = (("conv", "bn", "relu"),)
+    assert folding.fusable(network) == [("conv", "relu")]
+
+
+@pytest.mark.parametrize("group", [("conv", "bn"), ("conv", "bn", None)])
+def test_a_block_may_have_no_relu(group, good, noise):
+    network = copy.deepcopy(good)
+    network.blocks = (group,)
+    folded = folding.fold(network)
+    with torch.inference_mode():
+        wanted = network(noise)
+        assert decibels(wanted, folded(noise)) > 100
+        built = strategies.folded(network, noise)
+        assert decibels(wanted, built(noise)) > 15
+    assert folding.fusable(network) == []
+
+
+def test_a_norm_without_parameters_has_gain_one(noise):
+    network = warmed(small(bn=nn.BatchNorm2d(8, affine=False)), noise)
+    with torch.inference_mode():
+        wanted = network(noise)
+        for build in (strategies.naive, strategies.folded):
+            assert decibels(wanted, build(network, noise)(noise)) > 18
+        assert decibels(wanted, folding.fold(network)(noise)) > 100
+
+
+def test_averages_and_joined_branches_say_what_they_cost(noise):
+    network = warmed(small(pool=nn.AvgPool2d(8)), noise)
+    with pytest.warns(supported.CostWarning, match="^pool averages"):
+        built = strategies.folded(network, noise)
+    fused = folding.fusable(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", supported.CostWarning)
+        apart = engines.prepare(folding.fold(network), fused, [("pool",)])
+    with torch.inference_mode():
+        found = [
+            decibels(network(noise), net(noise))
+            for net in (built, engines.convert(apart, noise))
+        ]
+    assert found[1] > found[0] + 3
+
+
+def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
+    class Chain(nn.Module):
+        blocks = ()
+
+        def __init__(self, names):
+            super().__init__()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(44)
+                parts = {
+                    "conv1": nn.Conv2d(3, 8, 3, padding=1),
+                    "relu1": nn.ReLU(),
+                    "conv2": nn.Conv2d(8, 8, 3, padding=1),
+                    "relu2": nn.ReLU(),
+                    "pool": nn.MaxPool2d(8),
+                    "fc": nn.Linear(128, 10),
+                }
+            for name in names(parts):
+                setattr(self, name, parts[name])
+
+        def forward(self, x):
+            x = self.relu1(self.conv1(x))
+            x = self.pool(self.relu2(self.conv2(x)))
+            return self.fc(x.flatten(1))
+
+    found = []
+    for names in (list, reversed):
+        network = Chain(names).eval()
+        built = strategies.naive(network, noise)
+        found.append(bias_correction.correct_biases(network, built, noise))
+    with torch.inference_mode():
+        assert torch.equal(*(net(noise) for net in found))
+    with pytest.raises(supported.UnsupportedError, match="runs them as"):
+        engines.prepare(network, keep_float=[("conv1",)])
+
+
+def test_an_island_of_unknown_parts_is_refused(good):
+    with pytest.raises(supported.UnsupportedError, match="'nocv' is no"):
+        engines.prepare(good, keep_float=[("nocv",)])
+
+
+# Files.
+
+
+@pytest.fixture(scope="module")
+def saved(good, noise, tmp_path_factory):
+    engines.select()
+    built = strategies.folded(good, noise)
+    path = tmp_path_factory.mktemp("state") / "folded.pt"
+    engines.save_state(built, path)
+    return built, path.read_bytes()
+
+
+def refuses(network, content, path, message):
+    """One sentence with the file's name, and an unchanged network."""
+    path.write_bytes(content)
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(networks.CheckpointError, match=message) as caught:
+        engines.load_state(network, path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    after = network.state_dict()
+    assert all(same(value, after[key]) for key, value in before.items())
+
+
+def test_every_flipped_bit_is_refused(saved, tmp_path):
+    built, content = saved
+    network = copy.deepcopy(built)
+    generator = torch.Generator().manual_seed(32)
+    flips = torch.randint(0, 8 * len(content), (300,), generator=generator)
+    for bit in flips.tolist():
+        spoiled = bytearray(content)
+        spoiled[bit // 8] ^= 1 << bit % 8
+        refuses(network, spoiled, tmp_path / "a.pt", "damaged")
+
+
+class Code:
+    """Would run when it is unpickled."""
+
+    def __reduce__(self):
+        return exec, ("raise SystemExit('a pickle ran')",)
+
+
+@pytest.mark.parametrize(
+    "kind", ["cut", "empty", "longer", "pickle", "folder", "missing"]
+)
+def test_other_files_are_refused(kind, saved, tmp_path):
+    built, content = saved
+    contents = {
+        "cut": content[: len(content) // 2],
+        "empty": b"",
+        "longer": content + b"\0",
+        "pickle": pickle.dumps(Code()),
+    }
+    if kind in contents:
+        refuses(built, contents[kind], tmp_path / "a.pt", "damaged")
+        return
+    path = tmp_path if kind == "folder" else tmp_path / "none.pt"
+    with pytest.raises(networks.CheckpointError, match=str(path)):
+        engines.load_state(built, path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_pickle_with_a_right_checksum_does_not_run(saved, tmp_path):
+    built, content = saved
+    body = pickle.dumps(Code()) + content[-64:-32]
+    signed = body + statefile.hashlib.sha256(body).digest()
+    refuses(built, signed, tmp_path / "a.pt", "no plain tensors")
+
+
+OTHER_STRUCTURES = {
+    "naive": (lambda n, x: strategies.naive(n, x), "bn.* absent there"),
+    "float": (lambda n, x: copy.deepcopy(n), "absent"),
+    "per channel": (
+        lambda n, x: strategies.assignment(n, x, grids=engines.Grids(True)),
+        "per_tensor_affine .* there, qint8 per_channel_affine",
+    ),
+    "wider": (
+        lambda n, x: strategies.folded(
+            small(size=512, pool=nn.MaxPool2d(4)), x
+        ),
+        r"fc.* \(10, 128\).* there, .*\(10, 512\)",
+    ),
+    "other pooling": (
+        lambda n, x: strategies.folded(
+            small(pool=nn.MaxPool2d(9, 8, padding=4)), x
+        ),
+        "kinds of its layers or their settings",
+    ),
+    "unfused": (
+        lambda n, x: engines.convert(engines.prepare(folding.fold(n)), x),
+        "kinds of its layers or their settings",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_STRUCTURES)
+def test_another_structure_is_refused(kind, saved, good, noise, tmp_path):
+    make, message = OTHER_STRUCTURES[kind]
+    refuses(make(good, noise[:2]), saved[1], tmp_path / "a.pt", message)
+
+
+@pytest.mark.skipif(
+    len(engines.available()) < 2, reason="only one engine is here"
+)
+def test_another_engine_is_refused(saved, good, noise, tmp_path):
+    here, other = engines.available()[:2]
+    with engines.selected(other):
+        network = strategies.folded(good, noise[:2])
+    assert torch.backends.quantized.engine == here
+    message = f"engine {here}, this network of {other}"
+    refuses(network, saved[1], tmp_path / "a.pt", message)
+
+
+def test_structure_adds_little_to_a_file(saved):
+    built, content = saved
+    assert len(content) - len(networks.pack(built.state_dict())) == 64
+
+
+# Checkpoints.
+
+
+def checkpoint(state, path):
+    """Save a state as ``save_checkpoint`` does."""
+    holder = nn.Module()
+    holder.state_dict = lambda: state
+    networks.save_checkpoint(holder, path, {})
+    return path
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64]
+)
+def test_other_precisions_become_float32_with_a_word(dtype, good, tmp_path):
+    source = copy.deepcopy(good).to(dtype)
+    path = checkpoint(source.state_dict(), tmp_path / "a.pt")
+    network = small(seed=0)
+    with pytest.warns(UserWarning, match=f"{dtype} numbers: converted"):
+        networks.load_checkpoint(path, network)
+    wanted = source.float().state_dict()
+    for name, tensor in network.state_dict().items():
+        assert same(tensor, wanted[name]), name
+
+
+def test_the_prefix_of_parallel_training_is_dropped(good, tmp_path):
+    state = nn.DataParallel(good).state_dict()
+    path = checkpoint(state, tmp_path / "a.pt")
+    network = small(seed=0)
+    networks.load_checkpoint(path, network)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, good.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("fc.bias", torch.full((10,), float("nan")), r"fc\.bias\[0\] is nan"),
+        ("fc.bias", torch.zeros(9), r"fc\.bias is \(9,\) there, \(10,\)"),
+        ("fc.bias", 3.0, "fc.bias is a float"),
+        ("extra", torch.zeros(1), "extra is"),
+    ],
+)
+def test_a_refused_checkpoint_changes_nothing(
+    key, value, message, good, tmp_path
+):
+    state = small(seed=0).state_dict() | {key: value}
+    network = copy.deepcopy(good)
+    path = tmp_path / "a.pt"
+    packed = networks.pack(state)
+    path.write_bytes(packed)
+    digest = statefile.hashlib.sha256(packed).hexdigest()
+    networks.card_path(path).write_text(f'{{"sha256": "{digest}"}}')
+    with pytest.raises(networks.CheckpointError, match=message) as caught:
+        networks.load_checkpoint(path, network)
+    assert str(path) in str(caught.value)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, good.state_dict()[name])
