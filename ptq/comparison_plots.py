@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import (
     LinearSegmentedColormap,
     Normalize,
@@ -24,20 +25,41 @@ from ptq.figures import (
     ON_COLOUR,
     error_bars,
     figure,
+    styled,
+)
+from ptq.labels import name_points, together
+
+# Where a count is zero the page shows through, light or dark; the smallest
+# one that is not is seen on either.
+MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.25
+
+
+def _fading(*places: tuple[float, tuple]) -> LinearSegmentedColormap:
+    """Colours at places from 0 to 1, and nothing for what is masked."""
+    made = LinearSegmentedColormap.from_list("fading", places)
+    made.set_bad(alpha=0)
+    return made
+
+
+COUNTS = _fading((0, to_rgba(MORE, LEAST)), (1, to_rgba(MORE)))
+CHANGES = _fading(
+    (0, to_rgba(FEWER)),
+    (0.5, to_rgba(FEWER, LEAST)),
+    (0.5, to_rgba(MORE, LEAST)),
+    (1, to_rgba(MORE)),
 )
 
-# From nothing at all to a colour: the page shows through where a count is
-# zero, so that one drawing serves a light page and a dark one.
-MORE, FEWER = "#3b6fd4", "#c86400"
 
+def paired(frame: pd.DataFrame) -> dict[str, Interval]:
+    """Change of accuracy (a share) of ``report.comparison``, by strategy.
 
-def _fading(*colours: tuple) -> LinearSegmentedColormap:
-    return LinearSegmentedColormap.from_list("fading", colours)
-
-
-NONE = to_rgba(MORE, 0)
-COUNTS = _fading(NONE, to_rgba(MORE))
-CHANGES = _fading(to_rgba(FEWER), to_rgba(FEWER, 0), NONE, to_rgba(MORE))
+    The first row is what others are compared with: 0, and no interval.
+    """
+    rows = list(frame.itertuples())
+    return {rows[0].Index: Interval(0, 0, 0)} | {
+        row.Index: Interval(row.change, row.change_low, row.change_high)
+        for row in rows[1:]
+    }
 
 
 def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
@@ -68,6 +90,7 @@ def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
     }
 
 
+@styled
 def normalized(
     rows: dict[str, dict[str, Interval]], labels: dict[str, str]
 ) -> Figure:
@@ -92,47 +115,106 @@ def normalized(
     return made
 
 
+@styled
 def frontier(
-    points: dict[str, tuple[Interval, Interval, float]],
-    optimal: list[str],
+    times: dict[int, dict[str, Interval]],
+    changes: dict[str, Interval],
+    optimal: dict[int, list[str]],
     labels: dict[str, str],
+    margin: float = 0.005,
 ) -> Figure:
-    """Accuracy over latency; area of a point is the file's size.
+    """Change of accuracy over time, a panel for each batch size.
 
-    ``points`` gives latency (ms), accuracy (0 to 1) and bytes; ``optimal``
-    are the names on the Pareto frontier, fastest first.
+    ``times`` gives, by batch size and strategy, the median and quartiles in
+    ms per image; ``changes`` the paired change (a share), the first being
+    that of the reference, 0. ``optimal`` names the Pareto frontier of each
+    batch size, fastest first. The dotted line is a loss of ``margin``.
     """
-    made, axis = figure(7.0, 4.2)
-    for name, (time, accuracy, size) in points.items():
-        axis.errorbar(
-            time.value, 100 * accuracy.value,
-            xerr=error_bars([time]), yerr=100 * error_bars([accuracy]),
-            color=COLOURS[name], elinewidth=0.8, alpha=0.6,
-        )  # fmt: skip
-        axis.scatter(
-            time.value, 100 * accuracy.value, s=size / 6e3,
-            color=COLOURS[name], marker=MARKERS[name], label=labels[name],
-            zorder=3,
-        )  # fmt: skip
-    axis.step(
-        [points[n][0].value for n in optimal],
-        [100 * points[n][1].value for n in optimal],
-        where="post", color=NEUTRAL, linestyle="--", linewidth=1,
+    made, axes = figure(
+        7.0, 2.7 * len(times) + 0.6, nrows=len(times), sharex=True,
+        sharey=True, squeeze=False,
     )  # fmt: skip
-    axis.set(
-        xscale="log",
-        xlabel="time per picture at batch 64 (ms, logarithmic)",
-        ylabel="top-1 accuracy (%)",
-    )
+    for axis, (batch, taken) in zip(axes.flat, times.items(), strict=True):
+        _changes_over_time(axis, taken, changes)
+        ends = [
+            (taken[n].value, 100 * changes[n].value) for n in optimal[batch]
+        ]
+        axis.step(
+            *zip(*ends, strict=True), where="post", color=NEUTRAL,
+            linestyle="--", linewidth=1, label="frontier",
+        )  # fmt: skip
+        axis.axhline(0, color=NEUTRAL, linewidth=0.8, label="as FP32")
+        axis.axhline(
+            -100 * margin, color=NEUTRAL, linestyle=":",
+            label=f"a loss of {100 * margin:g} points",
+        )  # fmt: skip
+        axis.set_title(f"batch {batch}", fontsize=10)
+        axis.margins(0.08)
+    axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter("")
-    legend = made.legend(loc="outside lower center", ncols=3, fontsize=8)
-    for handle in legend.legend_handles:
-        handle.set_sizes([40])
+    axis.set_xlabel("time per image (ms, logarithmic)")
+    made.supylabel("change of accuracy (points)", fontsize=10)
+    known = axis.get_legend_handles_labels()
+    made.legend(*known, loc="outside lower center", ncols=3, fontsize=8)
+    for axis, taken in zip(axes.flat, times.values(), strict=True):
+        _name(axis, taken, changes, labels, (0, -100 * margin))
     return made
 
 
+def _changes_over_time(
+    axis: Axes, taken: dict[str, Interval], changes: dict[str, Interval]
+) -> None:
+    """A marker for each strategy, with quartiles and paired interval."""
+    for name, change in changes.items():
+        axis.errorbar(
+            taken[name].value, 100 * change.value,
+            xerr=error_bars([taken[name]]), yerr=100 * error_bars([change]),
+            color=COLOURS[name], marker=MARKERS[name], markersize=6,
+            elinewidth=0.8,
+        )  # fmt: skip
+
+
+def _name(
+    axis: Axes,
+    taken: dict[str, Interval],
+    changes: dict[str, Interval],
+    labels: dict[str, str],
+    levels: tuple[float, ...],
+) -> None:
+    """Write the strategies' names; those on one point share a label.
+
+    Names keep off the lines at ``levels``, and off the intervals.
+    """
+    axis.figure.draw_without_rendering()  # for places on the paper
+    places = {n: (taken[n].value, 100 * c.value) for n, c in changes.items()}
+    groups = together(axis, places)
+    named = {
+        "\n".join(_same(group, changes, labels)): places[group[0]]
+        for group in groups
+    }
+    bars = [
+        ((x, 100 * c.low), (x, 100 * c.high))
+        for (x, _), c in zip(places.values(), changes.values(), strict=True)
+    ]
+    left, right = axis.get_xlim()
+    bars += [((left, level), (right, level)) for level in levels]
+    name_points(axis, named, places.values(), bars)
+
+
+def _same(
+    group: list[str], changes: dict[str, Interval], labels: dict[str, str]
+) -> list[str]:
+    """Names of one label, = where the change is the same, ≈ where near."""
+    first, *others = group
+    return [labels[first]] + [
+        f"{'=' if changes[n] == changes[first] else '≈'} {labels[n]}"
+        for n in others
+    ]
+
+
+@styled
 def class_accuracy(
     correct: dict[str, np.ndarray], n: np.ndarray, labels: dict[str, str]
 ) -> Figure:
@@ -169,13 +251,14 @@ def class_accuracy(
     return made
 
 
+@styled
 def confusion(counts: np.ndarray) -> Figure:
     """One confusion matrix (10, 10) with its counts."""
     made, axis = figure(5.2, 4.6)
-    axis.imshow(counts, cmap=COUNTS)
+    axis.imshow(np.ma.masked_equal(counts, 0), cmap=COUNTS, vmin=0)
     for (row, column), value in np.ndenumerate(counts):
         # Up to there, ink has the stronger contrast, on either page.
-        colour = ON_COLOUR if value > 0.85 * counts.max() else INK
+        colour = ON_COLOUR if value > 0.8 * counts.max() else INK
         axis.text(
             column, row, str(value),
             ha="center", va="center", fontsize=8, color=colour,
@@ -187,6 +270,7 @@ def confusion(counts: np.ndarray) -> Figure:
     return made
 
 
+@styled
 def confusions(
     matrices: dict[str, np.ndarray], difference: bool = False
 ) -> Figure:
@@ -205,8 +289,15 @@ def confusions(
     for i, (title, matrix) in enumerate(matrices.items()):
         axis = axes.flat[i]
         shown = axis.imshow(
-            matrix, CHANGES if difference else COUNTS, norm=norm
+            np.ma.masked_equal(matrix, 0),
+            CHANGES if difference else COUNTS,
+            norm=norm,
         )
+        if not matrix.any():
+            axis.text(
+                4.5, 4.5, "no cell differs" if difference else "no image",
+                ha="center", va="center", fontsize=8,
+            )  # fmt: skip
         # Names stand at the first of a row and at the last of a column.
         down = CLASSES if i % 3 == 0 else []
         across = CLASSES if i + 3 >= len(matrices) else []
@@ -220,6 +311,6 @@ def confusions(
     bar = made.colorbar(
         shown, ax=axes, shrink=0.5 if rows > 1 else 1, aspect=30, ticks=whole
     )
-    what = "pictures, difference from FP32" if difference else "pictures"
+    what = "images, difference from FP32" if difference else "images"
     bar.set_label(what, fontsize=9)
     return made

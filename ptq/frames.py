@@ -21,6 +21,7 @@ from ptq.figures import (
     STYLE,
     error_bars,
     figure,
+    styled,
 )
 from ptq.quantizer import sqnr
 
@@ -120,6 +121,7 @@ def clipped(trial: Trial) -> Figure:
     return made
 
 
+@styled
 def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
     """SQNR and accuracy over bits, a line for each clip (percent).
 
@@ -212,6 +214,7 @@ def channel(sides: list[Coded], chosen: int) -> Figure:
     return made
 
 
+@styled
 def channel_overview(sides: list[Coded]) -> Figure:
     """Codes in use and SQNR of every channel, in both networks."""
     made, axes = figure(7.0, 3.0, ncols=2)

@@ -13,11 +13,22 @@ from torch import Tensor
 
 from ptq import evidence, figures
 from ptq.evidence import Interval
-from ptq.figures import AFTER, BEFORE, INK, NEUTRAL, PAPER, figure, shaded
+from ptq.figures import (
+    AFTER,
+    BEFORE,
+    INK,
+    NEUTRAL,
+    PAPER,
+    figure,
+    shaded,
+    styled,
+)
+from ptq.labels import name_points
 from ptq.noise_budget import Budget
 from ptq.quantizer import Grid, fake_quantize
 
 
+@styled
 def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
     """Pictures, uint8 (N, 3, 32, 32), ten a row, with a title each."""
     titles = list(titles)
@@ -33,6 +44,7 @@ def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
     return made
 
 
+@styled
 def shares(parts: dict[str, dict[str, int]]) -> Figure:
     """Per layer, its share of each quantity, in percent."""
     made, axis = figure(7.0, 2.6)
@@ -52,6 +64,7 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
     return made
 
 
+@styled
 def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     """One bar a network, made of the medians of its parts.
 
@@ -80,6 +93,7 @@ def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     return made
 
 
+@styled
 def training_curve(history: list[dict], n: int) -> Figure:
     """Loss and accuracy per epoch; ``n`` validation pictures were counted."""
     made, axes = figure(7.0, 3.0, ncols=2)
@@ -107,6 +121,7 @@ def training_curve(history: list[dict], n: int) -> Figure:
     return made
 
 
+@styled
 def staircase(grid: Grid, low: float, high: float) -> Figure:
     """What a grid makes of each value in [low, high], and the error."""
     x = torch.linspace(low, high, 2001)
@@ -123,6 +138,7 @@ def staircase(grid: Grid, low: float, high: float) -> Figure:
     return made
 
 
+@styled
 def noise_parts(
     budgets: list[dict[str, Budget]], measured: list[dict[str, float]]
 ) -> Figure:
@@ -159,6 +175,7 @@ def noise_parts(
     return made
 
 
+@styled
 def histograms(
     panels: dict[str, Tensor], xlabels: list[str], bins: list[np.ndarray]
 ) -> Figure:
@@ -176,6 +193,7 @@ def histograms(
     return made
 
 
+@styled
 def channels(
     before: dict[str, Tensor], after: dict[str, Tensor], ylabel: str
 ) -> Figure:
@@ -202,6 +220,7 @@ def channels(
     return made
 
 
+@styled
 def layer_bars(
     series: dict[str, dict[str, float | Interval]],
     ylabel: str,
@@ -231,6 +250,7 @@ def layer_bars(
     return made
 
 
+@styled
 def forest(
     panels: dict[str, dict[str, tuple[Interval, Interval]]],
 ) -> Figure:
@@ -259,6 +279,7 @@ def forest(
     return made
 
 
+@styled
 def assignments(
     points: dict[str, dict[str, tuple[Interval, float]]],
     marked: dict[str, tuple[Interval, float]],
@@ -288,14 +309,24 @@ def assignments(
         [time.value for time, _ in optimal], [100 * y for _, y in optimal],
         "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
     )  # fmt: skip
-    for name, (time, accuracy) in marked.items():
-        axis.annotate(
-            name, (time.value, 100 * accuracy), (5, 6),
-            textcoords="offset points", fontsize=8,
-        )  # fmt: skip
     axis.set(
         xlabel="time per picture at batch 64 (ms)",
         ylabel="validation accuracy (%)",
     )
     made.legend(loc="outside lower center", ncols=4, fontsize=8)
+    every = [p for found in points.values() for p in found.values()]
+    name_points(
+        axis,
+        {name: _place(point) for name, point in marked.items()},
+        [_place(point) for point in every],
+        [
+            ((time.low, 100 * share), (time.high, 100 * share))
+            for time, share in every
+        ],
+    )
     return made
+
+
+def _place(point: tuple[Interval, float]) -> tuple[float, float]:
+    """Where a point (ms, share) lies, in ms and percent."""
+    return point[0].value, 100 * point[1]

@@ -14,6 +14,7 @@ from ptq.figures import (
     OBSERVERS,
     error_bars,
     figure,
+    styled,
 )
 
 # A colour and a marker for each observer; no strategy has either.
@@ -23,6 +24,7 @@ OBSERVER_STYLES = {
 }
 
 
+@styled
 def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
     """Upper end of a range over the number of pictures, a panel per layer.
 
@@ -45,6 +47,7 @@ def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
     return made
 
 
+@styled
 def bands(frame: pd.DataFrame, margin: float) -> Figure:
     """Change of accuracy over the number of pictures, a panel per source.
 
@@ -90,6 +93,7 @@ def _logarithmic(axis, counts: list[int]) -> None:
     axis.minorticks_off()
 
 
+@styled
 def seeds(
     changes: pd.DataFrame, means: dict[str, Interval], labels: dict[str, str]
 ) -> Figure:
@@ -119,6 +123,7 @@ def seeds(
     return made
 
 
+@styled
 def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
     """Effects with their intervals, a panel per response.
 
