@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import (
+    FuncNorm,
     LinearSegmentedColormap,
-    Normalize,
     PowerNorm,
     to_rgba,
 )
@@ -31,7 +31,7 @@ from ptq.labels import name_points, together
 
 # Where a count is zero the page shows through, light or dark; the smallest
 # one that is not is seen on either.
-MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.25
+MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.2
 
 
 def _fading(*places: tuple[float, tuple]) -> LinearSegmentedColormap:
@@ -270,6 +270,14 @@ def confusion(counts: np.ndarray) -> Figure:
     return made
 
 
+def _root(change: np.ndarray) -> np.ndarray:
+    return np.sign(change) * np.sqrt(np.abs(change))
+
+
+def _square(root: np.ndarray) -> np.ndarray:
+    return np.sign(root) * root**2
+
+
 @styled
 def confusions(
     matrices: dict[str, np.ndarray], difference: bool = False
@@ -280,10 +288,10 @@ def confusions(
         7.0, 1.9 * rows + 0.9, nrows=rows, ncols=3, squeeze=False
     )
     limit = max(abs(matrix).max() for matrix in matrices.values())
-    # By its root, a few mistakes show beside hundreds of right answers.
+    # By its root, a few images show beside hundreds.
     norm = PowerNorm(0.5, 0, limit)
     if difference:
-        norm = Normalize(-limit, limit)
+        norm = FuncNorm((_root, _square), -limit, limit)
     for axis in axes.flat[len(matrices) :]:
         axis.axis("off")
     for i, (title, matrix) in enumerate(matrices.items()):
@@ -307,10 +315,11 @@ def confusions(
         axis.grid(False)
     made.supxlabel("predicted class", fontsize=9)
     made.supylabel("true class", fontsize=9)
-    whole = MaxNLocator(integer=True)
+    whole = MaxNLocator(4, integer=True)
     bar = made.colorbar(
         shown, ax=axes, shrink=0.5 if rows > 1 else 1, aspect=30, ticks=whole
     )
     what = "images, difference from FP32" if difference else "images"
     bar.set_label(what, fontsize=9)
+    bar.ax.tick_params(labelsize=8)
     return made

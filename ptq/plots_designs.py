@@ -73,7 +73,7 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
                 middle.index * 1.12 ** (i - 1), middle,
                 yerr=error_bars(map(Interval, middle, low, high)),
                 color=style[0], marker=style[1], markersize=5, elinewidth=1,
-                capsize=2, label=observer.replace("_", " "),
+                capsize=2, label=variants.OBSERVERS[observer],
             )  # fmt: skip
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
         axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":")
@@ -127,8 +127,9 @@ def seeds(
 def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
     """Effects with their intervals, a panel per response.
 
-    Each table has value, low and high (in the response's unit) by term; a
-    filled marker is an effect whose Holm-adjusted p is below 5 %.
+    Each table has value, low and high (in the response's unit) by term, of
+    ``variants.FACTORS``; a filled marker is an effect whose Holm-adjusted p
+    is below 5 %.
     """
     made, axes = figure(
         7.0, 0.27 * len(terms) + 1.1, ncols=len(tables), sharey=True,
@@ -146,6 +147,7 @@ def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
             )  # fmt: skip
         axis.axvline(0, color=NEUTRAL, linewidth=0.8)
         axis.set_xlabel(title)
-    axes.flat[0].set_yticks(range(len(terms)), terms)
+    words = [variants.in_words(term) for term in terms]
+    axes.flat[0].set_yticks(range(len(terms)), words, fontsize=8)
     axes.flat[0].invert_yaxis()
     return made

@@ -217,7 +217,7 @@ def test_panels_and_lines_stand_in_the_order_of_the_sweep():
     titles = [axis.get_title() for axis in made.axes]
     assert titles == ["training", "validation", "noise", "one class"]
     words = [text.get_text() for text in made.legends[0].get_texts()]
-    assert words == ["minmax", "moving average", "histogram"]
+    assert words == ["min-max", "moving average", "histogram"]
     # Half a point is half a point in each panel.
     assert len({axis.get_ylim() for axis in made.axes}) == 1
 
