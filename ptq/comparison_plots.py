@@ -36,9 +36,7 @@ MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.2
 
 def _fading(*places: tuple[float, tuple]) -> LinearSegmentedColormap:
     """Colours at places from 0 to 1, and nothing for what is masked."""
-    made = LinearSegmentedColormap.from_list("fading", places)
-    made.set_bad(alpha=0)
-    return made
+    return LinearSegmentedColormap.from_list("fading", places, bad=(0,) * 4)
 
 
 COUNTS = _fading((0, to_rgba(MORE, LEAST)), (1, to_rgba(MORE)))

@@ -25,9 +25,9 @@ from ptq.figures import (
 )
 from ptq.quantizer import sqnr
 
-# The width of a telephone: there the letters are about as large as they
-# are drawn; on wider pages the style sheet makes the picture larger.
-WIDTH = 3.6
+# In inches. Letters are as large as those of the page on a wide screen, and
+# can be read on a telephone: the style sheet scales the whole.
+WIDTH = 4.5
 LETTERS = STYLE | {"font.size": 9}
 
 
@@ -99,12 +99,17 @@ def clipped(trial: Trial) -> Figure:
     codes = np.rint(trial.weight_hat.flatten().numpy() / trial.step)
     cells = np.arange(codes.min(), codes.max() + 2) - 0.5
     counts, _ = np.histogram(codes, cells)
+    on_grid = counts / len(weight) / trial.step
+    seen = np.concatenate([density, on_grid])
+    # Whole powers of ten around all: a single weight is seen, too.
+    low, high = np.log10([seen[seen > 0].min() / 2, 2 * seen.max()])
+    low, high = 10 ** np.floor(low), 10 ** np.ceil(high)
     above.stairs(
-        counts / len(weight) / trial.step, cells * trial.step,
-        baseline=1e-2, fill=True, facecolor=to_rgba(AFTER, 0.5),
+        on_grid, cells * trial.step,
+        baseline=low, fill=True, facecolor=to_rgba(AFTER, 0.5),
         edgecolor=AFTER, linewidth=0.6, label="on the grid",
     )  # fmt: skip
-    _logarithmic(above, 1e-2, 1e2, "density")
+    _logarithmic(above, low, high, "density")
     errors = (trial.weight - trial.weight_hat).square().flatten().numpy()
     beyond = np.abs(weight) > trial.bound
     for chosen, colour, label in (
@@ -140,7 +145,10 @@ def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
         looks |= {"markersize": 4}
         axes[0].plot(bits, [t.sqnr for t in rows], **looks)
         axes[1].plot(bits, [100 * t.correct / n for t in rows], **looks)
-    axes[1].axhline(100 * reference / n, color=NEUTRAL, linestyle="--")
+    whole = axes[1].axhline(
+        100 * reference / n, color=NEUTRAL, linestyle="--", label="float"
+    )
+    axes[1].legend(handles=[whole], fontsize=8)
     axes[0].set(xlabel="bits", ylabel="SQNR of the weights (dB)")
     axes[1].set(xlabel="bits", ylabel="validation accuracy (%)")
     axes[0].legend(title="grid reaches", fontsize=8, title_fontsize=8)
@@ -252,6 +260,9 @@ def against(x: Quantity, y: Quantity) -> Figure:
             marker=MARKERS[name], color=COLOURS[name], elinewidth=0.8,
             markersize=7, markeredgecolor=INK, markeredgewidth=0.5,
         )  # fmt: skip
+    for values, line in ((x.values, axis.axvline), (y.values, axis.axhline)):
+        if any(found.low < 0 < found.high for found in values.values()):
+            line(0, color=NEUTRAL, linewidth=0.8, zorder=0)
     axis.set(xlabel=x.title, ylabel=y.title)
     return made
 

@@ -1,13 +1,11 @@
 """Names beside points: none covers a point or another name."""
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
 
 from ptq.figures import INK, NEUTRAL, styled
 
@@ -41,18 +39,15 @@ def together(axis: Axes, places: dict[str, Place]) -> list[list[str]]:
 
 @dataclass
 class _Name:
-    """A text, its point in pixels, and where it stands for the moment."""
+    """A text, its point and size in pixels, and where it stands now.
+
+    ``box`` (2, 2) has the lower left and the upper right corner.
+    """
 
     text: Annotation
     point: np.ndarray
     size: np.ndarray
-    box: Bbox | None = None
-
-    @property
-    def leader(self) -> np.ndarray:
-        """The line from the point to the name, as pixels (20, 2)."""
-        end = np.clip(self.point, self.box.min, self.box.max)
-        return np.linspace(self.point, end, 20)
+    box: np.ndarray | None = None
 
 
 @styled
@@ -75,14 +70,13 @@ def name_points(
     ends = pixels(np.array(list(bars)).reshape(-1, 2)).reshape(-1, 2, 2)
     lines = np.linspace(ends[:, 0], ends[:, 1], 60, axis=1)
     names = [_written(axis, *item) for item in named.items()]
-    for _ in range(3):  # a name may move once the others have their places
+    for _ in range(2):  # a name may move once the others have their places
         for name in names:
-            others = [n for n in names if n is not name and n.box]
-            _put(name, others, marks, lines, axis.bbox)
-    scale = 72 / axis.figure.dpi
+            others = [n for n in names if n is not name and n.box is not None]
+            _put(name, others, marks, lines, axis.bbox.get_points())
     for name in names:
-        middle = (name.box.min + name.box.max) / 2
-        name.text.set_position(scale * (middle - name.point))
+        away = name.box.mean(axis=0) - name.point
+        name.text.set_position(72 / axis.figure.dpi * away)
 
 
 def _written(axis: Axes, name: str, place: Place) -> _Name:
@@ -93,8 +87,8 @@ def _written(axis: Axes, name: str, place: Place) -> _Name:
         name, place, (0, 0), textcoords="offset points", arrowprops=line,
         **looks,
     )  # fmt: skip
-    box = text.get_window_extent()
-    return _Name(text, axis.transData.transform(place), np.array(box.size))
+    size = np.array(text.get_window_extent().size)
+    return _Name(text, axis.transData.transform(place), size)
 
 
 def _put(
@@ -102,52 +96,72 @@ def _put(
     others: list[_Name],
     marks: np.ndarray,
     lines: np.ndarray,
-    frame: Bbox,
+    frame: np.ndarray,
 ) -> None:
     """Move a name to where it costs least, given where the others are."""
-    scale, best, chosen = name.text.figure.dpi / 72, np.inf, None
-    for distance, angle in itertools.product(DISTANCES, ANGLES):
-        if distance >= best:
-            break  # farther names cost more
-        away = np.array([np.cos(angle), np.sin(angle)])
-        middle = name.point + away * (scale * distance + name.size / 2)
-        name.box = Bbox([middle - name.size / 2, middle + name.size / 2])
-        cost = distance + _cost(name, others, marks, lines, frame)
-        if cost < best:
-            best, chosen = cost, name.box
-    name.box = chosen
+    scale = name.text.figure.dpi / 72
+    away = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
+    steps = scale * np.array(DISTANCES)[:, None, None] + name.size / 2
+    middles = (name.point + away * steps).reshape(-1, 2)
+    boxes = np.stack([middles - name.size / 2, middles + name.size / 2], 1)
+    cost = np.repeat(DISTANCES, len(ANGLES)) + _cost(
+        name, boxes, others, (marks, lines, frame), NEAR * scale
+    )
+    name.box = boxes[cost.argmin()]
 
 
 def _cost(
     name: _Name,
+    boxes: np.ndarray,
     others: list[_Name],
-    marks: np.ndarray,
-    lines: np.ndarray,
-    frame: Bbox,
-) -> float:
-    """What stands against a place: covering, leading astray, crossing."""
-    near = NEAR * name.text.figure.dpi / 72
-    box, leader = name.box.padded(near), name.leader
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
+    near: float,
+) -> np.ndarray:
+    """What stands against each of the boxes (B, 2, 2), as (B,).
+
+    That it covers something, leads astray, or crosses lines.
+    """
+    marks, lines, frame = drawn
+    pad = near * np.array([[-1], [1]])
+    leaders = _leaders(name.point, boxes)
+    there = np.array([other.box for other in others]).reshape(-1, 2, 2)
+    led = [_leaders(n.point, n.box[None])[0] for n in others]
+    led = np.array(led).reshape(-1, leaders.shape[1], 2)
     foreign = marks[np.hypot(*(marks - name.point).T) > near]
-    leaders = np.array([other.leader for other in others]).reshape(-1, 20, 2)
-    boxes = [other.box for other in others]
-    covered = _inside(marks, name.box.padded(2 * near)).sum()
-    covered += box.count_overlaps(boxes)
-    covered += not (frame.contains(*box.min) and frame.contains(*box.max))
-    astray = _meet(leader, foreign, 1.5 * near)
-    astray += sum(_inside(leader, other).any() for other in boxes)
-    astray += _inside(leaders, box).any(axis=1).sum()
-    crossed = _inside(lines, box).any(axis=1).sum()
-    crossed += _meet(leader, leaders.reshape(-1, 2), near) > 0
+
+    covered = _inside(marks, boxes + 2 * pad).sum(axis=1)
+    covered += _overlap(boxes + pad, there).sum(axis=1)
+    covered += ~_inside(boxes + pad, frame).all(axis=1)
+    astray = _meet(leaders, foreign, 1.5 * near).sum(axis=1)
+    astray += _inside(leaders[:, None], there[None]).any(axis=2).sum(axis=1)
+    astray += _inside(led, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
+    crossed = _inside(lines, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
+    crossed += _meet(leaders, led.reshape(-1, 2), near).any(axis=1)
     return COVERED * covered + ASTRAY * astray + CROSSED * crossed
 
 
-def _meet(line: np.ndarray, cloud: np.ndarray, near: float) -> int:
-    """How many pixels (N, 2) of the cloud lie near the line (20, 2)."""
-    gaps = np.hypot(*(line[:, None] - cloud).T)
-    return (gaps < near).any(axis=1).sum()
+def _leaders(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Lines from a point to the boxes (B, 2, 2), as pixels (B, 16, 2)."""
+    ends = np.clip(point, boxes[:, 0], boxes[:, 1])
+    return np.linspace(np.broadcast_to(point, ends.shape), ends, 16, axis=1)
 
 
-def _inside(cloud: np.ndarray, box: Bbox) -> np.ndarray:
-    """Which of the pixels (..., N, 2) lie in the box, as (..., N)."""
-    return ((cloud > box.min) & (cloud < box.max)).all(axis=-1)
+def _meet(lines: np.ndarray, cloud: np.ndarray, near: float) -> np.ndarray:
+    """Whether lines (B, P, 2) come near pixels (N, 2), as (B, N)."""
+    gaps = np.abs(lines[:, :, None] - cloud)
+    return (np.hypot(gaps[..., 0], gaps[..., 1]) < near).any(axis=1)
+
+
+def _inside(cloud: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Which pixels (..., N, 2) lie in the boxes (..., 2, 2), as (..., N)."""
+    low, high = boxes[..., :1, :], boxes[..., 1:, :]
+    return ((cloud > low) & (cloud < high)).all(axis=-1)
+
+
+def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of the boxes (B, 2, 2) overlap which others (N, 2, 2)."""
+    boxes = boxes[:, None]
+    apart = (boxes[..., 1, :] < others[:, 0]) | (
+        boxes[..., 0, :] > others[:, 1]
+    )
+    return ~apart.any(axis=-1)
