@@ -27,7 +27,7 @@ from ptq.quantizer import sqnr
 
 # In inches. Letters are as large as those of the page on a wide screen, and
 # can be read on a telephone: the style sheet scales the whole.
-WIDTH = 4.5
+WIDTH = 4.2
 LETTERS = STYLE | {"font.size": 9}
 
 

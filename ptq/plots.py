@@ -179,8 +179,12 @@ def noise_parts(
 def histograms(
     panels: dict[str, Tensor], xlabels: list[str], bins: list[np.ndarray]
 ) -> Figure:
-    """One histogram a panel, on a logarithmic count axis."""
-    made, axes = figure(7.0, 2.8, ncols=len(panels))
+    """One histogram a panel, all on one logarithmic axis of counts.
+
+    ``panels`` holds values of any shape by title; ``xlabels`` and the edges
+    of ``bins`` are one a panel.
+    """
+    made, axes = figure(7.0, 2.8, ncols=len(panels), sharey=True)
     colours = (BEFORE, AFTER)
     for i, (title, values) in enumerate(panels.items()):
         axes[i].hist(

@@ -176,6 +176,22 @@ def test_unbeaten_strategies_are_named_by_the_direction_of_both_axes():
             assert "by values alone: Float." in leaf.value
 
 
+def test_strategies_on_one_point_are_named():
+    def quantity(title, *values):
+        found = zip(("fp32", "naive", "folded"), values, strict=True)
+        return frames.Quantity(
+            title, {n: Interval(v, v, v) for n, v in found}
+        )
+
+    labels = {"fp32": "Float", "naive": "Naive", "folded": "Folded"}
+    box = explorers.strategies(
+        [quantity("size", 1, 1, 2), quantity("time", 3, 3, 3)], labels
+    )
+    both = [leaf.value for leaf in leaves(box.children[2])]
+    assert "On one point: Float and Naive." in both[1]
+    assert "On one point: Float and Naive and Folded." in both[3]
+
+
 def test_clipping_share_counts_what_lies_beyond_the_grid():
     weight = torch.tensor([0.0, 1.0, 3.0])
     weight_hat = torch.tensor([0.0, 2.0, 0.0])
