@@ -1,51 +1,27 @@
-"""Figures that compare strategies, as a whole and class by class."""
+"""Figures that compare networks by accuracy, time and size."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import (
-    FuncNorm,
-    LinearSegmentedColormap,
-    PowerNorm,
-    to_rgba,
-)
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator
 
 from ptq import evidence
 from ptq.data import CLASSES
 from ptq.evidence import Interval
 from ptq.figures import (
+    AFTER,
     BAND,
+    BEFORE,
     COLOURS,
     GRID,
-    INK,
     MARKERS,
     NEUTRAL,
-    ON_COLOUR,
     error_bars,
     figure,
     styled,
 )
 from ptq.labels import name_points, together
-
-# Where a count is zero the page shows through, light or dark; the smallest
-# one that is not is seen on either.
-MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.2
-
-
-def _fading(*places: tuple[float, tuple]) -> LinearSegmentedColormap:
-    """Colours at places from 0 to 1, and nothing for what is masked."""
-    return LinearSegmentedColormap.from_list("fading", places, bad=(0,) * 4)
-
-
-COUNTS = _fading((0, to_rgba(MORE, LEAST)), (1, to_rgba(MORE)))
-CHANGES = _fading(
-    (0, to_rgba(FEWER)),
-    (0.5, to_rgba(FEWER, LEAST)),
-    (0.5, to_rgba(MORE, LEAST)),
-    (1, to_rgba(MORE)),
-)
 
 
 def paired(frame: pd.DataFrame) -> dict[str, Interval]:
@@ -92,7 +68,10 @@ def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
 def normalized(
     rows: dict[str, dict[str, Interval]], labels: dict[str, str]
 ) -> Figure:
-    """Each strategy's quantities with their intervals, FP32 being 1."""
+    """Each strategy's quantities with their intervals, FP32 being 1.
+
+    ``rows`` is what ``relative`` returns: ratios, by quantity and strategy.
+    """
     made, axes = figure(7.0, 3.6, ncols=len(rows), sharey=True)
     for axis, (what, values) in zip(axes, rows.items(), strict=True):
         for place, name in enumerate(labels):
@@ -250,74 +229,54 @@ def class_accuracy(
 
 
 @styled
-def confusion(counts: np.ndarray) -> Figure:
-    """One confusion matrix (10, 10) with its counts."""
-    made, axis = figure(5.2, 4.6)
-    axis.imshow(np.ma.masked_equal(counts, 0), cmap=COUNTS, vmin=0)
-    for (row, column), value in np.ndenumerate(counts):
-        # Up to there, ink has the stronger contrast, on either page.
-        colour = ON_COLOUR if value > 0.8 * counts.max() else INK
-        axis.text(
-            column, row, str(value),
-            ha="center", va="center", fontsize=8, color=colour,
-        )  # fmt: skip
-    axis.set_xticks(range(10), CLASSES, rotation=90, fontsize=9)
-    axis.set_yticks(range(10), CLASSES, fontsize=9)
-    axis.set(xlabel="predicted class", ylabel="true class")
-    axis.grid(False)
-    return made
-
-
-def _root(change: np.ndarray) -> np.ndarray:
-    return np.sign(change) * np.sqrt(np.abs(change))
-
-
-def _square(root: np.ndarray) -> np.ndarray:
-    return np.sign(root) * root**2
-
-
-@styled
-def confusions(
-    matrices: dict[str, np.ndarray], difference: bool = False
+def assignments(
+    points: dict[str, dict[str, tuple[Interval, float]]],
+    marked: dict[str, tuple[Interval, float]],
+    optimal: list[tuple[Interval, float]],
+    band: tuple[float, float],
 ) -> Figure:
-    """Confusion matrices (10, 10) as colours, or their differences."""
-    rows = -(-len(matrices) // 3)
-    made, axes = figure(
-        7.0, 1.9 * rows + 0.9, nrows=rows, ncols=3, squeeze=False
+    """Accuracy over time of every choice of float layers.
+
+    ``points`` holds, for each series, (ms an image, accuracy as a share) by
+    name; ``marked`` are written beside their points; ``optimal`` is the
+    frontier, fastest first; ``band`` holds the accuracies, shares, that
+    cannot be told from the reference's.
+    """
+    made, axis = figure(7.0, 4.2)
+    low, high = (100 * value for value in band)
+    same = "told from FP32 only beyond it"
+    axis.axhspan(low, high, color=BAND, zorder=0, label=same)
+    for (title, found), colour, marker in zip(
+        points.items(), (AFTER, BEFORE), "os", strict=False
+    ):
+        times, y = zip(*found.values(), strict=True)
+        axis.errorbar(
+            [time.value for time in times], 100 * np.array(y),
+            xerr=error_bars(times), fmt=marker, color=colour,
+            label=title, elinewidth=0.8,
+        )  # fmt: skip
+    axis.step(
+        [time.value for time, _ in optimal], [100 * y for _, y in optimal],
+        "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
+    )  # fmt: skip
+    axis.set(
+        xlabel="time per picture at batch 64 (ms)",
+        ylabel="validation accuracy (%)",
     )
-    limit = max(abs(matrix).max() for matrix in matrices.values())
-    # By its root, a few images show beside hundreds.
-    norm = PowerNorm(0.5, 0, limit)
-    if difference:
-        norm = FuncNorm((_root, _square), -limit, limit)
-    for axis in axes.flat[len(matrices) :]:
-        axis.axis("off")
-    for i, (title, matrix) in enumerate(matrices.items()):
-        axis = axes.flat[i]
-        shown = axis.imshow(
-            np.ma.masked_equal(matrix, 0),
-            CHANGES if difference else COUNTS,
-            norm=norm,
-        )
-        if not matrix.any():
-            axis.text(
-                4.5, 4.5, "no cell differs" if difference else "no image",
-                ha="center", va="center", fontsize=8,
-            )  # fmt: skip
-        # Names stand at the first of a row and at the last of a column.
-        down = CLASSES if i % 3 == 0 else []
-        across = CLASSES if i + 3 >= len(matrices) else []
-        axis.set_xticks(range(len(across)), across, rotation=90, fontsize=7)
-        axis.set_yticks(range(len(down)), down, fontsize=7)
-        axis.set_title(title, fontsize=8)
-        axis.grid(False)
-    made.supxlabel("predicted class", fontsize=9)
-    made.supylabel("true class", fontsize=9)
-    whole = MaxNLocator(4, integer=True)
-    bar = made.colorbar(
-        shown, ax=axes, shrink=0.5 if rows > 1 else 1, aspect=30, ticks=whole
+    made.legend(loc="outside lower center", ncols=4, fontsize=8)
+    every = [p for found in points.values() for p in found.values()]
+    name_points(
+        axis,
+        {name: _place(point) for name, point in marked.items()},
+        [_place(point) for point in every],
+        [
+            ((time.low, 100 * share), (time.high, 100 * share))
+            for time, share in every
+        ],
     )
-    what = "images, difference from FP32" if difference else "images"
-    bar.set_label(what, fontsize=9)
-    bar.ax.tick_params(labelsize=8)
     return made
+
+
+def _place(point: tuple[Interval, float]) -> tuple[float, float]:
+    """Where a point (ms, share) lies, in ms and percent."""
+    return point[0].value, 100 * point[1]

@@ -52,7 +52,10 @@ def clipping(
 
 
 def channels(sides: list[frames.Coded], start: int = 0) -> VBox:
-    """Each channel of a layer, as two integer networks see it."""
+    """Each channel of a layer, as two integer networks see it.
+
+    ``sides`` are of one layer; ``start`` is the channel shown at first.
+    """
 
     def draw(chosen: int) -> str:
         parts = [
@@ -80,7 +83,10 @@ def strategies(
     labels: dict[str, str],
     start: tuple[int, int] = (0, 1),
 ) -> VBox:
-    """All strategies by any two measures; ``start`` indexes x and y."""
+    """All strategies by any two measures; ``start`` indexes x and y.
+
+    ``quantities`` have the same strategies, those of ``labels``.
+    """
 
     def draw(x: int, y: int) -> str:
         across, up = quantities[x], quantities[y]

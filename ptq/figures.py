@@ -118,7 +118,7 @@ def figure(
 
 
 def shaded(colour: str, pale: bool) -> dict:
-    """How a bar is filled; a pale one keeps its colour at the edge."""
+    """How matplotlib fills a bar; a pale one keeps its colour at the edge."""
     return {
         "facecolor": mpl.colors.to_rgba(colour, 0.45 if pale else 1),
         "edgecolor": colour,

@@ -89,7 +89,11 @@ class Trial:
 
 
 def clipped(trial: Trial) -> Figure:
-    """Histogram of the weights in the grid's cells; the noise by weight."""
+    """Histogram of the weights in the grid's cells; the noise by weight.
+
+    Above the density per unit of weight, below the share in percent of the
+    squared error.
+    """
     made, (above, below) = _panels(3.8, 2, sharex=True)
     weight = trial.weight.flatten().numpy()
     reach = np.abs(weight).max()
@@ -199,12 +203,18 @@ def coded(
 
 
 def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
-    """SQNR in dB; nan where the channel is silent in the float network."""
+    """SQNR in dB; nan where the channel is silent in the float network.
+
+    Both are float32 of one shape.
+    """
     return sqnr(wanted, found) if wanted.any() else float("nan")
 
 
 def channel(sides: list[Coded], chosen: int) -> Figure:
-    """How often one channel has each value, a row for each network."""
+    """How often one channel has each value, a row for each network.
+
+    ``chosen`` counts channels from 0.
+    """
     made, axes = _panels(3.6, len(sides), gap=0.55)
     colours = (BEFORE, AFTER)
     most = 2 * max(side.counts.max() for side in sides)
@@ -224,7 +234,7 @@ def channel(sides: list[Coded], chosen: int) -> Figure:
 
 @styled
 def channel_overview(sides: list[Coded]) -> Figure:
-    """Codes in use and SQNR of every channel, in both networks."""
+    """Codes in use and SQNR (dB) of every channel, in both networks."""
     made, axes = figure(7.0, 3.0, ncols=2)
     order = np.argsort(sides[0].used)
     looks = (("o", BEFORE), ("x", AFTER))
@@ -242,7 +252,10 @@ def channel_overview(sides: list[Coded]) -> Figure:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One measure of all strategies, with intervals, for an axis."""
+    """One measure of all strategies, with intervals, for an axis.
+
+    ``title`` names it and its unit, which is that of the ``values``.
+    """
 
     title: str
     values: dict[str, Interval]
@@ -250,7 +263,11 @@ class Quantity:
 
 
 def against(x: Quantity, y: Quantity) -> Figure:
-    """Strategies by two measures, with the intervals of both."""
+    """Strategies by two measures, with the intervals of both.
+
+    ``x`` and ``y`` have the same strategies; a line at 0 where an interval
+    holds it.
+    """
     made, (axis,) = _panels(3.0)
     for name in x.values:
         across, up = x.values[name], y.values[name]
@@ -268,7 +285,10 @@ def against(x: Quantity, y: Quantity) -> Figure:
 
 
 def mark(name: str) -> Figure:
-    """The marker of a strategy, alone, for a legend in words."""
+    """The marker of a strategy, alone, for a legend in words.
+
+    KeyError for a name that is not in ``figures.COLOURS``.
+    """
     with mpl.rc_context(STYLE):
         made = Figure(figsize=(0.16, 0.16))
         axis = made.add_axes((0, 0, 1, 1))

@@ -1,7 +1,8 @@
 """Figures of data, training, layers, noise and times; paper against ours.
 
-Comparisons of strategies are in ``comparison_plots``, designed experiments
-in ``plots_designs``, what the explorers show in ``frames``.
+Comparisons of networks are in ``comparison_plots`` and
+``confusion_plots``, designed experiments in ``plots_designs``, what the
+explorers show in ``frames``.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,6 @@ from ptq.figures import (
     shaded,
     styled,
 )
-from ptq.labels import name_points
 from ptq.noise_budget import Budget
 from ptq.quantizer import Grid, fake_quantize
 
@@ -46,7 +46,10 @@ def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
 
 @styled
 def shares(parts: dict[str, dict[str, int]]) -> Figure:
-    """Per layer, its share of each quantity, in percent."""
+    """Per layer, its share of each quantity, in percent.
+
+    ``parts`` holds counts, by the quantity's title and the layer.
+    """
     made, axis = figure(7.0, 2.6)
     layers = list(next(iter(parts.values())))
     height = 0.8 / len(parts)
@@ -68,7 +71,8 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
 def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     """One bar a network, made of the medians of its parts.
 
-    Each part has its times (rounds,); a mark shows quartiles of their sum.
+    ``parts`` holds, by network and part, the times (rounds,) in the unit
+    that ``xlabel`` names; a mark shows the quartiles of their sum.
     """
     made, axis = figure(7.0, 0.6 * len(parts) + 1.6)
     palette = (BEFORE, BEFORE, AFTER, AFTER, NEUTRAL)
@@ -95,7 +99,11 @@ def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
 
 @styled
 def training_curve(history: list[dict], n: int) -> Figure:
-    """Loss and accuracy per epoch; ``n`` validation pictures were counted."""
+    """Loss (nats) and accuracy (percent) per epoch.
+
+    ``history`` has a row an epoch, as ``training.train`` writes it, with
+    accuracies as shares; ``n`` validation images were counted.
+    """
     made, axes = figure(7.0, 3.0, ncols=2)
     epochs = np.arange(1, len(history) + 1)
     looks = {"train": (BEFORE, "--"), "validation": (AFTER, "-")}
@@ -123,7 +131,11 @@ def training_curve(history: list[dict], n: int) -> Figure:
 
 @styled
 def staircase(grid: Grid, low: float, high: float) -> Figure:
-    """What a grid makes of each value in [low, high], and the error."""
+    """What a grid of one scale makes of each value in [low, high].
+
+    On the left the values, on the right the error, both in units of ``low``
+    and ``high``; dotted: half a step.
+    """
     x = torch.linspace(low, high, 2001)
     x_hat = fake_quantize(x, grid)
     made, axes = figure(7.0, 2.9, ncols=2)
@@ -144,8 +156,8 @@ def noise_parts(
 ) -> Figure:
     """Predicted noise of each layer by cause, one bar a draw, and measured.
 
-    ``measured`` holds the mean squared errors; all is relative to the
-    layer's signal.
+    ``budgets`` and ``measured`` have an item a draw; ``measured`` holds the
+    mean squared error by layer. All is drawn relative to the layer's signal.
     """
     made, axis = figure(7.0, 3.6)
     looks = [shaded(c, pale) for c in (AFTER, BEFORE) for pale in (0, 1)]
@@ -201,7 +213,10 @@ def histograms(
 def channels(
     before: dict[str, Tensor], after: dict[str, Tensor], ylabel: str
 ) -> Figure:
-    """A value for each channel, before and after, a panel per layer."""
+    """A value (C,) for each channel, before and after, a panel per layer.
+
+    ``ylabel`` names the quantity and its unit.
+    """
     rows = -(-len(before) // 2)
     made, axes = figure(
         7.0, 2.3 * rows + 0.4, nrows=rows, ncols=2, squeeze=False
@@ -232,7 +247,8 @@ def layer_bars(
 ) -> Figure:
     """A quantity per layer, one group of bars a layer, log scale.
 
-    A series of intervals gets error bars.
+    ``series`` holds positive values, by title and layer; one of intervals
+    gets error bars.
     """
     made, axis = figure(7.0, 3.0)
     layers = list(next(iter(series.values())))
@@ -281,56 +297,3 @@ def forest(
     marks, names = axes[0].get_legend_handles_labels()
     made.legend(marks, names, loc="outside upper center", ncols=2)
     return made
-
-
-@styled
-def assignments(
-    points: dict[str, dict[str, tuple[Interval, float]]],
-    marked: dict[str, tuple[Interval, float]],
-    optimal: list[tuple[Interval, float]],
-    band: tuple[float, float],
-) -> Figure:
-    """Accuracy over time of every choice of float layers.
-
-    ``points`` holds, for each series, (ms, accuracy) by name; ``marked``
-    are written beside their points; ``optimal`` is the frontier, fastest
-    first; ``band`` is the accuracy that cannot be told from the reference's.
-    """
-    made, axis = figure(7.0, 4.2)
-    low, high = (100 * value for value in band)
-    same = "told from FP32 only beyond it"
-    axis.axhspan(low, high, color=figures.BAND, zorder=0, label=same)
-    for (title, found), colour, marker in zip(
-        points.items(), (AFTER, BEFORE), "os", strict=False
-    ):
-        times, y = zip(*found.values(), strict=True)
-        axis.errorbar(
-            [time.value for time in times], 100 * np.array(y),
-            xerr=figures.error_bars(times), fmt=marker, color=colour,
-            label=title, elinewidth=0.8,
-        )  # fmt: skip
-    axis.step(
-        [time.value for time, _ in optimal], [100 * y for _, y in optimal],
-        "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
-    )  # fmt: skip
-    axis.set(
-        xlabel="time per picture at batch 64 (ms)",
-        ylabel="validation accuracy (%)",
-    )
-    made.legend(loc="outside lower center", ncols=4, fontsize=8)
-    every = [p for found in points.values() for p in found.values()]
-    name_points(
-        axis,
-        {name: _place(point) for name, point in marked.items()},
-        [_place(point) for point in every],
-        [
-            ((time.low, 100 * share), (time.high, 100 * share))
-            for time, share in every
-        ],
-    )
-    return made
-
-
-def _place(point: tuple[Interval, float]) -> tuple[float, float]:
-    """Where a point (ms, share) lies, in ms and percent."""
-    return point[0].value, 100 * point[1]

@@ -28,8 +28,9 @@ OBSERVER_STYLES = {
 def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
     """Upper end of a range over the number of pictures, a panel per layer.
 
-    ``bounds`` holds, per layer and number of pictures, one value a draw; the
-    line is their median, the band holds the central 90 %.
+    ``bounds`` holds, per layer and number of pictures, values (draws,) in
+    the unit that ``ylabel`` names; the line is their median, the band holds
+    the central 90 %.
     """
     made, axes = figure(7.0, 2.6, ncols=len(bounds), squeeze=False)
     for axis, (layer, found) in zip(axes.flat, bounds.items(), strict=True):
@@ -52,8 +53,8 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
     """Change of accuracy over the number of pictures, a panel per source.
 
     ``frame`` has the columns source, images, observer and change (a share),
-    one row a draw. Lines are medians, bars hold the central 95 % of draws;
-    the dotted line is a loss of ``margin``.
+    one row a draw. Marks are medians, bars hold the central 95 % of draws;
+    the dotted line is a loss of ``margin`` (a share).
     """
     sources = [s for s in variants.SOURCES if s in set(frame.source)]
     rows = -(-len(sources) // 2)

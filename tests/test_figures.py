@@ -11,7 +11,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ptq import (
-    comparison_plots,
+    confusion_plots,
     figures,
     frames,
     plots,
@@ -177,10 +177,10 @@ def seen_cells(made, page):
 @pytest.mark.parametrize(
     "draw",
     [
-        comparison_plots.confusion,
-        lambda counts: comparison_plots.confusions({"one": counts}),
-        lambda counts: comparison_plots.confusions({"one": counts}, True),
-        lambda counts: comparison_plots.confusions({"one": -counts}, True),
+        confusion_plots.confusion,
+        lambda counts: confusion_plots.confusions({"one": counts}),
+        lambda counts: confusion_plots.confusions({"one": counts}, True),
+        lambda counts: confusion_plots.confusions({"one": -counts}, True),
     ],
     ids=["one matrix", "counts", "more", "fewer"],
 )
@@ -196,7 +196,7 @@ def test_every_count_is_seen_and_only_counts(draw, page):
 
 def test_a_panel_without_changes_says_so():
     none, some = np.zeros((10, 10), int), np.eye(10, dtype=int)
-    made = comparison_plots.confusions({"a": none, "b": some}, True)
+    made = confusion_plots.confusions({"a": none, "b": some}, True)
     words = [[t.get_text() for t in axis.texts] for axis in made.axes[:2]]
     assert words == [["no cell differs"], []]
 

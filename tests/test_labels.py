@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Annotation, Text
 
-from ptq import comparison_plots, evidence, figures, frontpage, plots, report
+from ptq import comparison_plots, evidence, figures, frontpage, report
 from ptq.evidence import Interval
 from ptq.labels import name_points, together
 
@@ -46,7 +46,9 @@ def an_assignment(frame):
     }
     band = (frame.accuracy.min(), frame.accuracy.max())
     optimal = list(every.values())[:2]
-    return plots.assignments({"folded": every}, every, optimal, band)
+    return comparison_plots.assignments(
+        {"folded": every}, every, optimal, band
+    )
 
 
 def a_crowd(seed):
