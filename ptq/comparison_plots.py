@@ -116,10 +116,7 @@ def frontier(
         ends = [
             (taken[n].value, 100 * changes[n].value) for n in optimal[batch]
         ]
-        axis.step(
-            *zip(*ends, strict=True), where="post", color=NEUTRAL,
-            linestyle="--", linewidth=1, label="frontier",
-        )  # fmt: skip
+        _stairs(axis, ends)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8, label="as FP32")
         axis.axhline(
             -100 * margin, color=NEUTRAL, linestyle=":",
@@ -136,7 +133,7 @@ def frontier(
     known = axis.get_legend_handles_labels()
     made.legend(*known, loc="outside lower center", ncols=3, fontsize=8)
     for axis, taken in zip(axes.flat, times.values(), strict=True):
-        _name(axis, taken, changes, labels, (0, -100 * margin))
+        _name(axis, taken, changes, labels)
     return made
 
 
@@ -153,17 +150,20 @@ def _changes_over_time(
         )  # fmt: skip
 
 
+def _stairs(axis: Axes, corners: list[tuple[float, float]]) -> None:
+    """The frontier through its points (x, y), from left to right."""
+    x, y = np.repeat(corners, 2, axis=0).T
+    looks = {"color": NEUTRAL, "linestyle": "--", "linewidth": 1}
+    axis.plot(x[1:], y[:-1], **looks, label="frontier")
+
+
 def _name(
     axis: Axes,
     taken: dict[str, Interval],
     changes: dict[str, Interval],
     labels: dict[str, str],
-    levels: tuple[float, ...],
 ) -> None:
-    """Write the strategies' names; those on one point share a label.
-
-    Names keep off the lines at ``levels``, and off the intervals.
-    """
+    """Write the strategies' names; those on one point share a label."""
     axis.figure.draw_without_rendering()  # for places on the paper
     places = {n: (taken[n].value, 100 * c.value) for n, c in changes.items()}
     groups = together(axis, places)
@@ -171,13 +171,7 @@ def _name(
         "\n".join(_same(group, changes, labels)): places[group[0]]
         for group in groups
     }
-    bars = [
-        ((x, 100 * c.low), (x, 100 * c.high))
-        for (x, _), c in zip(places.values(), changes.values(), strict=True)
-    ]
-    left, right = axis.get_xlim()
-    bars += [((left, level), (right, level)) for level in levels]
-    name_points(axis, named, places.values(), bars)
+    name_points(axis, named)
 
 
 def _same(
@@ -255,25 +249,13 @@ def assignments(
             xerr=error_bars(times), fmt=marker, color=colour,
             label=title, elinewidth=0.8,
         )  # fmt: skip
-    axis.step(
-        [time.value for time, _ in optimal], [100 * y for _, y in optimal],
-        "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
-    )  # fmt: skip
+    _stairs(axis, [_place(point) for point in optimal])
     axis.set(
-        xlabel="time per picture at batch 64 (ms)",
+        xlabel="time per image at batch 64 (ms)",
         ylabel="validation accuracy (%)",
     )
     made.legend(loc="outside lower center", ncols=4, fontsize=8)
-    every = [p for found in points.values() for p in found.values()]
-    name_points(
-        axis,
-        {name: _place(point) for name, point in marked.items()},
-        [_place(point) for point in every],
-        [
-            ((time.low, 100 * share), (time.high, 100 * share))
-            for time, share in every
-        ],
-    )
+    name_points(axis, {n: _place(point) for n, point in marked.items()})
     return made
 
 

@@ -1,10 +1,11 @@
 """Names beside points: none covers a point or another name."""
 
-from collections.abc import Iterable
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.text import Annotation
 
 from ptq.figures import INK, NEUTRAL, styled
@@ -51,24 +52,16 @@ class _Name:
 
 
 @styled
-def name_points(
-    axis: Axes,
-    named: dict[str, Place],
-    points: Iterable[Place],
-    bars: Iterable[tuple[Place, Place]] = (),
-) -> None:
+def name_points(axis: Axes, named: dict[str, Place]) -> None:
     """Write names beside their points, on no point and on no other name.
 
-    ``named`` gives the point (x, y) of each name, ``points`` all points,
-    ``bars`` both ends of lines that names leave free where there is room;
-    all in the units of ``axis``. Call it last: names stay where they are.
+    ``named`` gives the point (x, y) of each name in the units of ``axis``.
+    Lines and bars stay free where there is room. Call it last: names stay
+    where they are put.
     """
     axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())
     axis.figure.draw_without_rendering()
-    pixels = axis.transData.transform
-    marks = pixels(list(points))
-    ends = pixels(np.array(list(bars)).reshape(-1, 2)).reshape(-1, 2, 2)
-    lines = np.linspace(ends[:, 0], ends[:, 1], 60, axis=1)
+    marks, lines = _drawn(axis)
     names = [_written(axis, *item) for item in named.items()]
     for _ in range(2):  # a name may move once the others have their places
         for name in names:
@@ -77,6 +70,25 @@ def name_points(
     for name in names:
         away = name.box.mean(axis=0) - name.point
         name.text.set_position(72 / axis.figure.dpi * away)
+
+
+def _drawn(axis: Axes) -> tuple[np.ndarray, np.ndarray]:
+    """What names are to leave free: markers (N, 2) and lines (L, 60, 2)."""
+    marks, corners = [], []
+    for line in axis.lines:
+        pixels = line.get_transform().transform(line.get_xydata())
+        if line.get_marker() != "None":
+            marks.extend(pixels)
+        if line.get_linestyle() != "None":
+            corners.extend(itertools.pairwise(pixels))
+    for bars in axis.collections:
+        if isinstance(bars, LineCollection):
+            pixels = map(bars.get_transform().transform, bars.get_segments())
+            for bar in pixels:
+                corners.extend(itertools.pairwise(bar))
+    ends = np.array(corners).reshape(-1, 2, 2)
+    lines = np.linspace(ends[:, 0], ends[:, 1], 60, axis=1)
+    return np.array(marks), lines
 
 
 def _written(axis: Axes, name: str, place: Place) -> _Name:

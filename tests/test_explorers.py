@@ -421,6 +421,16 @@ def test_no_picture_is_framed_in_the_dark(tab):
     assert seen_as == ["0px", "none"]
 
 
+def test_pictures_use_the_room_of_a_wide_page(tab):
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    for box in boxes(tab):
+        for picture in box.locator(".ptq-frames svg").all():
+            inside = picture.bounding_box()
+            if inside:
+                room = box.bounding_box()["width"]
+                assert 0.85 * room < inside["width"] <= room
+
+
 def test_fits_a_telephone(tab):
     tab.set_viewport_size({"width": 390, "height": 800})
     tab.wait_for_timeout(200)

@@ -59,7 +59,7 @@ def a_crowd(seed):
     made, axis = figures.figure(7.0, 3.4)
     axis.plot(*places.T, "o")
     named = {f"a strategy {i}": tuple(p) for i, p in enumerate(places)}
-    name_points(axis, named, places)
+    name_points(axis, named)
     return made
 
 
