@@ -147,7 +147,7 @@ def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
                 markersize=5, markerfacecolor=AFTER if shown else "none",
             )  # fmt: skip
         axis.axvline(0, color=NEUTRAL, linewidth=0.8)
-        axis.set_xlabel(title)
+        axis.set_xlabel(title, fontsize=8)
     words = [variants.in_words(term) for term in terms]
     axes.flat[0].set_yticks(range(len(terms)), words, fontsize=8)
     axes.flat[0].invert_yaxis()

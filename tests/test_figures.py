@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from ptq import (
     confusion_plots,
@@ -219,6 +220,15 @@ def test_every_text_of_the_book_has_an_ink(quick_run):
         )
         for text in texts:
             assert "fill: #" in text and "fill: #000000" not in text, path
+
+
+def test_nothing_is_cut_at_the_edge_of_a_figure(quick_run):
+    drawings = sorted((quick_run / "figures").glob("*.png"))
+    assert len(drawings) > 20
+    for path in drawings:
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        edges = [pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]]
+        assert all((edge == 255).all() for edge in edges), path
 
 
 def test_a_single_weight_is_seen_beside_thousands():
