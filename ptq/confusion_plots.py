@@ -15,7 +15,7 @@ from ptq.figures import INK, ON_COLOUR, figure, styled
 
 # Where a count is zero the page shows through, light or dark; the smallest
 # one that is not is seen on either.
-MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.2
+MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.25
 
 
 def _fading(*places: tuple[float, tuple]) -> LinearSegmentedColormap:
