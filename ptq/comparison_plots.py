@@ -1,43 +1,39 @@
-"""Figures that compare strategies, as a whole and class by class."""
+"""Figures that compare networks by accuracy, time and size."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import (
-    LinearSegmentedColormap,
-    Normalize,
-    PowerNorm,
-    to_rgba,
-)
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator
 
 from ptq import evidence
 from ptq.data import CLASSES
 from ptq.evidence import Interval
 from ptq.figures import (
+    AFTER,
     BAND,
+    BEFORE,
     COLOURS,
     GRID,
-    INK,
     MARKERS,
     NEUTRAL,
-    ON_COLOUR,
     error_bars,
     figure,
+    styled,
 )
-
-# From nothing at all to a colour: the page shows through where a count is
-# zero, so that one drawing serves a light page and a dark one.
-MORE, FEWER = "#3b6fd4", "#c86400"
+from ptq.labels import name_points, together
 
 
-def _fading(*colours: tuple) -> LinearSegmentedColormap:
-    return LinearSegmentedColormap.from_list("fading", colours)
+def paired(frame: pd.DataFrame) -> dict[str, Interval]:
+    """Change of accuracy (a share) of ``report.comparison``, by strategy.
 
-
-NONE = to_rgba(MORE, 0)
-COUNTS = _fading(NONE, to_rgba(MORE))
-CHANGES = _fading(to_rgba(FEWER), to_rgba(FEWER, 0), NONE, to_rgba(MORE))
+    The first row is what others are compared with: 0, and no interval.
+    """
+    rows = list(frame.itertuples())
+    return {rows[0].Index: Interval(0, 0, 0)} | {
+        row.Index: Interval(row.change, row.change_low, row.change_high)
+        for row in rows[1:]
+    }
 
 
 def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
@@ -68,10 +64,14 @@ def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
     }
 
 
+@styled
 def normalized(
     rows: dict[str, dict[str, Interval]], labels: dict[str, str]
 ) -> Figure:
-    """Each strategy's quantities with their intervals, FP32 being 1."""
+    """Each strategy's quantities with their intervals, FP32 being 1.
+
+    ``rows`` is what ``relative`` returns: ratios, by quantity and strategy.
+    """
     made, axes = figure(7.0, 3.6, ncols=len(rows), sharey=True)
     for axis, (what, values) in zip(axes, rows.items(), strict=True):
         for place, name in enumerate(labels):
@@ -92,47 +92,100 @@ def normalized(
     return made
 
 
+@styled
 def frontier(
-    points: dict[str, tuple[Interval, Interval, float]],
-    optimal: list[str],
+    times: dict[int, dict[str, Interval]],
+    changes: dict[str, Interval],
+    optimal: dict[int, list[str]],
     labels: dict[str, str],
+    margin: float = 0.005,
 ) -> Figure:
-    """Accuracy over latency; area of a point is the file's size.
+    """Change of accuracy over time, a panel for each batch size.
 
-    ``points`` gives latency (ms), accuracy (0 to 1) and bytes; ``optimal``
-    are the names on the Pareto frontier, fastest first.
+    ``times`` gives, by batch size and strategy, the median and quartiles in
+    ms per image; ``changes`` the paired change (a share), the first being
+    that of the reference, 0. ``optimal`` names the Pareto frontier of each
+    batch size, fastest first. The dotted line is a loss of ``margin``.
     """
-    made, axis = figure(7.0, 4.2)
-    for name, (time, accuracy, size) in points.items():
-        axis.errorbar(
-            time.value, 100 * accuracy.value,
-            xerr=error_bars([time]), yerr=100 * error_bars([accuracy]),
-            color=COLOURS[name], elinewidth=0.8, alpha=0.6,
-        )  # fmt: skip
-        axis.scatter(
-            time.value, 100 * accuracy.value, s=size / 6e3,
-            color=COLOURS[name], marker=MARKERS[name], label=labels[name],
-            zorder=3,
-        )  # fmt: skip
-    axis.step(
-        [points[n][0].value for n in optimal],
-        [100 * points[n][1].value for n in optimal],
-        where="post", color=NEUTRAL, linestyle="--", linewidth=1,
+    made, axes = figure(
+        7.0, 2.7 * len(times) + 0.6, nrows=len(times), sharex=True,
+        sharey=True, squeeze=False,
     )  # fmt: skip
-    axis.set(
-        xscale="log",
-        xlabel="time per picture at batch 64 (ms, logarithmic)",
-        ylabel="top-1 accuracy (%)",
-    )
+    for axis, (batch, taken) in zip(axes.flat, times.items(), strict=True):
+        _changes_over_time(axis, taken, changes)
+        ends = [
+            (taken[n].value, 100 * changes[n].value) for n in optimal[batch]
+        ]
+        _stairs(axis, ends)
+        axis.axhline(0, color=NEUTRAL, linewidth=0.8, label="as FP32")
+        axis.axhline(
+            -100 * margin, color=NEUTRAL, linestyle=":",
+            label=f"a loss of {100 * margin:g} points",
+        )  # fmt: skip
+        axis.set_title(f"batch {batch}", fontsize=10)
+        axis.margins(0.08)
+    axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter("")
-    legend = made.legend(loc="outside lower center", ncols=3, fontsize=8)
-    for handle in legend.legend_handles:
-        handle.set_sizes([40])
+    axis.set_xlabel("time per image (ms, logarithmic)")
+    made.supylabel("change of accuracy (points)", fontsize=10)
+    known = axis.get_legend_handles_labels()
+    made.legend(*known, loc="outside lower center", ncols=3, fontsize=8)
+    for axis, taken in zip(axes.flat, times.values(), strict=True):
+        _name(axis, taken, changes, labels)
     return made
 
 
+def _changes_over_time(
+    axis: Axes, taken: dict[str, Interval], changes: dict[str, Interval]
+) -> None:
+    """A marker for each strategy, with quartiles and paired interval."""
+    for name, change in changes.items():
+        axis.errorbar(
+            taken[name].value, 100 * change.value,
+            xerr=error_bars([taken[name]]), yerr=100 * error_bars([change]),
+            color=COLOURS[name], marker=MARKERS[name], markersize=6,
+            elinewidth=0.8,
+        )  # fmt: skip
+
+
+def _stairs(axis: Axes, corners: list[tuple[float, float]]) -> None:
+    """The frontier through its points (x, y), from left to right."""
+    x, y = np.repeat(corners, 2, axis=0).T
+    looks = {"color": NEUTRAL, "linestyle": "--", "linewidth": 1}
+    axis.plot(x[1:], y[:-1], **looks, label="frontier")
+
+
+def _name(
+    axis: Axes,
+    taken: dict[str, Interval],
+    changes: dict[str, Interval],
+    labels: dict[str, str],
+) -> None:
+    """Write the strategies' names; those on one point share a label."""
+    axis.figure.draw_without_rendering()  # for places on the paper
+    places = {n: (taken[n].value, 100 * c.value) for n, c in changes.items()}
+    groups = together(axis, places)
+    named = {
+        "\n".join(_same(group, changes, labels)): places[group[0]]
+        for group in groups
+    }
+    name_points(axis, named)
+
+
+def _same(
+    group: list[str], changes: dict[str, Interval], labels: dict[str, str]
+) -> list[str]:
+    """Names of one label, = where the change is the same, ≈ where near."""
+    first, *others = group
+    return [labels[first]] + [
+        f"{'=' if changes[n] == changes[first] else '≈'} {labels[n]}"
+        for n in others
+    ]
+
+
+@styled
 def class_accuracy(
     correct: dict[str, np.ndarray], n: np.ndarray, labels: dict[str, str]
 ) -> Figure:
@@ -169,57 +222,43 @@ def class_accuracy(
     return made
 
 
-def confusion(counts: np.ndarray) -> Figure:
-    """One confusion matrix (10, 10) with its counts."""
-    made, axis = figure(5.2, 4.6)
-    axis.imshow(counts, cmap=COUNTS)
-    for (row, column), value in np.ndenumerate(counts):
-        # Up to there, ink has the stronger contrast, on either page.
-        colour = ON_COLOUR if value > 0.85 * counts.max() else INK
-        axis.text(
-            column, row, str(value),
-            ha="center", va="center", fontsize=8, color=colour,
-        )  # fmt: skip
-    axis.set_xticks(range(10), CLASSES, rotation=90, fontsize=9)
-    axis.set_yticks(range(10), CLASSES, fontsize=9)
-    axis.set(xlabel="predicted class", ylabel="true class")
-    axis.grid(False)
-    return made
-
-
-def confusions(
-    matrices: dict[str, np.ndarray], difference: bool = False
+@styled
+def assignments(
+    points: dict[str, dict[str, tuple[Interval, float]]],
+    marked: dict[str, tuple[Interval, float]],
+    optimal: list[tuple[Interval, float]],
+    band: tuple[float, float],
 ) -> Figure:
-    """Confusion matrices (10, 10) as colours, or their differences."""
-    rows = -(-len(matrices) // 3)
-    made, axes = figure(
-        7.0, 1.9 * rows + 0.9, nrows=rows, ncols=3, squeeze=False
+    """Accuracy over time of every choice of float layers.
+
+    ``points`` holds, for each series, (ms an image, accuracy as a share) by
+    name; ``marked`` are written beside their points; ``optimal`` is the
+    frontier, fastest first; ``band`` holds the accuracies, shares, that
+    cannot be told from the reference's.
+    """
+    made, axis = figure(7.0, 4.2)
+    low, high = (100 * value for value in band)
+    same = "told from FP32 only beyond it"
+    axis.axhspan(low, high, color=BAND, zorder=0, label=same)
+    for (title, found), colour, marker in zip(
+        points.items(), (AFTER, BEFORE), "os", strict=False
+    ):
+        times, y = zip(*found.values(), strict=True)
+        axis.errorbar(
+            [time.value for time in times], 100 * np.array(y),
+            xerr=error_bars(times), fmt=marker, color=colour,
+            label=title, elinewidth=0.8,
+        )  # fmt: skip
+    _stairs(axis, [_place(point) for point in optimal])
+    axis.set(
+        xlabel="time per image at batch 64 (ms)",
+        ylabel="validation accuracy (%)",
     )
-    limit = max(abs(matrix).max() for matrix in matrices.values())
-    # By its root, a few mistakes show beside hundreds of right answers.
-    norm = PowerNorm(0.5, 0, limit)
-    if difference:
-        norm = Normalize(-limit, limit)
-    for axis in axes.flat[len(matrices) :]:
-        axis.axis("off")
-    for i, (title, matrix) in enumerate(matrices.items()):
-        axis = axes.flat[i]
-        shown = axis.imshow(
-            matrix, CHANGES if difference else COUNTS, norm=norm
-        )
-        # Names stand at the first of a row and at the last of a column.
-        down = CLASSES if i % 3 == 0 else []
-        across = CLASSES if i + 3 >= len(matrices) else []
-        axis.set_xticks(range(len(across)), across, rotation=90, fontsize=7)
-        axis.set_yticks(range(len(down)), down, fontsize=7)
-        axis.set_title(title, fontsize=8)
-        axis.grid(False)
-    made.supxlabel("predicted class", fontsize=9)
-    made.supylabel("true class", fontsize=9)
-    whole = MaxNLocator(integer=True)
-    bar = made.colorbar(
-        shown, ax=axes, shrink=0.5 if rows > 1 else 1, aspect=30, ticks=whole
-    )
-    what = "pictures, difference from FP32" if difference else "pictures"
-    bar.set_label(what, fontsize=9)
+    made.legend(loc="outside lower center", ncols=4, fontsize=8)
+    name_points(axis, {n: _place(point) for n, point in marked.items()})
     return made
+
+
+def _place(point: tuple[Interval, float]) -> tuple[float, float]:
+    """Where a point (ms, share) lies, in ms and percent."""
+    return point[0].value, 100 * point[1]

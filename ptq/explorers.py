@@ -6,11 +6,13 @@ from html import escape
 
 import numpy as np
 from ipywidgets import HTML, VBox
+from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
 from ptq import data, evidence, frames
 from ptq.controls import Choice, explorer, picture, svg
+from ptq.labels import together
 
 
 def clipping(
@@ -50,7 +52,10 @@ def clipping(
 
 
 def channels(sides: list[frames.Coded], start: int = 0) -> VBox:
-    """Each channel of a layer, as two integer networks see it."""
+    """Each channel of a layer, as two integer networks see it.
+
+    ``sides`` are of one layer; ``start`` is the channel shown at first.
+    """
 
     def draw(chosen: int) -> str:
         parts = [
@@ -78,15 +83,19 @@ def strategies(
     labels: dict[str, str],
     start: tuple[int, int] = (0, 1),
 ) -> VBox:
-    """All strategies by any two measures; ``start`` indexes x and y."""
+    """All strategies by any two measures; ``start`` indexes x and y.
+
+    ``quantities`` have the same strategies, those of ``labels``.
+    """
 
     def draw(x: int, y: int) -> str:
         across, up = quantities[x], quantities[y]
         best = evidence.pareto(_signed(across, -1), _signed(up, 1))
         names = ", ".join(labels[name] for name in best)
         alt = f"Scatter of {up.title} over {across.title}."
-        reading = f"By these two, no other is better than: {names}."
         made = frames.against(across, up)
+        reading = f"Not beaten on these two, by values alone: {names}."
+        reading += _on_one_point(made.axes[0], across, up, labels)
         return picture(made, f"axes{x}-{y}", alt, reading)
 
     options = {quantity.title: i for i, quantity in enumerate(quantities)}
@@ -99,6 +108,25 @@ def strategies(
     )
     box.children = (*box.children, HTML(_legend(labels)))
     return box
+
+
+def _on_one_point(
+    axis: Axes,
+    across: frames.Quantity,
+    up: frames.Quantity,
+    labels: dict[str, str],
+) -> str:
+    """A sentence on the strategies whose points lie on each other."""
+    places = {
+        name: (found.value, up.values[name].value)
+        for name, found in across.values.items()
+    }
+    groups = [
+        " and ".join(labels[name] for name in group)
+        for group in together(axis, places)
+        if len(group) > 1
+    ]
+    return f" On one point: {'; '.join(groups)}." if groups else ""
 
 
 def _legend(labels: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptq import paths
@@ -100,16 +101,24 @@ DARK = {
 }
 
 
-def figure(width: float = 7.0, height: float = 3.4, **grid):
-    """A figure of the house style, outside pyplot's global state."""
-    # Not for this figure's making alone: its legend and labels come later.
-    mpl.rcParams.update(STYLE)
+# Each function that draws: its legend and labels need the style, too.
+styled = mpl.rc_context(STYLE)
+
+
+def figure(
+    width: float = 7.0, height: float = 3.4, **grid
+) -> tuple[Figure, Axes | np.ndarray]:
+    """A figure, and its axes, outside pyplot's global state.
+
+    ``width`` and ``height`` are in inches; ``grid`` is as ``subplots`` of
+    matplotlib takes it. Called by functions that are ``styled``.
+    """
     made = Figure(figsize=(width, height), layout="constrained")
     return made, made.subplots(**grid)
 
 
 def shaded(colour: str, pale: bool) -> dict:
-    """How a bar is filled; a pale one keeps its colour at the edge."""
+    """How matplotlib fills a bar; a pale one keeps its colour at the edge."""
     return {
         "facecolor": mpl.colors.to_rgba(colour, 0.45 if pale else 1),
         "edgecolor": colour,

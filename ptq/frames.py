@@ -21,12 +21,13 @@ from ptq.figures import (
     STYLE,
     error_bars,
     figure,
+    styled,
 )
 from ptq.quantizer import sqnr
 
-# The width of a telephone: there the letters are about as large as they
-# are drawn; on wider pages the style sheet makes the picture larger.
-WIDTH = 3.6
+# In inches. Letters are as large as those of the page on a wide screen, and
+# can be read on a telephone: the style sheet scales the whole.
+WIDTH = 4.2
 LETTERS = STYLE | {"font.size": 9}
 
 
@@ -88,7 +89,11 @@ class Trial:
 
 
 def clipped(trial: Trial) -> Figure:
-    """Histogram of the weights in the grid's cells; the noise by weight."""
+    """Histogram of the weights in the grid's cells; the noise by weight.
+
+    Above the density per unit of weight, below the share in percent of the
+    squared error.
+    """
     made, (above, below) = _panels(3.8, 2, sharex=True)
     weight = trial.weight.flatten().numpy()
     reach = np.abs(weight).max()
@@ -98,12 +103,17 @@ def clipped(trial: Trial) -> Figure:
     codes = np.rint(trial.weight_hat.flatten().numpy() / trial.step)
     cells = np.arange(codes.min(), codes.max() + 2) - 0.5
     counts, _ = np.histogram(codes, cells)
+    on_grid = counts / len(weight) / trial.step
+    seen = np.concatenate([density, on_grid])
+    # Whole powers of ten around all: a single weight is seen, too.
+    low, high = np.log10([seen[seen > 0].min() / 2, 2 * seen.max()])
+    low, high = 10 ** np.floor(low), 10 ** np.ceil(high)
     above.stairs(
-        counts / len(weight) / trial.step, cells * trial.step,
-        baseline=1e-2, fill=True, facecolor=to_rgba(AFTER, 0.5),
+        on_grid, cells * trial.step,
+        baseline=low, fill=True, facecolor=to_rgba(AFTER, 0.5),
         edgecolor=AFTER, linewidth=0.6, label="on the grid",
     )  # fmt: skip
-    _logarithmic(above, 1e-2, 1e2, "density")
+    _logarithmic(above, low, high, "density")
     errors = (trial.weight - trial.weight_hat).square().flatten().numpy()
     beyond = np.abs(weight) > trial.bound
     for chosen, colour, label in (
@@ -120,6 +130,7 @@ def clipped(trial: Trial) -> Figure:
     return made
 
 
+@styled
 def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
     """SQNR and accuracy over bits, a line for each clip (percent).
 
@@ -138,7 +149,10 @@ def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
         looks |= {"markersize": 4}
         axes[0].plot(bits, [t.sqnr for t in rows], **looks)
         axes[1].plot(bits, [100 * t.correct / n for t in rows], **looks)
-    axes[1].axhline(100 * reference / n, color=NEUTRAL, linestyle="--")
+    whole = axes[1].axhline(
+        100 * reference / n, color=NEUTRAL, linestyle="--", label="float"
+    )
+    axes[1].legend(handles=[whole], fontsize=8)
     axes[0].set(xlabel="bits", ylabel="SQNR of the weights (dB)")
     axes[1].set(xlabel="bits", ylabel="validation accuracy (%)")
     axes[0].legend(title="grid reaches", fontsize=8, title_fontsize=8)
@@ -189,12 +203,18 @@ def coded(
 
 
 def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
-    """SQNR in dB; nan where the channel is silent in the float network."""
+    """SQNR in dB; nan where the channel is silent in the float network.
+
+    Both are float32 of one shape.
+    """
     return sqnr(wanted, found) if wanted.any() else float("nan")
 
 
 def channel(sides: list[Coded], chosen: int) -> Figure:
-    """How often one channel has each value, a row for each network."""
+    """How often one channel has each value, a row for each network.
+
+    ``chosen`` counts channels from 0.
+    """
     made, axes = _panels(3.6, len(sides), gap=0.55)
     colours = (BEFORE, AFTER)
     most = 2 * max(side.counts.max() for side in sides)
@@ -212,8 +232,9 @@ def channel(sides: list[Coded], chosen: int) -> Figure:
     return made
 
 
+@styled
 def channel_overview(sides: list[Coded]) -> Figure:
-    """Codes in use and SQNR of every channel, in both networks."""
+    """Codes in use and SQNR (dB) of every channel, in both networks."""
     made, axes = figure(7.0, 3.0, ncols=2)
     order = np.argsort(sides[0].used)
     looks = (("o", BEFORE), ("x", AFTER))
@@ -231,7 +252,10 @@ def channel_overview(sides: list[Coded]) -> Figure:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One measure of all strategies, with intervals, for an axis."""
+    """One measure of all strategies, with intervals, for an axis.
+
+    ``title`` names it and its unit, which is that of the ``values``.
+    """
 
     title: str
     values: dict[str, Interval]
@@ -239,7 +263,11 @@ class Quantity:
 
 
 def against(x: Quantity, y: Quantity) -> Figure:
-    """Strategies by two measures, with the intervals of both."""
+    """Strategies by two measures, with the intervals of both.
+
+    ``x`` and ``y`` have the same strategies; a line at 0 where an interval
+    holds it.
+    """
     made, (axis,) = _panels(3.0)
     for name in x.values:
         across, up = x.values[name], y.values[name]
@@ -249,12 +277,18 @@ def against(x: Quantity, y: Quantity) -> Figure:
             marker=MARKERS[name], color=COLOURS[name], elinewidth=0.8,
             markersize=7, markeredgecolor=INK, markeredgewidth=0.5,
         )  # fmt: skip
+    for values, line in ((x.values, axis.axvline), (y.values, axis.axhline)):
+        if any(found.low < 0 < found.high for found in values.values()):
+            line(0, color=NEUTRAL, linewidth=0.8, zorder=0)
     axis.set(xlabel=x.title, ylabel=y.title)
     return made
 
 
 def mark(name: str) -> Figure:
-    """The marker of a strategy, alone, for a legend in words."""
+    """The marker of a strategy, alone, for a legend in words.
+
+    KeyError for a name that is not in ``figures.COLOURS``.
+    """
     with mpl.rc_context(STYLE):
         made = Figure(figsize=(0.16, 0.16))
         axis = made.add_axes((0, 0, 1, 1))

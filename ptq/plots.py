@@ -1,7 +1,8 @@
 """Figures of data, training, layers, noise and times; paper against ours.
 
-Comparisons of strategies are in ``comparison_plots``, designed experiments
-in ``plots_designs``, what the explorers show in ``frames``.
+Comparisons of networks are in ``comparison_plots`` and
+``confusion_plots``, designed experiments in ``plots_designs``, what the
+explorers show in ``frames``.
 """
 
 from collections.abc import Iterable
@@ -13,11 +14,21 @@ from torch import Tensor
 
 from ptq import evidence, figures
 from ptq.evidence import Interval
-from ptq.figures import AFTER, BEFORE, INK, NEUTRAL, PAPER, figure, shaded
+from ptq.figures import (
+    AFTER,
+    BEFORE,
+    INK,
+    NEUTRAL,
+    PAPER,
+    figure,
+    shaded,
+    styled,
+)
 from ptq.noise_budget import Budget
 from ptq.quantizer import Grid, fake_quantize
 
 
+@styled
 def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
     """Pictures, uint8 (N, 3, 32, 32), ten a row, with a title each."""
     titles = list(titles)
@@ -33,8 +44,12 @@ def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
     return made
 
 
+@styled
 def shares(parts: dict[str, dict[str, int]]) -> Figure:
-    """Per layer, its share of each quantity, in percent."""
+    """Per layer, its share of each quantity, in percent.
+
+    ``parts`` holds counts, by the quantity's title and the layer.
+    """
     made, axis = figure(7.0, 2.6)
     layers = list(next(iter(parts.values())))
     height = 0.8 / len(parts)
@@ -52,10 +67,12 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
     return made
 
 
+@styled
 def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     """One bar a network, made of the medians of its parts.
 
-    Each part has its times (rounds,); a mark shows quartiles of their sum.
+    ``parts`` holds, by network and part, the times (rounds,) in the unit
+    that ``xlabel`` names; a mark shows the quartiles of their sum.
     """
     made, axis = figure(7.0, 0.6 * len(parts) + 1.6)
     palette = (BEFORE, BEFORE, AFTER, AFTER, NEUTRAL)
@@ -80,8 +97,13 @@ def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     return made
 
 
+@styled
 def training_curve(history: list[dict], n: int) -> Figure:
-    """Loss and accuracy per epoch; ``n`` validation pictures were counted."""
+    """Loss (nats) and accuracy (percent) per epoch.
+
+    ``history`` has a row an epoch, as ``training.train`` writes it, with
+    accuracies as shares; ``n`` validation images were counted.
+    """
     made, axes = figure(7.0, 3.0, ncols=2)
     epochs = np.arange(1, len(history) + 1)
     looks = {"train": (BEFORE, "--"), "validation": (AFTER, "-")}
@@ -107,8 +129,13 @@ def training_curve(history: list[dict], n: int) -> Figure:
     return made
 
 
+@styled
 def staircase(grid: Grid, low: float, high: float) -> Figure:
-    """What a grid makes of each value in [low, high], and the error."""
+    """What a grid of one scale makes of each value in [low, high].
+
+    On the left the values, on the right the error, both in units of ``low``
+    and ``high``; dotted: half a step.
+    """
     x = torch.linspace(low, high, 2001)
     x_hat = fake_quantize(x, grid)
     made, axes = figure(7.0, 2.9, ncols=2)
@@ -123,13 +150,14 @@ def staircase(grid: Grid, low: float, high: float) -> Figure:
     return made
 
 
+@styled
 def noise_parts(
     budgets: list[dict[str, Budget]], measured: list[dict[str, float]]
 ) -> Figure:
     """Predicted noise of each layer by cause, one bar a draw, and measured.
 
-    ``measured`` holds the mean squared errors; all is relative to the
-    layer's signal.
+    ``budgets`` and ``measured`` have an item a draw; ``measured`` holds the
+    mean squared error by layer. All is drawn relative to the layer's signal.
     """
     made, axis = figure(7.0, 3.6)
     looks = [shaded(c, pale) for c in (AFTER, BEFORE) for pale in (0, 1)]
@@ -159,11 +187,16 @@ def noise_parts(
     return made
 
 
+@styled
 def histograms(
     panels: dict[str, Tensor], xlabels: list[str], bins: list[np.ndarray]
 ) -> Figure:
-    """One histogram a panel, on a logarithmic count axis."""
-    made, axes = figure(7.0, 2.8, ncols=len(panels))
+    """One histogram a panel, all on one logarithmic axis of counts.
+
+    ``panels`` holds values of any shape by title; ``xlabels`` and the edges
+    of ``bins`` are one a panel.
+    """
+    made, axes = figure(7.0, 2.8, ncols=len(panels), sharey=True)
     colours = (BEFORE, AFTER)
     for i, (title, values) in enumerate(panels.items()):
         axes[i].hist(
@@ -176,10 +209,14 @@ def histograms(
     return made
 
 
+@styled
 def channels(
     before: dict[str, Tensor], after: dict[str, Tensor], ylabel: str
 ) -> Figure:
-    """A value for each channel, before and after, a panel per layer."""
+    """A value (C,) for each channel, before and after, a panel per layer.
+
+    ``ylabel`` names the quantity and its unit.
+    """
     rows = -(-len(before) // 2)
     made, axes = figure(
         7.0, 2.3 * rows + 0.4, nrows=rows, ncols=2, squeeze=False
@@ -202,6 +239,7 @@ def channels(
     return made
 
 
+@styled
 def layer_bars(
     series: dict[str, dict[str, float | Interval]],
     ylabel: str,
@@ -209,7 +247,8 @@ def layer_bars(
 ) -> Figure:
     """A quantity per layer, one group of bars a layer, log scale.
 
-    A series of intervals gets error bars.
+    ``series`` holds positive values, by title and layer; one of intervals
+    gets error bars.
     """
     made, axis = figure(7.0, 3.0)
     layers = list(next(iter(series.values())))
@@ -231,6 +270,7 @@ def layer_bars(
     return made
 
 
+@styled
 def forest(
     panels: dict[str, dict[str, tuple[Interval, Interval]]],
 ) -> Figure:
@@ -256,46 +296,4 @@ def forest(
     axes[0].invert_yaxis()
     marks, names = axes[0].get_legend_handles_labels()
     made.legend(marks, names, loc="outside upper center", ncols=2)
-    return made
-
-
-def assignments(
-    points: dict[str, dict[str, tuple[Interval, float]]],
-    marked: dict[str, tuple[Interval, float]],
-    optimal: list[tuple[Interval, float]],
-    band: tuple[float, float],
-) -> Figure:
-    """Accuracy over time of every choice of float layers.
-
-    ``points`` holds, for each series, (ms, accuracy) by name; ``marked``
-    are written beside their points; ``optimal`` is the frontier, fastest
-    first; ``band`` is the accuracy that cannot be told from the reference's.
-    """
-    made, axis = figure(7.0, 4.2)
-    low, high = (100 * value for value in band)
-    same = "told from FP32 only beyond it"
-    axis.axhspan(low, high, color=figures.BAND, zorder=0, label=same)
-    for (title, found), colour, marker in zip(
-        points.items(), (AFTER, BEFORE), "os", strict=False
-    ):
-        times, y = zip(*found.values(), strict=True)
-        axis.errorbar(
-            [time.value for time in times], 100 * np.array(y),
-            xerr=figures.error_bars(times), fmt=marker, color=colour,
-            label=title, elinewidth=0.8,
-        )  # fmt: skip
-    axis.step(
-        [time.value for time, _ in optimal], [100 * y for _, y in optimal],
-        "--", where="post", color=NEUTRAL, linewidth=1, label="frontier",
-    )  # fmt: skip
-    for name, (time, accuracy) in marked.items():
-        axis.annotate(
-            name, (time.value, 100 * accuracy), (5, 6),
-            textcoords="offset points", fontsize=8,
-        )  # fmt: skip
-    axis.set(
-        xlabel="time per picture at batch 64 (ms)",
-        ylabel="validation accuracy (%)",
-    )
-    made.legend(loc="outside lower center", ncols=4, fontsize=8)
     return made

@@ -14,6 +14,7 @@ from ptq.figures import (
     OBSERVERS,
     error_bars,
     figure,
+    styled,
 )
 
 # A colour and a marker for each observer; no strategy has either.
@@ -23,11 +24,13 @@ OBSERVER_STYLES = {
 }
 
 
+@styled
 def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
     """Upper end of a range over the number of pictures, a panel per layer.
 
-    ``bounds`` holds, per layer and number of pictures, one value a draw; the
-    line is their median, the band holds the central 90 %.
+    ``bounds`` holds, per layer and number of pictures, values (draws,) in
+    the unit that ``ylabel`` names; the line is their median, the band holds
+    the central 90 %.
     """
     made, axes = figure(7.0, 2.6, ncols=len(bounds), squeeze=False)
     for axis, (layer, found) in zip(axes.flat, bounds.items(), strict=True):
@@ -45,12 +48,13 @@ def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
     return made
 
 
+@styled
 def bands(frame: pd.DataFrame, margin: float) -> Figure:
     """Change of accuracy over the number of pictures, a panel per source.
 
     ``frame`` has the columns source, images, observer and change (a share),
-    one row a draw. Lines are medians, bars hold the central 95 % of draws;
-    the dotted line is a loss of ``margin``.
+    one row a draw. Marks are medians, bars hold the central 95 % of draws;
+    the dotted line is a loss of ``margin`` (a share).
     """
     sources = [s for s in variants.SOURCES if s in set(frame.source)]
     rows = -(-len(sources) // 2)
@@ -70,7 +74,7 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
                 middle.index * 1.12 ** (i - 1), middle,
                 yerr=error_bars(map(Interval, middle, low, high)),
                 color=style[0], marker=style[1], markersize=5, elinewidth=1,
-                capsize=2, label=observer.replace("_", " "),
+                capsize=2, label=variants.OBSERVERS[observer],
             )  # fmt: skip
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
         axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":")
@@ -90,6 +94,7 @@ def _logarithmic(axis, counts: list[int]) -> None:
     axis.minorticks_off()
 
 
+@styled
 def seeds(
     changes: pd.DataFrame, means: dict[str, Interval], labels: dict[str, str]
 ) -> Figure:
@@ -119,11 +124,13 @@ def seeds(
     return made
 
 
+@styled
 def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
     """Effects with their intervals, a panel per response.
 
-    Each table has value, low and high (in the response's unit) by term; a
-    filled marker is an effect whose Holm-adjusted p is below 5 %.
+    Each table has value, low and high (in the response's unit) by term, of
+    ``variants.FACTORS``; a filled marker is an effect whose Holm-adjusted p
+    is below 5 %.
     """
     made, axes = figure(
         7.0, 0.27 * len(terms) + 1.1, ncols=len(tables), sharey=True,
@@ -140,7 +147,8 @@ def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
                 markersize=5, markerfacecolor=AFTER if shown else "none",
             )  # fmt: skip
         axis.axvline(0, color=NEUTRAL, linewidth=0.8)
-        axis.set_xlabel(title)
-    axes.flat[0].set_yticks(range(len(terms)), terms)
+        axis.set_xlabel(title, fontsize=8)
+    words = [variants.in_words(term) for term in terms]
+    axes.flat[0].set_yticks(range(len(terms)), words, fontsize=8)
     axes.flat[0].invert_yaxis()
     return made

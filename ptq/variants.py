@@ -47,6 +47,34 @@ FACTORS = {
     "images": (100, 1000),
     "corrected": (False, True),
 }
+# The observers, the factors and their two levels, as tables and figures say.
+OBSERVERS = {
+    "minmax": "min-max",
+    "moving_average": "moving average",
+    "histogram": "histogram",
+}
+WORDS = {
+    "folded": ("BN and ReLU", "own layers", "folded and fused"),
+    "fc1_fused": ("ReLU of fc1", "own layer", "fused"),
+    "per_channel": ("weight grids", "per tensor", "per channel"),
+    "bits": ("activation bits", "7", "8"),
+    "observer": ("observer", OBSERVERS["minmax"], OBSERVERS["histogram"]),
+    "images": ("calibration images", "100", "1,000"),
+    "corrected": ("biases", "as they are", "corrected"),
+}
+
+
+def in_words(term: str) -> str:
+    """A term of ``designs.effects`` for readers.
+
+    A factor with its levels, "observer: min-max → histogram"; of an
+    interaction the factors alone, "observer × activation bits".
+    """
+    names = term.split(" × ")
+    if len(names) > 1:
+        return " × ".join(WORDS[name][0] for name in names)
+    factor, low, high = WORDS[term]
+    return f"{factor}: {low} → {high}"
 
 
 def factorial(**fixed) -> list[Variant]:

@@ -173,7 +173,23 @@ def test_unbeaten_strategies_are_named_by_the_direction_of_both_axes():
     )
     for row in box.children[2].children:
         for leaf in row.children:
-            assert leaf.value.endswith("better than: Float.</p></div>")
+            assert "by values alone: Float." in leaf.value
+
+
+def test_strategies_on_one_point_are_named():
+    def quantity(title, *values):
+        found = zip(("fp32", "naive", "folded"), values, strict=True)
+        return frames.Quantity(
+            title, {n: Interval(v, v, v) for n, v in found}
+        )
+
+    labels = {"fp32": "Float", "naive": "Naive", "folded": "Folded"}
+    box = explorers.strategies(
+        [quantity("size", 1, 1, 2), quantity("time", 3, 3, 3)], labels
+    )
+    both = [leaf.value for leaf in leaves(box.children[2])]
+    assert "On one point: Float and Naive." in both[1]
+    assert "On one point: Float and Naive and Folded." in both[3]
 
 
 def test_clipping_share_counts_what_lies_beyond_the_grid():
@@ -413,6 +429,16 @@ def test_no_picture_is_framed_in_the_dark(tab):
         "e => [getComputedStyle(e).padding, getComputedStyle(e).filter]"
     )
     assert seen_as == ["0px", "none"]
+
+
+def test_pictures_use_the_room_of_a_wide_page(tab):
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    for box in boxes(tab):
+        for picture in box.locator(".ptq-frames svg").all():
+            inside = picture.bounding_box()
+            if inside:
+                room = box.bounding_box()["width"]
+                assert 0.85 * room < inside["width"] <= room
 
 
 def test_fits_a_telephone(tab):

@@ -3,11 +3,23 @@
 import itertools
 import re
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
-from ptq import figures, plots, plots_designs, report
+from ptq import (
+    confusion_plots,
+    figures,
+    frames,
+    plots,
+    plots_designs,
+    report,
+    variants,
+)
 from ptq.evidence import Interval
 
 NIGHT = "#121212"  # the theme's dark page
@@ -137,6 +149,113 @@ def test_markers_differ():
     assert len(every) == len(figures.COLOURS) + len(figures.OBSERVERS)
 
 
+def on_page(made, page):
+    """The pixels (H, W, 3) of a figure over the page that shows through."""
+    made.patch.set_alpha(0)
+    made.canvas.draw()
+    pixels = np.asarray(made.canvas.buffer_rgba()) / 255
+    alpha, under = (
+        pixels[..., 3:],
+        [int(page[i : i + 2], 16) for i in (1, 3, 5)],
+    )
+    return 255 * alpha * pixels[..., :3] + (1 - alpha) * under
+
+
+def seen_cells(made, page):
+    """How far each cell of the first panel is from the page, in CIELAB."""
+    FigureCanvasAgg(made)
+    pixels, axis = on_page(made, page), made.axes[0]
+    apart = np.zeros((10, 10))
+    for row, column in np.ndindex(10, 10):
+        x, y = axis.transData.transform((column + 0.3, row + 0.3))
+        found = pixels[round(len(pixels) - y), round(x)].astype(int)
+        colour = "#" + "".join(f"{part:02x}" for part in found)
+        apart[row, column] = np.linalg.norm(lab(colour) - lab(page))
+    return apart
+
+
+@pytest.mark.parametrize("page", [figures.PAPER, NIGHT])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        confusion_plots.confusion,
+        lambda counts: confusion_plots.confusions({"one": counts}),
+        lambda counts: confusion_plots.confusions({"one": counts}, True),
+        lambda counts: confusion_plots.confusions({"one": -counts}, True),
+    ],
+    ids=["one matrix", "counts", "more", "fewer"],
+)
+def test_every_count_is_seen_and_only_counts(draw, page):
+    """A tenth of the largest plainly, the smallest at all, zero not."""
+    counts = np.zeros((10, 10), int)
+    counts[0, 0], counts[3, 4], counts[7, 2] = 100, 10, 1
+    apart = seen_cells(draw(counts), page)
+    assert apart[3, 4] > 10 and apart[0, 0] > apart[3, 4] > 1.05 * apart[7, 2]
+    assert apart[7, 2] > 8
+    assert (apart[counts == 0] < 2).all()
+
+
+def test_a_panel_without_changes_says_so():
+    none, some = np.zeros((10, 10), int), np.eye(10, dtype=int)
+    made = confusion_plots.confusions({"a": none, "b": some}, True)
+    words = [[t.get_text() for t in axis.texts] for axis in made.axes[:2]]
+    assert words == [["no cell differs"], []]
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone():
+    with mpl.rc_context({"axes.grid": False, "text.color": "#123456"}):
+        before = dict(mpl.rcParams)
+        made = a_figure()
+        assert dict(mpl.rcParams) == before
+    assert made.legends[0].get_texts()[0].get_color() == figures.INK
+
+
+def test_every_text_of_the_book_has_an_ink(quick_run):
+    """Drawn outside the house style it would be black, also in the dark."""
+    drawings = sorted((quick_run / "figures").glob("*.svg"))
+    assert len(drawings) > 20
+    for path in drawings:
+        texts = re.findall(
+            r'<g id="text_\d+">(.*?)</g>', path.read_text(), re.S
+        )
+        for text in texts:
+            assert "fill: #" in text and "fill: #000000" not in text, path
+
+
+def test_nothing_is_cut_at_the_edge_of_a_figure(quick_run):
+    drawings = sorted((quick_run / "figures").glob("*.png"))
+    assert len(drawings) > 20
+    for path in drawings:
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        edges = [pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]]
+        assert all((edge == 255).all() for edge in edges), path
+
+
+def test_a_single_weight_is_seen_beside_thousands():
+    weight = torch.cat([torch.zeros(20_000), torch.tensor([0.3, 1.0])])
+    trial = frames.Trial(weight, weight.clamp(max=0.5), 0.5, 0.01, 1, 1, 1)
+    above = frames.clipped(trial).axes[0]
+    for drawn in above.patches:
+        heights = drawn.get_data().values
+        assert heights[heights > 0].min() > above.get_ylim()[0]
+        assert heights.max() < above.get_ylim()[1]
+
+
+def test_every_factor_and_both_levels_have_words():
+    assert variants.WORDS.keys() == variants.FACTORS.keys()
+    for name, levels in variants.FACTORS.items():
+        said = variants.in_words(name)
+        assert "_" not in said and " → " in said
+        words = said.split(": ")[1].split(" → ")
+        for level, word in zip(levels, words, strict=True):
+            if isinstance(level, str):
+                assert word == variants.OBSERVERS[level]
+            elif not isinstance(level, bool):
+                assert word == f"{level:,}"
+    pair = variants.in_words("fc1_fused × observer")
+    assert pair == "ReLU of fc1 × observer"
+
+
 def test_sheet_trades_every_ink_and_no_other():
     sheet = figures.dark_sheet()
     found = dict(re.findall(r"--ptq-(\w+): ([^;]+);", sheet))
@@ -217,7 +336,7 @@ def test_panels_and_lines_stand_in_the_order_of_the_sweep():
     titles = [axis.get_title() for axis in made.axes]
     assert titles == ["training", "validation", "noise", "one class"]
     words = [text.get_text() for text in made.legends[0].get_texts()]
-    assert words == ["minmax", "moving average", "histogram"]
+    assert words == ["min-max", "moving average", "histogram"]
     # Half a point is half a point in each panel.
     assert len({axis.get_ylim() for axis in made.axes}) == 1
 
