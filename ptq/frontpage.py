@@ -61,7 +61,8 @@ def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
     signs = {
         sign
         for prefix, _ in TIMED
-        for sign in frame[f"{prefix}busy"].dropna().unique()
+        for sign in frame[f"{prefix}busy"].unique()
+        if sign
     }
     if not signs:
         return frame, told

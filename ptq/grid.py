@@ -19,7 +19,7 @@ RANGE = ("from", "to", "step")
 # Where a chapter writes and reads is the worker's affair.
 PLACES = ("run_dir", "data_dir")
 LIMIT = 100_000
-STOPWATCH = r"\blab\.times\(|\btimer\.(compare|parts)\("
+STOPWATCH = r"\blab\.times\(|\btimer\.(compare|parts)\(|\btimes\.of_"
 
 
 class SweepError(RuntimeError):

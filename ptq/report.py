@@ -332,7 +332,12 @@ def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:
 
 def load_comparison(folder: Path) -> pd.DataFrame:
     """Read ``comparison.csv`` of a run's (or the reference) folder."""
-    return pd.read_csv(folder / "comparison.csv", index_col=0)
+    frame = pd.read_csv(folder / "comparison.csv", index_col=0)
+    # An empty text is read as no number.
+    said = [column for column in frame if column.endswith("busy")]
+    return frame.fillna(dict.fromkeys(said, "")).astype(
+        dict.fromkeys(said, "str")
+    )
 
 
 def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:

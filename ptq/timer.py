@@ -123,7 +123,8 @@ def starved(
         for c, s in zip(plan, found, strict=True)
     }
     kind = conditions.batch, conditions.mode
-    one, here = medians[*kind, 1], medians[*kind, conditions.threads]
+    here = medians[*kind, conditions.threads]
+    one = medians.get((*kind, 1), here)
     if here <= STARVED * one:
         return []
     return [

@@ -7,6 +7,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from ptq import data, evidence, measure, results, strategies, timer
 
@@ -38,6 +39,22 @@ def of_run(
     return next(t for t in _measure(lab, plan) if t.name == wanted)
 
 
+def of_networks(
+    lab, title: str, networks: dict[str, nn.Module]
+) -> list[results.Timing]:
+    """A time result of a chapter's own networks: batch 64 hot, 1 hot, cold.
+
+    With the experiment's number of threads. Their names in the run folder
+    begin with ``title``.
+    """
+    threads = lab.settings["threads"]
+    plan = [
+        timer.Conditions(tuple(networks), batch, threads, mode)
+        for batch, mode in _batches(lab)
+    ]
+    return compare(lab, networks, plan, f"{title}-")
+
+
 def stamp(run_folder: Path) -> list[str]:
     """What tells that the times of a run were measured again."""
     found = (run_folder / "timings").glob("*.json")
@@ -53,21 +70,21 @@ def _plan(lab) -> list[timer.Conditions]:
     names = tuple(strategies.STRATEGIES)
     every = tuple(dict.fromkeys((*names, *strategies.assigned())))
     own = lab.settings["threads"]
-    full = min(64, len(lab.test_images))
     return [
         timer.Conditions(
-            every if (batch, threads) == (full, own) else names,
+            every if batch > 1 and threads == own else names,
             batch,
             threads,
             mode,
         )
         for threads in sorted({1, own, os.cpu_count() or 1})
-        for batch, mode in (
-            (full, timer.HOT),
-            (1, timer.HOT),
-            (1, timer.COLD),
-        )
+        for batch, mode in _batches(lab)
     ]
+
+
+def _batches(lab) -> list[tuple[int, str]]:
+    full = min(64, len(lab.test_images))
+    return [(full, timer.HOT), (1, timer.HOT), (1, timer.COLD)]
 
 
 def _measure(lab, plan: list[timer.Conditions]) -> list[results.Timing]:
@@ -77,13 +94,27 @@ def _measure(lab, plan: list[timer.Conditions]) -> list[results.Timing]:
             networks[name] = strategies.assignment(
                 lab.network, lab.calibration, kept, fold
             )
+    return compare(lab, networks, plan)
+
+
+def compare(
+    lab,
+    networks: dict[str, nn.Module],
+    plan: list[timer.Conditions],
+    title: str = "",
+) -> list[results.Timing]:
+    """Time networks under each condition of ``plan``; keep the times.
+
+    They lie in the run folder of ``lab``, under names that begin with
+    ``title``. The images are the first ones of its test set.
+    """
     images = data.normalize(lab.test_images[:64])
     rounds, seed = lab.settings["rounds"], lab.settings["seed"]
     found = timer.compare(networks, images, plan, rounds, seed)
     machine = measure.machine()
     timings = [
         results.Timing(
-            name=conditions.title,
+            name=f"{title}{conditions.title}",
             key=_key(lab),
             batch=conditions.batch,
             threads=conditions.threads,

@@ -17,6 +17,7 @@ from ptq import (
     report,
     saturation,
     strategies,
+    timer,
 )
 from ptq.evidence import Flips, Interval
 

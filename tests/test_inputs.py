@@ -34,6 +34,7 @@ from ptq import (
     quantizer,
     statefile,
     strategies,
+    timer,
     supported,
     training,
     variants,
@@ -149,13 +150,17 @@ USES = {
     "measure.counted_bytes": lambda g: measure.counted_bytes(
         g.network, dict.fromkeys(networks.LAYERS, 8), False
     ),
-    "measure.latency": lambda g: measure.latency(
-        {"float": g.network, "integer": g.quantized}, g.images, 1, 1, 0
+    "timer.compare": lambda g: timer.compare(
+        {"float": g.network, "integer": g.quantized},
+        g.images,
+        [timer.Conditions(("float", "integer"), 1, 1)],
+        rounds=1,
+        seed=0,
     ),
     "measure.logits": lambda g: [
         measure.logits(n, g.pixels) for n in (g.network, g.quantized)
     ],
-    "measure.module_seconds": lambda g: measure.module_seconds(
+    "timer.parts": lambda g: timer.parts(
         {"float": g.network, "integer": g.quantized}, g.images, 1, 1, 0
     ),
     "measure.payload_bytes": lambda g: measure.payload_bytes(g.quantized),

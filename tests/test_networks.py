@@ -68,16 +68,3 @@ def test_bytes_counted_are_the_bytes_of_the_state(name, network, images):
     folded = not any("bn1.weight" in key for key in built.state_dict())
     counted = measure.counted_bytes(network, strategy.bits, folded)
     assert sum(counted.values()) == measure.payload_bytes(built)
-
-
-def test_stopwatch_times_each_network_once_a_round(network, images):
-    threads = torch.get_num_threads()
-    pair = {"A": network, "B": network}
-    samples = measure.latency(pair, images[:2], 3, threads=1, seed=0)
-    assert {n: len(s) for n, s in samples.items()} == {
-        "A": 3,
-        "B": 3,
-        "A/A": 3,
-    }
-    assert min(samples["A"] + samples["B"]) > 0
-    assert torch.get_num_threads() == threads

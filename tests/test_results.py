@@ -33,16 +33,21 @@ def record(strategy="naive", wrong=(), **changes):
     return replace(made, **changes)
 
 
+SESSION = np.array([0.5, 0.7, 0.6, 0.6])
 TIMING = results.Timing(
-    name="06_comparison",
+    name="batch64-threads1-hot",
+    key="fedcba9876543210",
     batch=64,
     threads=1,
+    mode="hot",
     engine="x86",
     machine={"processor": "Ω 9000", "cores": 2},
+    measured="2026-11-26 12:00 UTC",
+    busy=[],
     seconds={
-        "fp32": [0.5, 0.7, 0.6],
-        "naive": [0.2, 0.4, 0.3],
-        "A/A": [0.5, 0.7, 0.6],
+        "fp32": [SESSION.tolist()] * 3,
+        "naive": [(SESSION / 2).tolist()] * 3,
+        "A/A": [SESSION.tolist()] * 3,
     },
 )
 
@@ -135,7 +140,7 @@ def test_whole_file_replaces_the_old_one_at_the_end(tmp_path):
 
 def test_comparison_counts_against_the_first_record():
     records = [record("fp32", wrong=[1, 2, 3]), record(wrong=[3, 4])]
-    frame = report.comparison(records, LABELS, TIMING, seed=1)
+    frame = report.comparison(records, LABELS, TIMING)
     assert list(frame.index) == ["fp32", "naive"]
     assert list(frame.correct) == [97, 98]
     assert list(frame.lost) == [0, 1]
@@ -149,8 +154,8 @@ def test_comparison_counts_against_the_first_record():
         interval.high,
     )
     assert row.milliseconds == pytest.approx(1e3 * 0.3 / 64)
-    assert row.milliseconds_q1 == pytest.approx(1e3 * 0.25 / 64)
-    assert row.milliseconds_q3 == pytest.approx(1e3 * 0.35 / 64)
+    assert row.milliseconds_q1 == pytest.approx(1e3 * 0.2875 / 64)
+    assert row.milliseconds_q3 == pytest.approx(1e3 * 0.3125 / 64)
     assert row.speedup == pytest.approx(2)
     assert row.speedup_low <= 2 <= row.speedup_high
     assert (row.file_bytes, row.payload_bytes) == (551_234, 549_000)
@@ -176,22 +181,69 @@ def test_readable_comparison_tells_every_uncertainty(timing):
     assert naive["verdict"] == "no difference shown"
     assert naive["size (MB)"] == "0.551"
     if timing:
-        assert naive["ms per picture"] == "4.688"
-        assert naive["quartiles"] == "3.906–5.469"
-        assert naive["speed-up"] == "2.00"
+        assert naive["ms per image"] == "4.688"
+        assert naive["speed-up"] == "2.00 (2.00–2.00)"
         assert naive["time"] == "faster"
     else:
         assert "speed-up" not in naive
 
 
-def test_speedup_within_the_stopwatchs_error_is_marked():
-    noisy = {"fp32": [0.5, 0.7, 0.6], "A/A": [0.2, 0.4, 0.3]}
-    timing = dataclasses.replace(TIMING, seconds=TIMING.seconds | noisy)
+def with_times(**seconds):
+    return dataclasses.replace(TIMING, seconds=TIMING.seconds | seconds)
+
+
+def test_speedup_within_the_timers_error_is_marked():
+    noisy = with_times(**{"A/A": [(SESSION / k).tolist() for k in (1, 2, 3)]})
+    names = ["fp32", "naive"]
     cells = [
-        report.speedup_table([t], ["fp32", "naive"], seed=1).iloc[1, 1]
-        for t in (TIMING, timing)
+        report.speedup_table([t], names).iloc[1, 2] for t in (TIMING, noisy)
     ]
-    assert cells[0].startswith("2.00") and cells[1].startswith("≈ 2.00")
+    assert cells == [
+        "2.00 (2.00–2.00)",
+        "2.00 (2.00–2.00), no difference shown",
+    ]
+
+
+def test_a_busy_machine_is_said_and_gives_no_verdict(capsys):
+    busy = dataclasses.replace(TIMING, busy=["other programs computed"])
+    assert busy.verdict("fp32", "naive") == "not judged"
+    found = busy.judged(busy.speedup("fp32", "naive"))
+    assert found.value == pytest.approx(2)
+    assert np.isnan([found.low, found.high]).all()
+    table = report.timing_rows([busy], ["fp32", "naive"])
+    assert table.time.tolist() == ["reference", "not judged", "not judged"]
+    assert table["ms per image"].tolist() == ["9.375", "4.688", "9.375"]
+    assert "not judged" in report.remarks([busy], ["fp32"])
+    report.caution([busy])
+    assert "busy" in capsys.readouterr().out
+    report.caution([TIMING])
+    assert capsys.readouterr().out == ""
+
+
+def test_too_few_rounds_are_said_in_every_table():
+    few = with_times(
+        **{name: [times[0]] for name, times in TIMING.seconds.items()}
+    )
+    assert few.verdict("fp32", "naive") == "too few rounds"
+    names = ["fp32", "naive"]
+    cell = report.speedup_table([few], names).iloc[1, 2]
+    assert cell == "2.00, too few rounds"
+    assert report.timing_rows([few], names).loc[1, "speed-up"] == "2.00"
+    assert "Too few rounds" in report.remarks([few], names)
+    records = [record("fp32"), record()]
+    frame = report.comparison(records, LABELS, few, single=few)
+    assert frame.loc["naive", "time_verdict"] == "too few rounds"
+    shown = report.headline(frame).set_index("strategy").loc["Naive"]
+    assert shown["speed-up, batch 64"] == "2.00, too few rounds"
+    assert shown["speed-up, batch 1"] == "2.00, too few rounds"
+
+
+def test_two_humps_are_said():
+    slow = np.where(np.arange(12).reshape(3, 4) % 2, 0.042, 0.109)
+    noise = np.random.default_rng(1).lognormal(0, 0.02, (2, 3, 4))
+    humped = with_times(naive=(slow * noise[0]).tolist())
+    assert "*Naive*" in report.remarks([humped], ["fp32", "naive"])
+    assert "humps" not in report.remarks([TIMING], ["fp32"])
 
 
 def test_markdown_is_a_pipe_table():
