@@ -8,6 +8,7 @@ import pandas as pd
 
 from ptq import designs, evidence, paths, reference
 from ptq.report import (
+    QUIET,
     TIMES,
     captioned,
     headline,
@@ -62,7 +63,7 @@ def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
         sign
         for prefix, _ in TIMED
         for sign in frame[f"{prefix}busy"].unique()
-        if sign
+        if sign != QUIET
     }
     if not signs:
         return frame, told

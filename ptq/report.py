@@ -18,7 +18,7 @@ from ptq.strategies import STRATEGIES
 from ptq.timer import TWIN
 
 MIB = 2**20
-REFERENCE_ROW = "reference"
+REFERENCE_ROW, QUIET = "reference", "no"
 # Columns of ``time_columns``.
 TIMES = (
     "batch",
@@ -120,7 +120,7 @@ def time_columns(timing: Timing, base: str, name: str) -> dict:
         "speedup_high": faster.high,
         "floor_low": floor.low,
         "floor_high": floor.high,
-        "busy": "; ".join(timing.busy),
+        "busy": "; ".join(timing.busy) or QUIET,
         "time_verdict": REFERENCE_ROW
         if name == base
         else timing.verdict(base, name),
@@ -332,12 +332,7 @@ def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:
 
 def load_comparison(folder: Path) -> pd.DataFrame:
     """Read ``comparison.csv`` of a run's (or the reference) folder."""
-    frame = pd.read_csv(folder / "comparison.csv", index_col=0)
-    # An empty text is read as no number.
-    said = [column for column in frame if column.endswith("busy")]
-    return frame.fillna(dict.fromkeys(said, "")).astype(
-        dict.fromkeys(said, "str")
-    )
+    return pd.read_csv(folder / "comparison.csv", index_col=0)
 
 
 def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:

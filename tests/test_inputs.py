@@ -34,8 +34,8 @@ from ptq import (
     quantizer,
     statefile,
     strategies,
-    timer,
     supported,
+    timer,
     training,
     variants,
 )
