@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
-  book/_static/vendor/*/*.* ptq/*.py)
+  book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py)
 
 .PHONY: help book env data run site style test test-package test-slow lab train sweeps headline clean
 .DEFAULT_GOAL := help

@@ -80,7 +80,7 @@ def test_readme_and_page_show_the_same_cluster():
 
 def templates():
     """Each text in the package's source, … where a value is filled in."""
-    for path in (paths.REPOSITORY / "ptq").glob("*.py"):
+    for path in (paths.REPOSITORY / "ptq").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(
@@ -133,7 +133,7 @@ def test_what_is_public_has_a_docstring(name):
 def test_identifiers_of_the_notation_exist():
     rows = (BOOK / "notation.md").read_text()
     code = "".join(
-        path.read_text() for path in (paths.REPOSITORY / "ptq").glob("*.py")
+        path.read_text() for path in (paths.REPOSITORY / "ptq").rglob("*.py")
     )
     table = [line for line in rows.splitlines() if line.count(" | ") == 3]
     cells = [line.split(" | ")[1] for line in table]

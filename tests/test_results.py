@@ -1,7 +1,9 @@
 """Records and timings on disk, and the tables made of them."""
 
+import ast
 import dataclasses
 import json
+import shutil
 from dataclasses import fields, replace
 
 import numpy as np
@@ -272,3 +274,50 @@ def test_record_is_measured_anew_when_it_would_differ(cifar, tmp_path):
         again = other.record("naive")
         assert again.parameters[name] == value
         assert again.key != first.key
+
+
+@pytest.fixture
+def copied_package(monkeypatch, tmp_path):
+    package = tmp_path / "ptq"
+    shutil.copytree(experiment.PACKAGE, package)
+    monkeypatch.setattr(experiment, "PACKAGE", package)
+    return package
+
+
+def hashes():
+    for function in (experiment.package_hash, experiment.science_hash):
+        function.cache_clear()
+    found = experiment.package_hash(), experiment.science_hash()
+    for function in (experiment.package_hash, experiment.science_hash):
+        function.cache_clear()
+    return found
+
+
+def test_only_science_makes_a_record_stale(copied_package):
+    """One byte in each module, and in a folder that a later layout brings."""
+    before = hashes()
+    (copied_package / "later").mkdir()
+    (copied_package / "later" / "room.py").write_text("")
+    assert hashes()[0] != before[0] and hashes()[1] == before[1]
+    for path in sorted(copied_package.glob("*.py")):
+        before = hashes()
+        path.write_bytes(path.read_bytes() + b"\n")
+        package, science = hashes()
+        assert package != before[0]
+        assert (science != before[1]) == (path.stem in experiment.SCIENCE)
+
+
+def test_science_imports_nothing_that_its_hash_misses():
+    allowed = {*experiment.SCIENCE, "paths", "npm"}
+    for name in experiment.SCIENCE:
+        tree = ast.parse((experiment.PACKAGE / f"{name}.py").read_text())
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            if node.module == "ptq":
+                found = {alias.name for alias in node.names}
+            elif (node.module or "").startswith("ptq."):
+                found = {node.module.split(".")[1]}
+            else:
+                continue
+            assert found <= allowed, name
