@@ -496,6 +496,29 @@ class TestCalibration:
         known = 100 * math.sqrt(np.mean(squares))
         assert glued(chapter, "luck") == pytest.approx(known)
 
+    def test_worse_on_one_network_and_not_shown_over_trainings(
+        self, calibrations, quick_run
+    ):
+        chapter = quick_run / "chapters" / "07_calibration.ipynb"
+        words = shown(chapter, "spread").verdict
+        assert glued(chapter, "worse_rows") == (words == "worse").sum()
+        usual = calibrations[
+            (calibrations.observer == "minmax")
+            & (calibrations.source == "training")
+            & (calibrations.images == 100)
+        ]
+        known = 100 * (usual.accuracy.mean() - 0.7165)
+        assert glued(chapter, "here") == pytest.approx(known)
+        table = reference.load("replication")[0]
+        wide = table.pivot_table("accuracy", "train_seed", "strategy")
+        seeds = 100 * (wide.folded - wide.fp32)
+        assert glued(chapter, "trained") == pytest.approx(seeds.mean())
+        drawn = np.random.default_rng(3).normal(
+            glued(chapter, "missed"), seeds.std(), (4000, len(seeds))
+        )
+        found = stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05
+        assert found.mean() == pytest.approx(0.8, abs=0.02)
+
 
 def shown(notebook, table):
     """A table that an executed chapter shows, as text."""
