@@ -23,7 +23,7 @@ def classes(given, name: str, count: int = 0) -> np.ndarray:
     what a message calls it. Raises InputError, naming the first image that
     has no class number.
     """
-    array = _array(given, name)
+    array = plain(given, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -78,7 +78,7 @@ def known_labels(labels: np.ndarray, *predictions: np.ndarray) -> None:
 
 def sample(given, name: str, least: int) -> np.ndarray:
     """Finite numbers as float64 (n,), ``least`` of them or more."""
-    array = _array(given, name)
+    array = plain(given, name)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise InputError(
             f"{name}: {_kind(array)} of shape {array.shape}: expected "
@@ -145,7 +145,8 @@ def _number(value, name: str) -> float:
     return float(array)
 
 
-def _array(given, name: str) -> np.ndarray:
+def plain(given, name: str) -> np.ndarray:
+    """Any array, tensor or list as an array of numpy."""
     try:
         return np.asarray(given)
     except (ValueError, TypeError, RuntimeError) as error:

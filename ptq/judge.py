@@ -201,7 +201,7 @@ def _with_labels(found, made, truth, margin, classes, class_names):
     for (name, pair), p in zip(flips.items(), adjusted, strict=True):
         change = evidence.difference(pair)
         notes = _notes(found, made, name)
-        if evidence.by_chance(found[name], truth) >= SIGNIFICANCE:
+        if evidence.by_chance(found[name], truth) >= judge_outputs.CHANCE:
             notes.append(
                 "right no more often than by chance: are its images in the "
                 "same order, and prepared in the same way?"

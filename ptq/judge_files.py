@@ -101,9 +101,9 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
                 f"{path}: holds Python objects, which are not loaded, for "
                 "that could run code; save an array of numbers"
             ) from error
-        raise InputError(f"{path}: damaged, or no such file: {error}") from (
-            error
-        )
+        raise InputError(
+            f"{path}: damaged, or no such file: {_line(error)}"
+        ) from (error)
 
 
 def _from_csv(content: bytes, path: Path, part: str) -> np.ndarray:
@@ -125,7 +125,9 @@ def _table(content: bytes, path: Path) -> pd.DataFrame:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: no text in UTF-8: {error}") from error
+        raise InputError(
+            f"{path}: no text in UTF-8: {_line(error)}"
+        ) from error
     first = text.lstrip("\r\n").split("\n", 1)[0].strip("\r")
     between = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
     cells = [cell.strip().strip('"') for cell in first.split(between)]
@@ -141,12 +143,16 @@ def _table(content: bytes, path: Path) -> pd.DataFrame:
             skipinitialspace=True,
         )
     except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: no table: {error}") from error
+        raise InputError(f"{path}: no table: {_line(error)}") from error
     if frame.empty:
         raise InputError(f"{path}: no rows")
     if not header:
         frame.columns = [str(i + 1) for i in range(frame.shape[1])]
     return frame.rename(columns=str)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _is_number(cell: str) -> bool:

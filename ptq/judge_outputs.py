@@ -6,7 +6,10 @@ import numpy as np
 
 from ptq import checks, evidence
 from ptq.checks import InputError
-from ptq.evidence import SIGNIFICANCE
+
+# One file in a thousand with its labels shuffled may pass for one that is
+# right; a network worth judging is far beyond it.
+CHANCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def outputs(given, name: str, classes: int = 0) -> Outputs:
     decides, the first of equals. InputError, naming the first image, where
     there is NaN or plus infinity, and for other shapes and types.
     """
-    array = np.asarray(given)
+    array = checks.plain(given, name)
     if array.ndim != 2 or array.shape[1] == 1:
         if array.ndim > 2:
             raise InputError(
@@ -115,7 +118,7 @@ def check_labels(truth: np.ndarray, found: dict, classes: int) -> None:
 
 def check_knows(name: str, predictions: np.ndarray, truth) -> None:
     """Refuse a reference that is not shown to be right beyond chance."""
-    if evidence.by_chance(predictions, truth) >= SIGNIFICANCE:
+    if evidence.by_chance(predictions, truth) >= CHANCE:
         right = int((predictions == truth).sum())
         raise InputError(
             f"{name}: right on {right:,} of {len(truth):,} images, which is "
