@@ -201,6 +201,8 @@ def test_a_panel_without_changes_says_so():
     made = confusion_plots.confusions({"a": none, "b": some}, True)
     words = [[t.get_text() for t in axis.texts] for axis in made.axes[:2]]
     assert words == [["no cell differs"], []]
+    made = confusion_plots.confusions({"a": none, "b": none}, True)
+    made.draw_without_rendering()
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone():
