@@ -117,18 +117,13 @@ def frontier(
             (taken[n].value, 100 * changes[n].value) for n in optimal[batch]
         ]
         _stairs(axis, ends)
-        axis.axhline(0, color=NEUTRAL, linewidth=0.8, label="as FP32")
-        axis.axhline(
-            -100 * margin, color=NEUTRAL, linestyle=":",
-            label=f"a loss of {100 * margin:g} points",
-        )  # fmt: skip
+        _levels(axis, margin)
         axis.set_title(f"batch {batch}", fontsize=10)
         axis.margins(0.08)
-    axis.set_xscale("log")
+    axis.set(xscale="log", xlabel="time per image (ms, logarithmic)")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter("")
-    axis.set_xlabel("time per image (ms, logarithmic)")
     made.supylabel("change of accuracy (points)", fontsize=10)
     known = axis.get_legend_handles_labels()
     made.legend(*known, loc="outside lower center", ncols=3, fontsize=8)
@@ -148,6 +143,13 @@ def _changes_over_time(
             color=COLOURS[name], marker=MARKERS[name], markersize=6,
             elinewidth=0.8,
         )  # fmt: skip
+
+
+def _levels(axis: Axes, margin: float) -> None:
+    """Lines at no change and at a loss of ``margin`` (a share)."""
+    axis.axhline(0, color=NEUTRAL, linewidth=0.8, label="as FP32")
+    loss = f"a loss of {100 * margin:g} points"
+    axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":", label=loss)
 
 
 def _stairs(axis: Axes, corners: list[tuple[float, float]]) -> None:

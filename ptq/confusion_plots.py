@@ -1,6 +1,7 @@
 """Confusion matrices as figures: counts, and their changes."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import (
     FuncNorm,
     LinearSegmentedColormap,
@@ -73,39 +74,38 @@ def confusions(
     made, axes = figure(
         7.0, 1.9 * rows + 0.9, nrows=rows, ncols=3, squeeze=False
     )
-    limit = max(abs(matrix).max() for matrix in matrices.values())
     # By its root, a few images show beside hundreds.
-    norm = PowerNorm(0.5, 0, limit)
+    limit = max(1, *(abs(matrix).max() for matrix in matrices.values()))
+    looks = {"cmap": COUNTS, "norm": PowerNorm(0.5, 0, limit)}
+    what, nothing = "images", "no image"
     if difference:
         norm = FuncNorm((_root, _square), -limit, limit)
+        looks = {"cmap": CHANGES, "norm": norm}
+        what, nothing = "images, difference from FP32", "no cell differs"
     for axis in axes.flat[len(matrices) :]:
         axis.axis("off")
     for i, (title, matrix) in enumerate(matrices.items()):
         axis = axes.flat[i]
-        shown = axis.imshow(
-            np.ma.masked_equal(matrix, 0),
-            CHANGES if difference else COUNTS,
-            norm=norm,
-        )
+        shown = axis.imshow(np.ma.masked_equal(matrix, 0), **looks)
         if not matrix.any():
-            axis.text(
-                4.5, 4.5, "no cell differs" if difference else "no image",
-                ha="center", va="center", fontsize=8,
-            )  # fmt: skip
-        # Names stand at the first of a row and at the last of a column.
-        down = CLASSES if i % 3 == 0 else []
-        across = CLASSES if i + 3 >= len(matrices) else []
-        axis.set_xticks(range(len(across)), across, rotation=90, fontsize=7)
-        axis.set_yticks(range(len(down)), down, fontsize=7)
-        axis.set_title(title, fontsize=8)
-        axis.grid(False)
+            middle = {"ha": "center", "va": "center", "fontsize": 8}
+            axis.text(4.5, 4.5, nothing, **middle)
+        _frame(axis, title, i % 3 == 0, i + 3 >= len(matrices))
     made.supxlabel("predicted class", fontsize=9)
     made.supylabel("true class", fontsize=9)
     whole = MaxNLocator(4, integer=True)
     bar = made.colorbar(
         shown, ax=axes, shrink=0.5 if rows > 1 else 1, aspect=30, ticks=whole
     )
-    what = "images, difference from FP32" if difference else "images"
     bar.set_label(what, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     return made
+
+
+def _frame(axis: Axes, title: str, first: bool, last: bool) -> None:
+    """Names of the classes at the first of a row and the last of a column."""
+    across, down = CLASSES if last else [], CLASSES if first else []
+    axis.set_xticks(range(len(across)), across, rotation=90, fontsize=7)
+    axis.set_yticks(range(len(down)), down, fontsize=7)
+    axis.set_title(title, fontsize=8)
+    axis.grid(False)

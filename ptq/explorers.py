@@ -122,9 +122,9 @@ def _on_one_point(
         for name, found in across.values.items()
     }
     groups = [
-        " and ".join(labels[name] for name in group)
-        for group in together(axis, places)
-        if len(group) > 1
+        f"{', '.join(labels[name] for name in group)} and {labels[last]}"
+        for *group, last in together(axis, places)
+        if group
     ]
     return f" On one point: {'; '.join(groups)}." if groups else ""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -95,11 +96,21 @@ def clipped(trial: Trial) -> Figure:
     squared error.
     """
     made, (above, below) = _panels(3.8, 2, sharex=True)
-    weight = trial.weight.flatten().numpy()
-    reach = np.abs(weight).max()
+    reach = trial.weight.abs().max().item()
     edges = np.linspace(-reach, reach, 65)
+    _densities(above, trial, edges)
+    _noise(below, trial, edges)
+    below.set_xlim(-1.05 * reach, 1.05 * reach)
+    for axis in (above, below):
+        axis.legend(loc="upper right", fontsize=8, frameon=False)
+    return made
+
+
+def _densities(axis: Axes, trial: Trial, edges: np.ndarray) -> None:
+    """The float weights between the edges, and those on the grid."""
+    weight = trial.weight.flatten().numpy()
     density, _ = np.histogram(weight, edges, density=True)
-    above.stairs(density, edges, color=NEUTRAL, label="float weights")
+    axis.stairs(density, edges, color=NEUTRAL, label="float weights")
     codes = np.rint(trial.weight_hat.flatten().numpy() / trial.step)
     cells = np.arange(codes.min(), codes.max() + 2) - 0.5
     counts, _ = np.histogram(codes, cells)
@@ -108,12 +119,17 @@ def clipped(trial: Trial) -> Figure:
     # Whole powers of ten around all: a single weight is seen, too.
     low, high = np.log10([seen[seen > 0].min() / 2, 2 * seen.max()])
     low, high = 10 ** np.floor(low), 10 ** np.ceil(high)
-    above.stairs(
+    axis.stairs(
         on_grid, cells * trial.step,
         baseline=low, fill=True, facecolor=to_rgba(AFTER, 0.5),
         edgecolor=AFTER, linewidth=0.6, label="on the grid",
     )  # fmt: skip
-    _logarithmic(above, low, high, "density")
+    _logarithmic(axis, low, high, "density")
+
+
+def _noise(axis: Axes, trial: Trial, edges: np.ndarray) -> None:
+    """Which weights the squared error is of, rounded or clipped."""
+    weight = trial.weight.flatten().numpy()
     errors = (trial.weight - trial.weight_hat).square().flatten().numpy()
     beyond = np.abs(weight) > trial.bound
     for chosen, colour, label in (
@@ -122,12 +138,8 @@ def clipped(trial: Trial) -> Figure:
     ):
         noise, _ = np.histogram(weight[chosen], edges, weights=errors[chosen])
         noise = 100 * noise / errors.sum()
-        below.stairs(noise, edges, fill=True, color=colour, label=label)
-    below.set(xlabel="weight", ylabel="share of the noise (%)")
-    below.set_xlim(-1.05 * reach, 1.05 * reach)
-    for axis in (above, below):
-        axis.legend(loc="upper right", fontsize=8, frameon=False)
-    return made
+        axis.stairs(noise, edges, fill=True, color=colour, label=label)
+    axis.set(xlabel="weight", ylabel="share of the noise (%)")
 
 
 @styled

@@ -32,9 +32,10 @@ from ptq.quantizer import Grid, fake_quantize
 def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
     """Pictures, uint8 (N, 3, 32, 32), ten a row, with a title each."""
     titles = list(titles)
-    longest = max(len(line) for text in titles for line in text.split("\n"))
+    lines = [line for text in titles for line in text.split("\n")]
+    longest = max(map(len, lines), default=0)
     size = 8 if longest < 12 else 7  # lest neighbours' titles meet
-    rows = -(-len(pixels) // 10)
+    rows = max(-(-len(pixels) // 10), 1)
     made, axes = figure(7.0, 0.95 * rows, nrows=rows, ncols=10, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")

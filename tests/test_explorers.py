@@ -189,7 +189,7 @@ def test_strategies_on_one_point_are_named():
     )
     both = [leaf.value for leaf in leaves(box.children[2])]
     assert "On one point: Float and Naive." in both[1]
-    assert "On one point: Float and Naive and Folded." in both[3]
+    assert "On one point: Float, Naive and Folded." in both[3]
 
 
 def test_clipping_share_counts_what_lies_beyond_the_grid():

@@ -4,6 +4,7 @@ import itertools
 import re
 
 import matplotlib as mpl
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,6 +201,8 @@ def test_a_panel_without_changes_says_so():
     made = confusion_plots.confusions({"a": none, "b": some}, True)
     words = [[t.get_text() for t in axis.texts] for axis in made.axes[:2]]
     assert words == [["no cell differs"], []]
+    made = confusion_plots.confusions({"a": none, "b": none}, True)
+    made.draw_without_rendering()
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone():
@@ -222,6 +225,32 @@ def test_every_text_of_the_book_has_an_ink(quick_run):
             assert "fill: #" in text and "fill: #000000" not in text, path
 
 
+def outputs(quick_run):
+    """The data of every output of the executed chapters."""
+    for path in sorted((quick_run / "chapters").glob("*.ipynb")):
+        for cell in nbformat.read(path, 4).cells:
+            for output in cell.get("outputs", []):
+                yield output.get("data", {})
+
+
+def test_no_name_of_the_code_stands_in_figures_and_tables(quick_run):
+    """Written in backticks it may."""
+    tables = [data.get("text/markdown", "") for data in outputs(quick_run)]
+    rows = [
+        line
+        for table in tables
+        if table.startswith(":::{table}")
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
+    drawings = [data.get("image/svg+xml", "") for data in outputs(quick_run)]
+    words = [w for d in drawings for w in re.findall(r"<!-- (.*?) -->", d)]
+    assert len(rows) > 200 and len(words) > 200
+    for text in (*rows, *words):
+        plain = re.sub(r"`[^`]*`", "", text)
+        assert not re.search(r"\w_\w", plain), text
+
+
 def test_nothing_is_cut_at_the_edge_of_a_figure(quick_run):
     drawings = sorted((quick_run / "figures").glob("*.png"))
     assert len(drawings) > 20
@@ -229,6 +258,14 @@ def test_nothing_is_cut_at_the_edge_of_a_figure(quick_run):
         pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
         edges = [pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]]
         assert all((edge == 255).all() for edge in edges), path
+
+
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_there_are_as_many_images_as_given(count):
+    """A small test set may have none that changes sides."""
+    pixels = torch.zeros(count, 3, 32, 32, dtype=torch.uint8)
+    made = plots.images(pixels, ["cat\n→ dog"] * count)
+    assert sum(len(axis.images) for axis in made.axes) == count
 
 
 def test_a_single_weight_is_seen_beside_thousands():
