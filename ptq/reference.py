@@ -171,13 +171,14 @@ def agreement(
     return pd.DataFrame(found, index=rows.index)
 
 
-def repeated(choices: Sequence, test_images: int) -> list:
+def repeated(choices: Sequence, test_images: int, fewest: int = 2) -> list:
     """What of a reference a chapter measures again, in order.
 
     All ``choices``, or the same share of them as ``test_images`` is of the
-    10,000 that the book asks, spread evenly; never fewer than two.
+    10,000 that the book asks, spread evenly; never less than ``fewest``.
     """
-    count = max(2, round(len(choices) * test_images / ALL_TEST_IMAGES))
+    share = test_images / ALL_TEST_IMAGES
+    count = max(fewest, round(len(choices) * share))
     chosen = np.linspace(0, len(choices) - 1, count).round().astype(int)
     return [choices[i] for i in chosen]
 
