@@ -112,7 +112,10 @@ def keep_overhead(
 
 
 def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
-    """Table and manifest of a reference, ``accuracy`` (0 to 1) included."""
+    """Table and manifest of a reference, ``accuracy`` (0 to 1) included.
+
+    ReferenceError where one of the two is missing or damaged.
+    """
     path = folder / f"{name}.csv"
     try:
         manifest = json.loads(path.with_suffix(".json").read_text())

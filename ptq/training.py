@@ -113,7 +113,10 @@ def initial_network(seed: int) -> CompactCNN:
 
 
 def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
-    """Mean loss and accuracy of a float network on uint8 images."""
+    """Mean loss (nats) and accuracy (0 to 1) of a float network.
+
+    ``images`` is uint8 (N, 3, 32, 32) and ``labels`` int64 (N,).
+    """
     network.eval()
     loss, correct = 0.0, 0
     with torch.inference_mode():

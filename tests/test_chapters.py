@@ -80,7 +80,7 @@ def test_equations_named_in_the_code_are_in_the_book():
     text = "".join(
         c.source for path in CHAPTERS for c in cells(path, "markdown")
     )
-    for module in (ROOT / "ptq").glob("*.py"):
+    for module in (ROOT / "ptq").rglob("*.py"):
         for label in re.findall(r"\((eq-[\w-]+)\)", module.read_text()):
             assert f"({label})" in text, f"{module.name}: {label}"
 
