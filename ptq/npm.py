@@ -122,7 +122,7 @@ def fetch(package: Package) -> tarfile.TarFile:
 
 
 def open_archive(path: Path, package: Package) -> tarfile.TarFile:
-    """Open an archive in memory once its checksum is right."""
+    """Open an archive in memory; NpmError unless its checksum is right."""
     packed = path.read_bytes()
     found = b64encode(hashlib.sha512(packed).digest()).decode()
     if found != package.sha512:
@@ -134,12 +134,15 @@ def open_archive(path: Path, package: Package) -> tarfile.TarFile:
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:
-    """Content of a file of the package."""
+    """Content of a file of the package; KeyError where it has none."""
     return archive.extractfile(f"package/{name}").read()
 
 
 def fetch_asset(asset: Asset) -> Path:
-    """Put an asset among the book's static files, unless it is there."""
+    """Put an asset among the book's static files, unless it is there.
+
+    Returns the path of its script. NpmError where it cannot be fetched.
+    """
     static = paths.REPOSITORY / "book" / "_static"
     target = static / asset.script
     wanted = [target.with_name(name) for name in asset.files]

@@ -112,7 +112,10 @@ def keep_overhead(
 
 
 def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
-    """Table and manifest of a reference, ``accuracy`` (0 to 1) included."""
+    """Table and manifest of a reference, ``accuracy`` (0 to 1) included.
+
+    ReferenceError where one of the two is missing or damaged.
+    """
     path = folder / f"{name}.csv"
     try:
         manifest = json.loads(path.with_suffix(".json").read_text())
@@ -171,13 +174,14 @@ def agreement(
     return pd.DataFrame(found, index=rows.index)
 
 
-def repeated(choices: Sequence, test_images: int) -> list:
+def repeated(choices: Sequence, test_images: int, fewest: int = 2) -> list:
     """What of a reference a chapter measures again, in order.
 
     All ``choices``, or the same share of them as ``test_images`` is of the
-    10,000 that the book asks, spread evenly; never fewer than two.
+    10,000 that the book asks, spread evenly; never less than ``fewest``.
     """
-    count = max(2, round(len(choices) * test_images / ALL_TEST_IMAGES))
+    share = test_images / ALL_TEST_IMAGES
+    count = max(fewest, round(len(choices) * share))
     chosen = np.linspace(0, len(choices) - 1, count).round().astype(int)
     return [choices[i] for i in chosen]
 

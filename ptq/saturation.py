@@ -88,6 +88,7 @@ def runs(
     They are the folded network with seven- and with eight-bit activations.
     Both are calibrated here, once: a limit changes the float kernels too.
     ``calibration`` is float32, ``images`` uint8, both (N, 3, 32, 32).
+    RuntimeError where the process of a run fails, with what it wrote.
     """
     with tempfile.TemporaryDirectory(prefix="ptq-") as name:
         folder = Path(name)

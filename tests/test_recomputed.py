@@ -405,8 +405,12 @@ class TestCalibration:
         )  # fmt: skip
         assert (few.minmax == few.moving_average).all()
 
-    def test_safe_sizes_and_shares_by_counting(self, calibrations):
-        frame = calibrations.assign(change=calibrations.accuracy - 0.7165)
+    def test_safe_sizes_and_shares_by_counting(
+        self, calibrations, replication
+    ):
+        shipped = replication[replication.train_seed == 42]
+        base = shipped.accuracy[shipped.strategy == "fp32"].iloc[0]
+        frame = calibrations.assign(change=calibrations.accuracy - base)
         groups = frame.groupby(["observer", "source"])
         for _, found in groups:
             bad = Counter(found.images[found.change <= -0.005])
@@ -439,10 +443,9 @@ class TestCalibration:
         self, calibrations, quick_run
     ):
         chapter = quick_run / "chapters" / "07_calibration.ipynb"
-        base = 0.7165
         table = calibrations[calibrations.observer == "minmax"]
         columns = {
-            key: found.sort_values("seed").accuracy.to_numpy() - base
+            key: found.sort_values("seed").accuracy.to_numpy()
             for key, found in table.groupby(["source", "images"])
         }
         more = columns["training", 1000] - columns["training", 8]

@@ -40,6 +40,56 @@ def trio(monkeypatch):
 IMAGES = torch.zeros(4, 3, 2, 2)
 
 
+class Clock:
+    """What the timer reads; only work moves it on."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Work(nn.Module):
+    """Takes as many seconds as it is told, on the clock of the test."""
+
+    def __init__(self, clock, seconds):
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+
+    def forward(self, x):
+        self.clock.now += self.seconds
+        return x
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    found = Clock()
+    monkeypatch.setattr(timer, "time", found)
+    return found
+
+
+@pytest.mark.parametrize("mode", [timer.HOT, timer.COLD])
+def test_known_times_are_found(clock, mode):
+    pair = {"eight": Work(clock, 8), "two": Work(clock, 2)}
+    plan = [timer.Conditions(tuple(pair), 4, 1, mode)]
+    seconds = timer.compare(pair, IMAGES, plan, 5, seed=0)[0].seconds
+    found = {name: taken.tolist() for name, taken in seconds.items()}
+    assert found == {"eight": [[8] * 5], "two": [[2] * 5], "A/A": [[8] * 5]}
+
+
+def test_known_times_of_parts_are_found(clock):
+    both = nn.Sequential(Work(clock, 4), Work(clock, 1))
+    network = nn.Sequential(Work(clock, 2), both)
+    found, _ = timer.parts(
+        {"one": network}, IMAGES, 3, 1, seed=0, inner=("1.1",)
+    )
+    parts = {name: taken.tolist() for name, taken in found["one"].items()}
+    assert parts == {"0": [[2] * 3], "1": [[5] * 3], "1.1": [[1] * 3]}
+
+
 @pytest.mark.parametrize(
     ("rounds", "expected"),
     [(1, [1]), (2, [2]), (5, [5]), (10, [4, 3, 3]), (40, [5] * 8)],
