@@ -23,6 +23,7 @@ import torch
 
 from ptq import (
     data,
+    execution,
     experiment,
     locks,
     measure,
@@ -103,7 +104,7 @@ def failure(values: dict, error: BaseException) -> bytes:
     """Content of FAILURE."""
     text = str(error)
     if not isinstance(
-        error, pipeline.ChapterFailed | VersionError | WorkerDied
+        error, execution.ChapterFailed | VersionError | WorkerDied
     ):
         text = "".join(traceback.format_exception(error))
     return _packed({"parameters": values, "error": text})
@@ -147,7 +148,7 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
     source = folder.parent / f"{chapter.name}.ipynb"
     source.write_text(chapter.text)
     target = folder / source.name
-    pipeline.execute(source, given, target, chapter.timeout, quiet=True)
+    execution.execute(source, given, target, chapter.timeout, quiet=True)
     return {
         "chapter": chapter.name,
         "version": chapter.version,
