@@ -1,12 +1,39 @@
 """The commands: ``python -m ptq data | train | run | sweep | ...``."""
 
+import errno
+import os
+import signal
+import sys
+import threading
 from pathlib import Path
 
 import click
-import yaml
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (
+    *FULL,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands that end in a sentence from their first import on."""
+
+    def invoke(self, ctx):
+        with _told():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}
+)
 def main():
     """Post-training quantization of compact CNNs, measured."""
 
@@ -33,16 +60,20 @@ def data_command(folder):
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, run_dir, data_dir):
     """Train from scratch; an interrupted training goes on."""
-    from ptq import data, experiment, parameters, training
+    from ptq import data, experiment, locks, parameters, training
 
-    with _told(parameters.ParameterError, data.DataError):
+    with _told(
+        parameters.ParameterError, data.DataError, locks.LockedError
+    ) as told:
         given = {"train_seed": seed, "epochs": epochs}
         parameters.check(given, experiment.DEFAULTS)
         recipe = training.Recipe(seed, epochs)
         settings = experiment.DEFAULTS | given | {"run_dir": run_dir}
-        folder = experiment.run_folder(settings) / "models"
-        cifar = data.load(data_dir)
-        _, card = experiment.trained(recipe, cifar, folder, retrain=True)
+        told.folder = experiment.run_folder(settings)
+        folder = told.folder / "models"
+        with locks.folder(told.folder):
+            cifar = data.load(data_dir)
+            _, card = experiment.trained(recipe, cifar, folder, retrain=True)
     click.echo(
         f"{card['test_correct']:,} of {card['test_images']:,} test images "
         f"right; see {folder / recipe.name}.pt and .json"
@@ -58,16 +89,28 @@ def train(seed, epochs, run_dir, data_dir):
 @click.option("--times", is_flag=True, help="Measure all times again.")
 def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
-    from ptq import parameters, pipeline, reference, results
+    from ptq import (
+        execution,
+        experiment,
+        locks,
+        parameters,
+        pipeline,
+        reference,
+        results,
+    )
 
     with _told(
         parameters.ParameterError,
-        pipeline.ChapterFailed,
+        execution.ChapterFailed,
+        locks.LockedError,
         reference.ReferenceError,
         results.RecordError,
-    ):
-        values = pipeline.preset(preset)
-        values |= {name: _value(name, text) for name, text in pairs}
+    ) as told:
+        values = pipeline.preset(preset) | _values(pairs, run_dir)
+        given = {"run_dir": run_dir} if run_dir else {}
+        told.folder = experiment.run_folder(
+            experiment.DEFAULTS | values | given
+        )
         folder = pipeline.run(run_dir, values, only, force, times)
     click.echo(f"records, models and executed chapters: {folder}")
 
@@ -86,14 +129,20 @@ def sweep(
     file, run_dir, workers, scheduler, retry, timeout, allow_shared_timing
 ):
     """Run a chapter at the points of FILE; the same command resumes."""
-    from ptq import grid, paths, results, sweep
+    from ptq import cluster, grid, locks, paths, results, sweep
 
-    with _told(grid.SweepError, results.RecordError):
+    with _told(
+        grid.SweepError,
+        cluster.ClusterError,
+        locks.LockedError,
+        results.RecordError,
+    ) as told:
         plan = grid.read(file, elsewhere=bool(scheduler))
         default = paths.REPOSITORY / "runs" / plan.name
+        told.folder = paths.run_folder(run_dir or default)
         outcome = sweep.run(
             plan,
-            paths.run_folder(run_dir or default),
+            told.folder,
             workers or 0,
             scheduler,
             retry,
@@ -199,11 +248,12 @@ def judge_command(
 @click.option("--keep", is_flag=True, help="For the book's machine page.")
 def sweep_overhead(points, workers, keep):
     """Measure what a sweep costs besides its chapters."""
-    from ptq import reference, sweep
+    from ptq import grid, reference, sweep
 
-    seconds = sweep.overhead(points, workers)
-    if keep:
-        reference.keep_overhead(points, workers, seconds)
+    with _told(grid.SweepError):
+        seconds = sweep.overhead(points, workers)
+        if keep:
+            reference.keep_overhead(points, workers, seconds)
     click.echo(
         f"{points:,} trivial points, {workers} local workers: "
         f"{1000 * seconds:.2f} ms a point"
@@ -216,7 +266,8 @@ def coverage(sessions):
     """Count how often the intervals of time hold on this machine."""
     from ptq import coverage
 
-    found = coverage.keep(sessions)
+    with _told():
+        found = coverage.keep(sessions)
     for pair in ("equal", "twice"):
         counted = found["real"][pair]
         click.echo(
@@ -242,36 +293,89 @@ def assets():
 @click.option("--run-dir", default="", help="Default: runs/book.")
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
-    from ptq import frontpage, paths
+    from ptq import frontpage, paths, reference
 
-    with _told(OSError):
+    with _told(OSError, reference.ReferenceError):
         frontpage.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
 
 
-def _value(name, text):
-    from ptq import parameters
+def _values(pairs, run_dir):
+    """Parameters given as NAME VALUE, each of them once."""
+    import yaml
 
-    try:
-        return yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
-        raise parameters.ParameterError(
-            f"{name}={text!r}: not a value: {error}"
-        ) from error
+    from ptq import parameters, plain_yaml
+
+    values, faults = {}, []
+    for name, text in pairs:
+        if name in values or (name == "run_dir" and run_dir):
+            faults.append(f"{name}: given twice; expected once")
+        try:
+            values[name], unclear = plain_yaml.load(text)
+            faults += [line.replace("line 1", name) for line in unclear]
+        except yaml.YAMLError as error:
+            faults.append(f"{name}={text!r}: not a value: {error}")
+        values[name] = "" if text == "" else values.get(name)
+    if faults:
+        raise parameters.ParameterError("\n".join(faults))
+    return values
 
 
 class _told:
-    """Turn the package's own errors into a message and an exit status."""
+    """One mechanism for how commands end: in a sentence, not in a trace.
+
+    The package's own ``errors`` are told as they are, an interruption as
+    such, and a folder that cannot be written by its name: ``folder``, once
+    it is known, or where the file lies that could not be written. ``status``
+    is the exit status of the package's own errors.
+    """
 
     def __init__(self, *errors, status=1):
-        self.errors = errors
-        self.status = status
+        self.errors, self.status, self.folder = errors, status, None
 
     def __enter__(self):
+        # A cluster that takes its machines back asks as Ctrl-C does.
+        self.before = _on_termination(signal.default_int_handler)
         return self
 
     def __exit__(self, kind, error, trace):
-        if kind and issubclass(kind, self.errors):
+        _on_termination(self.before)
+        if isinstance(error, KeyboardInterrupt):
+            line = "\n" if sys.stderr.isatty() else ""
+            text = f"{line}interrupted; the same command goes on"
+            click.echo(text, err=True)
+            raise SystemExit(130) from error
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            raise click.ClickException(_unwritable(error, self.folder))
+        if isinstance(error, self.errors):
             told = click.ClickException(str(error))
             told.exit_code = self.status
             raise told from error
+
+
+def _on_termination(handler):
+    """Set what SIGTERM does; returns what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGTERM, handler)
+
+
+def _unwritable(error, folder):
+    """The sentence about a folder that cannot be written, and what to do."""
+    path = Path(error.filename or folder or Path.cwd())
+    if folder is None or folder not in (path, *path.parents):
+        folder = path.parent
+    # What stands where a folder should be.
+    number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno
+    known = [
+        name
+        for parameter in click.get_current_context().command.params
+        for name in parameter.opts
+        if name in ("--run-dir", "--folder", "--runs")
+    ]
+    ways = [f"give another {name}" for name in known] or ["make it writable"]
+    if number in FULL:
+        ways.insert(0, "free some")
+    return f"cannot write to {folder}: {os.strerror(number)}; " + " or ".join(
+        ways
+    )

@@ -1,7 +1,10 @@
 """The parameters that chapters share: types, limits, and clear refusals."""
 
+import json
+import math
 import os
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 from ptq import engines
@@ -51,8 +54,8 @@ def check(
 ) -> None:
     """Refuse unknown names, other types than the defaults', bad values.
 
-    Values for machines ``elsewhere`` are not held against what this one has.
-    Raises ParameterError that lists every fault.
+    Values for machines ``elsewhere`` may ask for what this one does not have.
+    Raises ParameterError that lists every fault, one a line.
     """
     skipped = LOCAL if elsewhere else ()
     rules = {name: r for name, r in RULES.items() if name not in skipped}
@@ -70,12 +73,27 @@ def _fault(
 ) -> str | None:
     if name not in defaults:
         return f"{name}: no such parameter; expected {', '.join(defaults)}"
-    expected = type(defaults[name])
+    default = defaults[name]
+    expected = type(default)
     if type(value) is not expected:
-        hint = "; write True or False" if expected is bool else ""
         return (
             f"{name}={value!r}: expected {expected.__name__}, "
-            f"as in {name}={defaults[name]!r}{hint}"
+            f"as in {name}={default!r}{_how_to_write(value, expected)}"
         )
+    if expected is float and math.isfinite(default) > math.isfinite(value):
+        return f"{name}={value!r}: expected a finite number"
     problem = rules[name](value) if name in rules else None
     return f"{name}={value!r}: {problem}" if problem else None
+
+
+def _how_to_write(value: Any, expected: type) -> str:
+    """How a value of another type is written to be of the expected one."""
+    if expected is bool:
+        return "; write True or False"
+    if expected is float and type(value) is int:
+        return f"; write {value}.0"
+    if expected is int and type(value) is float and value.is_integer():
+        return f"; write {int(value)}"
+    if expected is str and type(value) in (bool, int, float, NoneType):
+        return f"; write '{json.dumps(value)}' in quotes"
+    return ""

@@ -1,5 +1,6 @@
 """Where things lie: the repository's folders, and files written whole."""
 
+import errno
 import os
 import tempfile
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def whole_file(path: Path):
     """Yield a temporary path beside ``path``; rename it there on success.
 
     A reader therefore sees the old file or the new one, never a part of it.
+    Raises OSError, which names a file, where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
@@ -46,6 +48,16 @@ def whole_file(path: Path):
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        # Of a full disk, write() tells no file.
+        error.filename = error.filename or str(path)
+        raise
+    except RuntimeError as error:
+        # How torch.save tells that it cannot write.
+        if "PytorchStreamWriter failed writing" in str(error):
+            full = errno.ENOSPC
+            raise OSError(full, os.strerror(full), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

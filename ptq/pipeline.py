@@ -1,41 +1,32 @@
-"""Run the chapters through papermill, in order, redoing what changed."""
+"""Run the chapters in order, redoing what changed."""
 
-import ast
 import hashlib
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import click
-import nbformat
-import papermill
-import yaml
-from traitlets.config import Config
 
 from ptq import (
     colophon,
     frontpage,
+    locks,
     measure,
     parameters,
     paths,
+    plain_yaml,
     reference,
     times,
 )
+from ptq.execution import defaults, execute
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
 from ptq.training import Recipe
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / "chapters"
-WIDGETS = "application/vnd.jupyter.widget-state+json"
-
-
-class ChapterFailed(RuntimeError):
-    """A chapter stopped; names the cell and the executed copy."""
 
 
 def chapters(only: tuple[str, ...] = ()) -> list[Path]:
@@ -57,14 +48,12 @@ def chapters(only: tuple[str, ...] = ()) -> list[Path]:
     return [p for p in found if keys[p] & {w.lstrip("0") for w in only}]
 
 
-def defaults(source: Path) -> dict:
-    """Name to value of the chapter's parameters cell."""
-    found = papermill.inspect_notebook(str(source))
-    return {n: ast.literal_eval(p["default"]) for n, p in found.items()}
-
-
 def preset(name: str) -> dict:
-    """Parameters of ``notebooks/presets/NAME.yml``."""
+    """Parameters of ``notebooks/presets/NAME.yml``.
+
+    Raises ParameterError, naming the presets, where there is no such one,
+    and where the file has faults.
+    """
     folder = SOURCES / "presets"
     path = folder / f"{name}.yml"
     if not path.exists():
@@ -72,7 +61,11 @@ def preset(name: str) -> dict:
         raise parameters.ParameterError(
             f"--preset {name}: no such preset; expected {known}"
         )
-    return yaml.safe_load(path.read_text())
+    values, faults = plain_yaml.read(path)
+    if faults or not isinstance(values, dict):
+        told = "\n".join(faults or ["expected lines of NAME: VALUE"])
+        raise parameters.ParameterError(f"{path}: {told}")
+    return values
 
 
 def resolve(sources: list[Path], values: dict) -> dict[Path, dict]:
@@ -101,16 +94,28 @@ def run(
     A chapter whose source, package, parameters and versions are those of
     its last execution is left alone, unless ``force``. With ``anew`` all
     times are measured again, and the chapters that quote them executed.
-    Returns the folder.
+    Returns the folder. Raises ParameterError before anything ran,
+    LockedError if another command fills the folder, ChapterFailed where a
+    chapter stops, and OSError where the folder cannot be written; chapters
+    that ended are kept.
     """
     values = dict(values or {})
     if run_dir:
         values["run_dir"] = str(Path(run_dir).absolute())
     plan = resolve(chapters(only), values)
     folder = run_folder(DEFAULTS | values)
+    with locks.folder(folder):
+        if anew:
+            shutil.rmtree(folder / "timings", ignore_errors=True)
+        _execute_plan(plan, values, folder, force)
+        if folder == paths.run_folder():
+            _publish(folder)
+    return folder
+
+
+def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
+    """Bring each chapter of the plan up to date in the run folder."""
     manifest = _earlier_manifest(folder)
-    if anew:
-        shutil.rmtree(folder / "timings", ignore_errors=True)
     now = {
         "parameters": values,
         "machine": measure.machine(),
@@ -129,12 +134,14 @@ def run(
             paths.write_whole(folder / "manifest.json", text)
         if folder == paths.run_folder():
             paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
-    if folder == paths.run_folder():
-        generated = PUBLISHED.parent / "_generated"
-        colophon.write(folder, generated)
-        if (folder / "comparison.csv").exists():
-            frontpage.write_headline(folder, generated)
-    return folder
+
+
+def _publish(folder: Path) -> None:
+    """Write the pages that the site makes of the default run."""
+    generated = PUBLISHED.parent / "_generated"
+    colophon.write(folder, generated)
+    if (folder / "comparison.csv").exists():
+        frontpage.write_headline(folder, generated)
 
 
 def _bring_up_to_date(
@@ -162,114 +169,6 @@ def _bring_up_to_date(
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     return True
-
-
-def execute(
-    source: Path,
-    values: dict,
-    target: Path,
-    timeout: int | None = None,
-    quiet: bool = False,
-) -> None:
-    """Execute one chapter; only a whole copy lands at ``target``.
-
-    ``timeout`` limits the seconds of each cell; ``quiet`` keeps progress
-    and the chapter's stderr off the terminal. Raises ChapterFailed; what was
-    executed then lies beside the target as ``NAME.failed.ipynb``.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    failed = target.with_suffix(".failed.ipynb")
-    temporary = target.with_suffix(".running.ipynb")
-    try:
-        notebook = _papermill(source, values, temporary, timeout, quiet)
-        _check_whole(notebook)
-    except Exception as error:
-        if temporary.exists():
-            temporary.replace(failed)
-        raise ChapterFailed(
-            f"{source.name} failed:\n{error}\nexecuted so far: {failed}"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    _lift(notebook)
-    _scrub(notebook, source)
-    paths.write_whole(target, _with_steady_ids(notebook, source) + "\n")
-    failed.unlink(missing_ok=True)
-
-
-def _papermill(
-    source: Path, values: dict, target: Path, timeout: int | None, quiet: bool
-):
-    # No ports, and sockets in a folder of their own (jupyter's default is
-    # the working one): kernels that start at once cannot race for either.
-    with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
-        kernel = {"transport": "ipc", "ip": f"{folder}/kernel"}
-        return papermill.execute_notebook(
-            str(source),
-            str(target),
-            parameters=values,
-            kernel_name="python3",
-            progress_bar=not quiet and sys.stderr.isatty(),
-            stderr_file=None if quiet else sys.stderr,
-            execution_timeout=timeout,
-            # A large figure on a busy machine is late, not lost.
-            iopub_timeout=60,
-            config=Config({"KernelManager": kernel}),
-        )
-
-
-def _check_whole(notebook) -> None:
-    # A dead kernel or sys.exit leaves cells that papermill calls completed.
-    for cell in notebook.cells:
-        is_code = cell.cell_type == "code" and cell.source.strip()
-        if is_code and not cell.execution_count:
-            raise RuntimeError(f"cell {cell.id} did not run to its end")
-
-
-def _lift(notebook) -> None:
-    """Captions and alt texts that code made: to where the book reads them."""
-    for cell in notebook.cells:
-        outputs = cell.get("outputs", [])
-        for output in outputs:
-            facts = output.get("metadata", {}).get("ptq")
-            if isinstance(facts, dict):
-                caption = {"caption": facts["caption"], "name": facts["name"]}
-                own = cell.metadata.get("mystnb", {})
-                cell.metadata["mystnb"] = own | {
-                    "figure": caption,
-                    "image": {"alt": facts["alt"]},
-                }
-        if outputs:
-            cell.outputs = [o for o in outputs if not _for_lab_only(o)]
-
-
-def _for_lab_only(output) -> bool:
-    """A caption shown as text, or a progress bar."""
-    is_bar = output.get("name") == "stderr" and "\r" in output.get("text", "")
-    return output.get("metadata", {}).get("ptq") == "caption" or is_bar
-
-
-def _scrub(notebook, source: Path) -> None:
-    """Drop times and paths, which change at each run and mean nothing."""
-    for cell in notebook.cells:
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-    notebook.metadata["papermill"] = {
-        "input_path": f"notebooks/{source.name}",
-        "parameters": notebook.metadata.papermill.parameters,
-        "version": notebook.metadata.papermill.version,
-    }
-
-
-def _with_steady_ids(notebook, source: Path) -> str:
-    """The notebook as text, its widgets numbered: ids are drawn at random."""
-    widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {})
-    text = nbformat.writes(notebook)
-    for i, drawn in enumerate(widgets.get("state", {})):
-        steady = hashlib.sha256(f"{source.stem}-{i}".encode()).hexdigest()
-        text = text.replace(drawn, steady[:32])
-    # Written once more, for the ids decide the order of the widgets.
-    return nbformat.writes(nbformat.reads(text, as_version=4))
 
 
 def _fingerprint(text: str, values: dict) -> str:

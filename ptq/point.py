@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -22,7 +23,9 @@ import torch
 
 from ptq import (
     data,
+    execution,
     experiment,
+    locks,
     measure,
     networks,
     paths,
@@ -33,12 +36,19 @@ from ptq import (
 
 MANIFEST = "manifest.json"
 FAILURE = "failure.json"
-# Not the folder of temporary files, which a cluster may give to each job.
-TIMING_LOCK = Path(f"/tmp/ptq-timing-{os.getuid()}.lock")
 
 
 class VersionError(RuntimeError):
     """A worker has another version of the package than the sweep."""
+
+
+class WorkerDied(RuntimeError):
+    """The workers that ran a point died, one after the other."""
+
+    def __init__(self, deaths: int):
+        super().__init__(
+            f"its worker died {deaths} times, most often of too little memory"
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class Chapter:
 
     ``version`` is that of the package and data where the sweep began;
     ``timeout`` limits the seconds of each cell; an ``exclusive`` chapter
-    has its host to itself, as far as sweeps go.
+    has its host to itself, as far as sweeps go, and others are told that
+    ``holder`` has it.
     """
 
     name: str
@@ -55,6 +66,7 @@ class Chapter:
     version: str
     timeout: int | None = None
     exclusive: bool = False
+    holder: str = ""
 
 
 def version() -> str:
@@ -79,7 +91,7 @@ def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory(dir=_scratch()) as name:
         folder = Path(name) / "point"
         try:
-            alone = filelock.FileLock(TIMING_LOCK)
+            alone = locks.stopwatch(chapter.holder or locks.myself(), say)
             with alone if chapter.exclusive else nullcontext():
                 facts = _execute(folder, values, chapter)
             last = {MANIFEST: _packed({"parameters": values} | facts)}
@@ -92,7 +104,9 @@ def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
 def failure(values: dict, error: BaseException) -> bytes:
     """Content of FAILURE."""
     text = str(error)
-    if not isinstance(error, pipeline.ChapterFailed | VersionError):
+    if not isinstance(
+        error, execution.ChapterFailed | VersionError | WorkerDied
+    ):
         text = "".join(traceback.format_exception(error))
     return _packed({"parameters": values, "error": text})
 
@@ -100,6 +114,30 @@ def failure(values: dict, error: BaseException) -> bytes:
 def trivial(values: dict, chapter: Chapter) -> dict[str, bytes]:
     """A point that costs nothing, to measure what scheduling costs."""
     return {MANIFEST: _packed({"parameters": values})}
+
+
+def mark() -> None:
+    """Tell the sweep which of its points this worker begins now.
+
+    Should the worker die, it is this point that may have killed it, and not
+    those that wait for their turn.
+    """
+    _log({"began": list(distributed.get_worker().get_current_task())})
+
+
+def say(text: str) -> None:
+    """Tell a sentence to who runs the sweep, or here if there is none."""
+    try:
+        _log({"said": text})
+    except ValueError:
+        print(text, file=sys.stderr)
+
+
+def _log(message: dict) -> None:
+    """Send a message to the sweep; ValueError where no worker runs this."""
+    worker = distributed.get_worker()
+    group, *_ = worker.get_current_task()
+    worker.log_event(group, message | {"worker": worker.address})
 
 
 def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
@@ -111,7 +149,7 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
     source = folder.parent / f"{chapter.name}.ipynb"
     source.write_text(chapter.text)
     target = folder / source.name
-    pipeline.execute(source, given, target, chapter.timeout, quiet=True)
+    execution.execute(source, given, target, chapter.timeout, quiet=True)
     return {
         "chapter": chapter.name,
         "version": chapter.version,

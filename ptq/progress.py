@@ -55,6 +55,10 @@ class Progress:
                 end="" if self.live else "\n",
             )
 
+    def tell(self, text: str) -> None:
+        """A sentence of its own line."""
+        self._write(text)
+
     def close(self) -> None:
         """Leave a clean line behind."""
         if self.live:

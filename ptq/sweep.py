@@ -1,23 +1,20 @@
 """A chapter at many points, on Dask, gathered into one table."""
 
-import copy
 import io
 import json
 import os
 import shutil
 import tempfile
 import time
-import uuid
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import distributed
-import filelock
 import pandas as pd
 
 from ptq import (
+    cluster,
     evidence,
+    locks,
     measure,
     paths,
     pipeline,
@@ -53,8 +50,12 @@ def run(
 
     ``workers`` of 0 stands for one a core, or one in all where the chapter
     times networks; ``scheduler`` is the address of a cluster to use instead.
-    Points that failed earlier run again on ``retry`` only. ``share`` lets
-    points that time networks run side by side. Raises SweepError.
+    Points that failed earlier run again on ``retry`` only. ``timeout`` limits
+    the seconds of each cell. ``share`` lets points that time networks run
+    side by side. Raises SweepError, LockedError if another command fills the
+    folder, ClusterError if the cluster cannot be reached or is lost,
+    RecordError where a record is damaged, and OSError if the folder cannot
+    be written; points that arrived are kept.
     """
     exclusive = sweep.chapter.exclusive and not share
     if exclusive and workers > 1:
@@ -64,8 +65,13 @@ def run(
             "or give --allow-shared-timing if no time is to be used"
         )
     workers = workers or (1 if exclusive else os.cpu_count() or 1)
-    chapter = replace(sweep.chapter, exclusive=exclusive, timeout=timeout)
-    with _held(folder):
+    chapter = replace(
+        sweep.chapter,
+        exclusive=exclusive,
+        timeout=timeout,
+        holder=locks.myself(),
+    )
+    with locks.folder(folder):
         before = {digest: _state(folder, digest) for digest in sweep.points}
         skipped = {point.MANIFEST} | ({point.FAILURE} if not retry else set())
         todo = {
@@ -74,7 +80,7 @@ def run(
             if before[digest] not in skipped
         }
         if todo:
-            with _client(scheduler, workers) as client:
+            with cluster.client(scheduler, workers) as client:
                 _collect(client, point.run, chapter, todo, folder)
         return _gather(sweep, folder)
 
@@ -95,12 +101,15 @@ def report(outcome: Outcome) -> str:
 
 
 def overhead(points: int = 1000, workers: int = 2) -> float:
-    """Seconds that scheduling and keeping one trivial point costs."""
+    """Seconds that scheduling and keeping one trivial point costs.
+
+    Raises SweepError if not all ``points`` arrive.
+    """
     todo = {f"{i:04}": {"i": i} for i in range(points)}
     chapter = point.Chapter("none", "", "")
     with (
         tempfile.TemporaryDirectory() as name,
-        _client("", workers) as client,
+        cluster.client("", workers) as client,
     ):
         client.wait_for_workers(workers)
         client.run(os.getpid)
@@ -121,105 +130,34 @@ def _state(folder: Path, digest: str) -> str:
     return ""
 
 
-@contextmanager
-def _held(folder: Path):
-    """No two commands fill the same folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except filelock.Timeout:
-        raise SweepError(
-            f"{folder} is being filled by another command; wait for it, or "
-            "give another --run-dir"
-        ) from None
-
-
-@contextmanager
-def _client(scheduler: str, workers: int):
-    """A client of the cluster at ``scheduler``, or of one made here."""
-    if not scheduler:
-        with (
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                # Bars of trainings would write into the line of the sweep.
-                env={"TQDM_DISABLE": "1"},
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            yield client
-        return
-    try:
-        client = distributed.Client(scheduler)
-    except (OSError, ValueError) as error:
-        raise SweepError(
-            f"--scheduler {scheduler}: {error}; expected the address that "
-            "`dask scheduler` prints, as in tcp://10.0.0.1:8786"
-        ) from error
-    with client:
-        yield client
-
-
 def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
     """Let workers do the points; keep each as it comes."""
-    arriving = _begin(client, work, chapter, todo)
     progress = Progress(client, len(todo))
+    batch = cluster.Batch(client, work, chapter, todo, progress.tell)
     done = 0
     try:
-        while not arriving.is_empty():
-            # Not the blocking iterator: its timeout ends the whole of it.
-            batch = arriving.next_batch(block=False)
-            for future in batch:
-                if future.status in ("lost", "pending"):
-                    # Its worker died with it, and another one is at it again.
-                    arriving.add(future)
-                    continue
-                digest = future.key[1]
-                _keep(future, todo[digest], folder / "points" / digest)
+        for ended in batch.ended():
+            if ended:
+                digest, files = ended
+                _keep(files, folder / "points" / digest)
                 done += 1
             progress.show(done)
-            if not batch:
-                time.sleep(0.1)
     finally:
+        batch.close()
         progress.close()
 
 
-def _begin(client, work, chapter, todo: dict[str, dict]):
-    """Hand all points to the scheduler; they come as they end."""
-    # A task, not scattered data: it outlives the worker that has it.
-    shared = client.submit(copy.copy, chapter, pure=False)
-    group = f"point-{uuid.uuid4().hex}"
-    return distributed.as_completed(
-        client.map(
-            work,
-            list(todo.values()),
-            chapter=shared,
-            # One group of tasks, so that the scheduler keeps the queue.
-            key=[(group, digest) for digest in todo],
-            retries=0,
-            pure=False,
-        )
-    )
-
-
-def _keep(future, values: dict, folder: Path) -> None:
+def _keep(files: dict[str, bytes], folder: Path) -> None:
     """Write the files of a point, the one that tells its end last."""
-    if future.status not in ("finished", "error"):
-        raise SweepError(
-            "the scheduler is lost; what arrived is kept, and the same "
-            "command goes on from there"
-        )
-    error = future.exception()
-    files = {point.FAILURE: point.failure(values, error)}
-    if error is None:
-        files = future.result()
     shutil.rmtree(folder, ignore_errors=True)
     last = (point.MANIFEST, point.FAILURE)
-    for name in sorted(files, key=lambda name: name in last):
-        paths.write_whole(folder / name, files[name])
+    try:
+        for name in sorted(files, key=lambda name: name in last):
+            paths.write_whole(folder / name, files[name])
+    except OSError:
+        # A part of a point is of no use, and takes room on a full disk.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _gather(sweep: Sweep, folder: Path) -> Outcome:

@@ -10,7 +10,7 @@ import papermill
 import pytest
 from conftest import excerpt, soup
 
-from ptq import experiment, frontpage, paths, pipeline, report
+from ptq import execution, experiment, frontpage, paths, pipeline, report
 
 pytestmark = pytest.mark.book
 CHAPTERS = pipeline.chapters()
@@ -182,7 +182,7 @@ def test_failing_chapter_stops_the_run(tmp_path, kind):
     )
     source, target = tmp_path / "01_bad.ipynb", tmp_path / "out/01_bad.ipynb"
     nbformat.write(notebook, source)
-    with pytest.raises(pipeline.ChapterFailed, match=message):
+    with pytest.raises(execution.ChapterFailed, match=message):
         pipeline.execute(source, {}, target)
     assert not target.exists()
     assert [p.name for p in target.parent.iterdir()] == [

@@ -1,0 +1,131 @@
+"""YAML files of parameters; what two readers may read differently is refused.
+
+YAML 1.1, which PyYAML reads, and 1.2 disagree on many a plain word: ``no`` is
+false or a text, ``010`` is 8 or 10, ``12:30`` is 750 or a text. Both give the
+last of two equal keys. Nobody means either, so both are faults here.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# The core schema of YAML 1.2, section 10.3.2.
+_CORE = {
+    "null": r"|~|null|Null|NULL",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+
+
+class Unclear(str):
+    """A word that was refused, in the place of its value."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, with a place for what was refused."""
+
+
+_Loader.add_constructor("!unclear", lambda _, node: Unclear(node.value))
+
+
+def read(path: Path, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
+    """Content of a file with one document, and its faults, one a line.
+
+    Values of the ``literal`` keys of the outermost mapping are taken as the
+    text that stands there; a word that is refused comes as Unclear. Raises
+    YAMLError where the file is no YAML, and OSError or UnicodeError where it
+    cannot be read.
+    """
+    return load(path.read_text(encoding="utf-8"), literal)
+
+
+def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
+    """As ``read``, of a text."""
+    loader = _Loader(text)
+    try:
+        nodes = []
+        while loader.check_node():
+            nodes.append(loader.get_node())
+        if not nodes:
+            return None, []
+        _take_literally(nodes[0], literal)
+        faults = [*_faults(nodes[0], set())]
+        faults += [
+            f"{_line(node)}: a second document begins here; expected one a "
+            "file, so remove the line --- above"
+            for node in nodes[1:2]
+        ]
+        # A fault would be told again, in other words, by what it becomes.
+        return (
+            None if faults else loader.construct_document(nodes[0])
+        ), faults
+    finally:
+        loader.dispose()
+
+
+def _line(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}"
+
+
+def _take_literally(node: yaml.Node, names: tuple[str, ...]) -> None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    for key, value in pairs:
+        if key.value in names and isinstance(value, yaml.ScalarNode):
+            value.tag, value.style = "tag:yaml.org,2002:str", '"'
+
+
+def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
+    """Keys given twice and ambiguous words, from the top down."""
+    # An alias leads to a node again, and may lead to one that it is in.
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        if node.style is None and (advice := _advice(node)):
+            yield f"{_line(node)}: {node.value}: {advice}"
+            node.tag = "!unclear"
+        return
+    first: dict[str, yaml.Node] = {}
+    for part in node.value:
+        for child in part if isinstance(part, tuple) else (part,):
+            yield from _faults(child, seen)
+        if isinstance(part, tuple) and isinstance(part[0].value, str):
+            key = part[0]
+            before = first.setdefault(key.value, key)
+            if before is not key:
+                yield (
+                    f"{key.value}: given in {_line(before)} and again in "
+                    f"{_line(key)}; expected once"
+                )
+
+
+def _advice(node: yaml.ScalarNode) -> str | None:
+    """How to write a plain word that YAML 1.1 and 1.2 read differently."""
+    text = node.value
+    old = node.tag.rpartition(":")[2]
+    new = next((k for k, p in _CORE.items() if re.fullmatch(p, text)), "str")
+    leading_zero = re.fullmatch(r"[-+]?0[0-9_]+", text)
+    if old == new and not (old == "int" and leading_zero):
+        return None
+    as_value = _unambiguous(text, old, new)
+    return (
+        "versions of YAML read this differently; write "
+        f"{as_value}'{text}' in quotes for the text"
+    )
+
+
+def _unambiguous(text: str, old: str, new: str) -> str:
+    if new == "float":
+        digits, _, power = text.lower().partition("e")
+        whole = digits if "." in digits else f"{digits}.0"
+        return f"{whole}e{int(power):+} for the number, or "
+    if "bool" in (old, new):
+        return "true or false for a switch, or "
+    if "int" in (old, new):
+        return "a whole number without leading 0, _ and :, or "
+    return ""
