@@ -40,7 +40,7 @@ class Folds(SphinxPostTransform):
         if drawn := self._drawn(cell):
             return f"the code of {drawn}"
         if _tagged(cell, "check"):
-            return _check(cell)
+            return "the check"
         code = _source(cell).rawsource
         if _only_imports(code):
             return "the imports"
@@ -83,16 +83,6 @@ def _only_imports(code: str) -> bool:
     except SyntaxError:  # a line for IPython
         return False
     return all(isinstance(s, ast.Import | ast.ImportFrom) for s in body)
-
-
-def _check(cell) -> str:
-    section = cell
-    while not isinstance(section, nodes.section):
-        section = section.parent
-    title = section.next_node(nodes.title).astext()
-    if "by hand" in title.lower():
-        return "the same in code, with a check"
-    return "the check"
 
 
 def _leave_out_notes(source) -> None:
@@ -152,4 +142,5 @@ class Equations(SphinxPostTransform):
 def setup(app):
     app.add_post_transform(Folds)
     app.add_post_transform(Equations)
+    app.add_js_file("folds.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True}

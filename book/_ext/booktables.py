@@ -96,9 +96,10 @@ def _need(cell: str, way: str, heads: bool) -> float:
     """Digits as wide as a cell is at the least."""
     if heads:
         # Bold letters, and the arrow of a column that sorts.
-        return 1.1 * max(_widest(_tokens(cell)), 2 * _lines(cell)) + 1
+        arrow = 0 if way == "small" else 1
+        return 1.1 * max(_widest(_tokens(cell)), 2 * _lines(cell)) + arrow
     if not is_number(cell):
-        least = min(wordy(cell), 16 if way == "small" else 22)
+        least = min(wordy(cell), 16) - 1 if way == "small" else wordy(cell)
         return max(_widest(re.split("[ -]", cell)), least)
     if way == "roomy":
         return len(cell)

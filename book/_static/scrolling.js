@@ -31,6 +31,8 @@
   const follow = (box) => {
     const wide = box.scrollWidth > box.clientWidth + 1;
     const more = box.scrollLeft + box.clientWidth < box.scrollWidth - 2;
+    const caption = box.querySelector("caption")?.offsetHeight ?? 0;
+    box.style.setProperty("--caption", `${caption}px`);
     box.toggleAttribute("data-wide", wide);
     box.toggleAttribute("data-more", wide && more);
     if (wide || cues.has(box)) cueOf(box).hidden = !(wide && more);
