@@ -1,6 +1,5 @@
 """Figures and tables in the built pages: both themes, files, sorting."""
 
-import csv
 import os
 import shutil
 import subprocess
@@ -11,6 +10,14 @@ import nbformat
 import pandas as pd
 import pytest
 from conftest import soup
+from test_tables import (
+    check_csv,
+    check_cues,
+    check_paper,
+    look,
+    on_paper,
+    texts,
+)
 
 from ptq import figures, paths, pipeline
 
@@ -31,9 +38,34 @@ rows = pd.DataFrame({
 })
 report.show(rows, "values", "Values.")
 report.show(rows[:2], "few", "Few values.")
+
+SURE, RATIO = "no difference shown", "123.45 (123.45–123.45)"
+front = pd.DataFrame({
+    "strategy": "Bias correction as published",
+    "top-1 (%)": "100.00",
+    "95 % interval": "100.0–100.0",
+    "lost / gained": "10000 / 10000",
+    "accuracy is": SURE,
+    "size (MB)": "12.345",
+    "ms at batch 64": "123.456",
+    "speed-up": RATIO,
+    "ms at batch 1": "123.456",
+    "time is": SURE,
+}, index=range(20))
+report.show(front, "front", "As on the front page, with wide numbers.")
+busy, ratio = "not judged: the machine was busy", "1,234.56 (1,234.56–1,234.56)"
+widest = front.assign(**{
+    "change (points)": "−100.00 to +100.00",
+    "speed-up": "≈ " + ratio,
+    "speed-up at batch 1, hot": ratio,
+    "speed-up at batch 1, cold": ratio,
+    "outputs at an end of the grid (%)": "0.01",
+    "time is": busy,
+})
+report.show(widest, "widest", "The widest that can occur.")
 """
 CONFIG = """
-extensions = ["myst_nb", "media"]
+extensions = ["myst_nb", "media", "booktables"]
 html_theme = "sphinx_book_theme"
 html_static_path = ["static"]
 nb_execution_mode = "off"
@@ -46,7 +78,7 @@ numfig = True
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A page with a figure and two tables, executed and built."""
+    """A page with a figure and four tables, executed and built."""
     root = tmp_path_factory.mktemp("page")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_markdown_cell("# A page")]
@@ -101,21 +133,10 @@ def check_figure(figure, page: Path):
 
 
 def check_table(table, page: Path):
-    """A file with the same cells, save how a number is written."""
-    link = downloads(table.parent)["CSV"]
-    with (page.parent / link).open(encoding="utf8", newline="") as file:
-        rows = list(csv.reader(file))
-    shown = [
-        [cell.get_text(strip=True) for cell in row.find_all(["th", "td"])]
-        for row in table.find_all("tr")
-    ]
-    assert [len(row) for row in rows] == [len(row) for row in shown]
-    for row, cells in zip(rows, shown, strict=True):
-        for value, cell in zip(row, cells, strict=True):
-            same = "".join(value.split()).replace(",", "")
-            text = "".join(cell.split()).replace(",", "")
-            assert same == text.replace("−", "-") or "\\" in value
-    long = len(rows) > 6
+    """A file with the same numbers; a long table sorts."""
+    file = page.parent / downloads(table.parent)["CSV"]
+    check_csv(file.read_text(encoding="utf8"), texts(table))
+    long = len(table.find_all("tr")) > 6
     assert ("sortable" in table["class"]) == long
 
 
@@ -124,7 +145,7 @@ def test_the_page_serves_its_figure_and_tables(page):
     (figure,) = content.select("article figure")
     check_figure(figure, page)
     tables = content.select("article table")
-    assert len(tables) == 2
+    assert len(tables) == 4
     for table in tables:
         check_table(table, page)
 
@@ -151,9 +172,25 @@ def test_every_page_serves_its_figures_and_tables(site):
 
 def test_numbers_of_the_file_are_plain(page):
     frame = pd.read_csv(page.parent / "_downloads" / "index" / "values.csv")
-    values = frame["value, of all"].tolist()
-    assert values[:4] == ["1234", "-2.5", "≈ 30", "4e-05"]
+    values = frame["value, of all"]
+    assert values[:4].tolist() == [1234, -2.5, 30, 4e-05]
+    assert values.isna().tolist() == [False] * 4 + [True, False, False]
+    words = frame["value, of all, in words"]
+    assert words.dropna().tolist() == ["≈", "text"]
     assert frame.verdict[0] == "same, or not"
+
+
+def test_bounds_stand_apart_in_the_file(page):
+    frame = pd.read_csv(page.parent / "_downloads" / "index" / "widest.csv")
+    row = frame.iloc[0]
+    assert row["lost"] == row["gained"] == 10000
+    assert (
+        row["change (points), low"] == -row["change (points), high"] == -100
+    )
+    assert row["speed-up at batch 1, hot"] == 1234.56
+    assert row["speed-up, in words"] == "≈"
+    assert row["speed-up, high"] == 1234.56
+    assert row["time is"] == "not judged: the machine was busy"
 
 
 def column(browser_page, place=2):
@@ -197,6 +234,39 @@ def test_what_is_wide_scrolls_alone_and_has_a_name(shown):
         assert region.get_attribute("aria-label").strip()
         assert region.get_attribute("tabindex") == "0"
     assert shown.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def box_of(boxes, name):
+    """What was seen of one table of the page."""
+    (found,) = [box for box in boxes if name in box["what"]]
+    return found
+
+
+def test_wide_tables_fit_or_say_that_they_scroll(shown):
+    # As wide as a page is beside its contents, at 1280 pixels.
+    shown.set_viewport_size({"width": 718, "height": 900})
+    boxes = look(shown)
+    check_cues(boxes)
+    front = box_of(boxes, "As on the front")
+    assert front["room"] == front["width"] < 700
+    assert box_of(boxes, "The widest")["header"] < 110
+    shown.set_viewport_size({"width": 390, "height": 800})
+    boxes = look(shown)
+    check_cues(boxes)
+    assert box_of(boxes, "As on the front")["cue"]
+    check_paper(on_paper(shown))
+
+
+def test_keyboard_reaches_the_last_column(shown):
+    region = shown.get_by_role("region", name="scrolls sideways").last
+    cue = region.locator("xpath=preceding-sibling::*[1]/span")
+    assert cue.is_visible()
+    region.focus()
+    for _ in range(60):
+        shown.keyboard.press("ArrowRight")
+    cue.wait_for(state="hidden")
+    place = region.locator("tbody td").last.bounding_box()
+    assert place["x"] + place["width"] <= 390
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,7 +1,5 @@
-"""Figures for a light page and a dark one; figures and tables as files."""
+"""Figures for a light page and a dark one, and as files."""
 
-import csv
-import io
 import re
 from html import escape
 from pathlib import Path
@@ -13,12 +11,13 @@ from sphinx.util.osutil import relative_uri
 from ptq import paths
 from ptq.figures import dark, dark_sheet
 
-LONG = 6  # rows from which on a table is worth sorting
 SIZE = r'<svg [^>]*?width="([\d.]+)pt"[^>]*?height="([\d.]+)pt"|'
 SIZE += r'<svg [^>]*?height="([\d.]+)pt"[^>]*?width="([\d.]+)pt"'
 
 
-class _Serving(SphinxPostTransform):
+class Serving(SphinxPostTransform):
+    """A transform that writes files beside the pages."""
+
     formats = ("html",)
 
     def serve(self, name: str, content: str | bytes) -> str:
@@ -41,7 +40,7 @@ class _Serving(SphinxPostTransform):
         node.parent.insert(node.parent.index(node) + 1, offered)
 
 
-class Figures(_Serving):
+class Figures(Serving):
     """Show an SVG in the inks of the page's theme; offer it, and its PNG."""
 
     default_priority = 3  # before myst-nb chooses among a figure's pictures
@@ -95,36 +94,6 @@ def _pair(light: str, night: str, alt: str, svg: str) -> str:
     return f'<div class="drawing">{pair}</div>'
 
 
-class Tables(_Serving):
-    """Offer a numbered table as CSV; mark a long one for sorting."""
-
-    default_priority = 900  # when every quoted number is in its cell
-
-    def run(self, **kwargs):
-        for table in list(self.document.findall(nodes.table)):
-            if not (table["names"] and table.next_node(nodes.title)):
-                continue
-            name = table["names"][0].removeprefix("tab-")
-            content = io.StringIO()
-            csv.writer(content, lineterminator="\n").writerows(
-                [_plain(cell.astext()) for cell in row.findall(nodes.entry)]
-                for row in table.findall(nodes.row)
-            )
-            body = next(table.findall(nodes.tbody))
-            if len(body) >= LONG:
-                table["classes"].append("sortable")
-            files = {"CSV": self.serve(f"{name}.csv", content.getvalue())}
-            self.offer(table, files, f"the table {name.replace('-', ' ')}")
-
-
-def _plain(text: str) -> str:
-    """A cell's text; of a number, what any program reads as one."""
-    text = text.strip().replace("\u2212", "-")
-    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", text):
-        return text.replace(",", "")
-    return text
-
-
 def write_inks(app):
     """Serve the inks of a dark page, for what is drawn in variables."""
     if app.builder.format == "html":
@@ -135,9 +104,8 @@ def write_inks(app):
 
 def setup(app):
     app.add_post_transform(Figures)
-    app.add_post_transform(Tables)
     app.connect("builder-inited", write_inks)
     app.add_css_file("inks.css")
     app.add_css_file("media.css")
-    app.add_js_file("tables.js", loading_method="defer")
+    app.add_js_file("scrolling.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True}

@@ -1,5 +1,4 @@
-// Long tables sort by the column whose header is pressed; a table or a figure
-// that is wider than the page scrolls in a region that has a name.
+// Long tables sort by the column whose header is pressed.
 (() => {
   const number = (text) => {
     const plain = text.trim().replace(/,(?=\d{3})/g, "").replace("−", "-");
@@ -48,25 +47,5 @@
     });
   };
 
-  const nameRegions = () => {
-    const boxes = ".bd-article :is(.pst-scrollable-table-container, .drawing)";
-    document.querySelectorAll(boxes).forEach((box) => {
-      const wide = box.scrollWidth > box.clientWidth;
-      const whole = box.closest("figure") ?? box;
-      const number = whole.querySelector(".caption-number")?.textContent;
-      box.toggleAttribute("data-wide", wide);
-      if (wide) {
-        box.setAttribute("role", "region");
-        box.setAttribute("aria-label", `${number ?? "Table"}, scrolls`);
-        box.tabIndex = 0;
-      } else {
-        ["role", "aria-label", "tabindex"].forEach((name) =>
-          box.removeAttribute(name));
-      }
-    });
-  };
-
   document.querySelectorAll("table.sortable").forEach(makeSortable);
-  nameRegions();
-  window.addEventListener("resize", nameRegions);
 })();

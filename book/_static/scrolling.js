@@ -1,0 +1,62 @@
+// What is wider than the page scrolls by itself: a table, a figure, an
+// equation. Then it can be reached by the keyboard, has a name that says so to
+// those who hear it, and a cue for those who see it.
+(() => {
+  const BOXES = ".bd-article :is(.pst-scrollable-table-container, .drawing, " +
+    "div.math > mjx-container)";
+  const cues = new WeakMap();
+
+  const cueOf = (box) => {
+    if (!cues.has(box)) {
+      const cue = document.createElement("div");
+      cue.className = "scroll-cue";
+      cue.ariaHidden = "true";
+      cue.innerHTML = "<span>scrolls →</span>";
+      if (box.matches(".pst-scrollable-table-container")) box.before(cue);
+      else (box.closest("div.math") ?? box).after(cue);
+      cues.set(box, cue);
+      box.addEventListener("scroll", () => follow(box));
+    }
+    return cues.get(box);
+  };
+
+  const nameOf = (box) => {
+    const equation = box.closest("div.math");
+    const number = (equation ?? box.closest("figure") ?? box)
+      .querySelector(".eqno, .caption-number")?.firstChild.textContent;
+    const kind = equation ? "Equation" : box.matches(".drawing") ? "" : "Table";
+    return equation || !number ? `${kind} ${number ?? ""}`.trim() : number.trim();
+  };
+
+  const follow = (box) => {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    const more = box.scrollLeft + box.clientWidth < box.scrollWidth - 2;
+    const caption = box.querySelector("caption")?.offsetHeight ?? 0;
+    box.style.setProperty("--caption", `${caption}px`);
+    box.toggleAttribute("data-wide", wide);
+    box.toggleAttribute("data-more", wide && more);
+    if (wide || cues.has(box)) cueOf(box).hidden = !(wide && more);
+  };
+
+  const name = (box) => {
+    follow(box);
+    if (box.hasAttribute("data-wide")) {
+      box.setAttribute("role", "region");
+      box.setAttribute("aria-label", `${nameOf(box)}, scrolls sideways`);
+      box.tabIndex = 0;
+    } else if (box.role === "region") {
+      ["role", "aria-label", "tabindex"].forEach((attribute) =>
+        box.removeAttribute(attribute));
+    }
+  };
+
+  const nameAll = () => document.querySelectorAll(BOXES).forEach(name);
+  nameAll();
+  window.addEventListener("resize", nameAll);
+  // What is folded has no width before it is opened.
+  document.addEventListener("toggle", nameAll, true);
+  document.addEventListener("click", () => requestAnimationFrame(nameAll));
+  // Equations are there when MathJax has set them.
+  window.addEventListener("load", () =>
+    window.MathJax?.startup?.promise?.then(nameAll));
+})();
