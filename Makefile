@@ -5,7 +5,7 @@ SITE := _build/html/index.html
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py)
 
-.PHONY: help book env data run site style test test-package test-slow lab train sweeps headline clean
+.PHONY: help book env data run site style test test-package test-slow lab train sweeps coverage headline clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
@@ -58,6 +58,9 @@ sweeps: data ## remake the reference results of the sweeps (some hours)
 	$(BIN)/python -m ptq sweep notebooks/sweeps/calibration.yml
 	$(BIN)/python -m ptq reference
 	$(BIN)/python -m ptq sweep-overhead --keep
+
+coverage: env ## count how often intervals of time hold (ten quiet minutes)
+	$(BIN)/python -m ptq coverage
 
 train: env ## train the network from scratch (about ten minutes)
 	$(BIN)/python -m ptq train
