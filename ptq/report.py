@@ -12,6 +12,7 @@ from IPython.display import display
 from myst_nb import glue
 
 from ptq import evidence, paths
+from ptq.data import CLASSES
 from ptq.measure import TWIN
 from ptq.results import Record, Timing
 from ptq.strategies import STRATEGIES
@@ -62,7 +63,8 @@ def _accuracy_columns(
     record: Record, reference: Record, labels: np.ndarray, level: float
 ) -> dict:
     found = evidence.accuracy(record.correct, record.n)
-    paired = evidence.flips(reference.predictions, record.predictions, labels)
+    pair = reference.predictions, record.predictions
+    paired = evidence.flips(*pair, labels, classes=len(CLASSES))
     change = evidence.difference(paired)
     return {
         "correct": record.correct,
@@ -79,9 +81,7 @@ def _accuracy_columns(
         "detectable": evidence.smallest_detectable(
             paired.lost + paired.gained, record.n, level
         ),
-        "disagreement": evidence.disagreement(
-            reference.predictions, record.predictions
-        ),
+        "disagreement": evidence.disagreement(*pair),
     }
 
 

@@ -47,7 +47,7 @@ def test_wilson_interval_by_its_formula(correct):
     [(0, 0), (-1, 5), (6, 5), (np.nan, 5), (1.5, 5), ("1", 5)],
 )
 def test_impossible_counts_are_refused(correct, n):
-    with pytest.raises(ValueError, match=f"correct={correct}: |n={n}: "):
+    with pytest.raises(ValueError, match="correct=|n="):
         evidence.accuracy(correct, n)
 
 
