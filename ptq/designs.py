@@ -179,7 +179,7 @@ def _check_levels(frame: pd.DataFrame, factors: dict[str, tuple]) -> None:
             )
         if not (known := frame[name].isin(levels)).all():
             raise checks.InputError(
-                f"{name}: level {frame[name][~known].iloc[0]!r} in the "
+                f"{name}: level {frame[name][~known].iloc[0]} in the "
                 f"frame: expected {levels[0]!r} or {levels[1]!r}"
             )
 
@@ -220,7 +220,7 @@ def _typed(column: pd.Series, levels: tuple) -> pd.Series:
     typed = column.astype(str).map(found)
     if (odd := typed.isna()).any():
         raise checks.InputError(
-            f"{column.name}: level {column[odd].iloc[0]!r} in the frame: "
+            f"{column.name}: level {column[odd].iloc[0]} in the frame: "
             f"expected one of {list(levels)}"
         )
     return typed

@@ -43,11 +43,9 @@ def accuracy(correct: int, n: int) -> Interval:
     ``correct`` of ``n`` images, whole numbers. InputError (a ValueError)
     where they are not 0 to n, or n is 0.
     """
-    if not 0 <= correct <= n or n == 0:
-        raise checks.InputError(
-            f"correct={correct}, n={n}: expected 0..n, n > 0"
-        )
-    correct, n = checks.count(correct, "correct"), checks.count(n, "n")
+    correct, n = checks.count(correct, "correct"), checks.count(n, "n", 1)
+    if correct > n:
+        raise checks.InputError(f"correct={correct}: more than n={n} images")
     found = stats.binomtest(correct, n).proportion_ci(method="wilson")
     return Interval(correct / n, float(found.low), float(found.high))
 

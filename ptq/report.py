@@ -13,6 +13,7 @@ from IPython.display import display
 from myst_nb import glue
 
 from ptq import evidence, paths
+from ptq.data import CLASSES
 from ptq.results import Record, Timing
 from ptq.strategies import STRATEGIES
 from ptq.timer import TWIN
@@ -82,7 +83,8 @@ def _accuracy_columns(
     record: Record, reference: Record, labels: np.ndarray, level: float
 ) -> dict:
     found = evidence.accuracy(record.correct, record.n)
-    paired = evidence.flips(reference.predictions, record.predictions, labels)
+    pair = reference.predictions, record.predictions
+    paired = evidence.flips(*pair, labels, classes=len(CLASSES))
     change = evidence.difference(paired)
     return {
         "correct": record.correct,
@@ -99,9 +101,7 @@ def _accuracy_columns(
         "detectable": evidence.smallest_detectable(
             paired.lost + paired.gained, record.n, level
         ),
-        "disagreement": evidence.disagreement(
-            reference.predictions, record.predictions
-        ),
+        "disagreement": evidence.disagreement(*pair),
     }
 
 

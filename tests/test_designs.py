@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from ptq import designs, evidence
+from ptq.checks import InputError
 
 FACTORS = {"a": (0, 1), "b": (7, 8), "c": ("x", "y")}
 
@@ -210,3 +211,101 @@ def test_smallest_shown_is_shown_with_that_chance(count, chance):
 def test_no_spread_says_nothing_of_power(deviation, count):
     with pytest.raises(ValueError, match="at least 2 repetitions"):
         designs.smallest_shown(deviation, count)
+
+
+FRAME = seeds(fp32=[(0.7, 0.7), (0.8, 0.8)], naive=[(0.69, 0.7), (0.7, 0.8)])
+CHANGES = pd.DataFrame({"a": [3.0, 2, 5], "b": [2.0, 1, 5], "c": [1.0, 2, 3]})
+DRAWS = pd.DataFrame({"images": [8, 8], "change": [0.0, -0.001]})
+REFUSED = {
+    "no column": (
+        lambda: designs.drops(FRAME.drop(columns="accuracy")),
+        "no column 'accuracy'",
+    ),
+    "no base": (lambda: designs.drops(FRAME, "float"), "base='float'"),
+    "percent": (
+        lambda: designs.drops(FRAME.assign(accuracy=70.0)),
+        "expected shares from 0 to 1",
+    ),
+    "hole": (
+        lambda: designs.drops(FRAME.assign(accuracy=np.nan)),
+        "'accuracy' has empty cells",
+    ),
+    "twice": (
+        lambda: designs.drops(pd.concat([FRAME, FRAME[:1]])),
+        "two rows for",
+    ),
+    "no rows": (lambda: designs.drops(FRAME[:0]), "no such|no rows"),
+    "unknown pair": (
+        lambda: designs.orderings(CHANGES, [("a", "z")]),
+        "no column 'z'",
+    ),
+    "one seed": (
+        lambda: designs.orderings(CHANGES[:1], [("a", "b")]),
+        "1 values: expected at least 2",
+    ),
+    "two strategies": (
+        lambda: designs.same_ranking(CHANGES[["a", "b"]]),
+        "2 strategies: expected at least 3",
+    ),
+    "ranking of nan": (
+        lambda: designs.same_ranking(CHANGES.replace(5.0, np.nan)),
+        "has nan",
+    ),
+    "level": (
+        # All rows would be taken for the low level.
+        lambda: designs.effects(factorial(), FACTORS | {"b": (7, 9)}, "y"),
+        "b: level 8 in the frame: expected 7 or 9",
+    ),
+    "same levels": (
+        lambda: designs.effects(factorial(), FACTORS | {"b": (7, 7)}, "y"),
+        "b: levels .*two different",
+    ),
+    "no factor": (
+        lambda: designs.effects(factorial(), FACTORS | {"d": (0, 1)}, "y"),
+        "no column 'd'",
+    ),
+    "no response": (
+        lambda: designs.effects(factorial(), FACTORS, "z"),
+        "no column 'z'",
+    ),
+    "infinite": (
+        lambda: designs.effects(factorial().assign(y=np.inf), FACTORS, "y"),
+        "y: value 0 .* has inf",
+    ),
+    "one block": (
+        lambda: designs.effects(factorial(blocks=1), FACTORS, "y"),
+        "at least 2 blocks",
+    ),
+    "cell": (
+        lambda: designs.cells(pd.DataFrame({"b": [7, 6]}), {"b": (7, 8)}),
+        "b: level 6 in the frame",
+    ),
+    "no cells": (
+        lambda: designs.cells(pd.DataFrame({"a": [1]}), {"b": (7, 8)}),
+        "no column 'b'",
+    ),
+    "share of nothing": (lambda: designs.safe_share([]), "0 values"),
+    "share of nan": (lambda: designs.safe_share([np.nan]), "has nan"),
+    "share margin": (lambda: designs.safe_share([0.0], 5), "margin=5"),
+    "sizes share": (
+        lambda: designs.safe_sizes(DRAWS, share=85),
+        "share=85",
+    ),
+    "sizes column": (
+        lambda: designs.safe_sizes(DRAWS.drop(columns="images")),
+        "no column 'images'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_designs_refuse_in_one_sentence(kind):
+    call, message = REFUSED[kind]
+    with pytest.raises(InputError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_ranking_of_equal_strategies_tells_nothing():
+    equal = pd.DataFrame(dict.fromkeys("abc", [0.1, 0.2, 0.3]))
+    assert designs.same_ranking(equal) == 1
