@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from ptq import groups, supported
+from ptq import groups, inputs, supported
 
 
 def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
@@ -14,7 +14,8 @@ def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     Equations (eq-fold-weight) and (eq-fold-bias), for BN in eval mode, in
     float32 (Jacob et al., 2018, 3.2). A BN without parameters has gain 1
     and shift 0. Both are kept. Raises UnsupportedError where the channels
-    are not as many, or ``bn`` keeps no running statistics.
+    are not as many, or ``bn`` keeps no running statistics, InputError where
+    a variance is zero or negative with its eps.
     """
     if bn.running_var is None or bn.num_features != conv.out_channels:
         raise supported.UnsupportedError(
@@ -24,6 +25,7 @@ def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     gamma = 1.0 if bn.weight is None else bn.weight
     beta = 0.0 if bn.bias is None else bn.bias
     gain = gamma / torch.sqrt(bn.running_var + bn.eps)  # (C,)
+    inputs.check_finite("gamma / sqrt(running_var + eps)", gain)
     old_bias = 0.0 if conv.bias is None else conv.bias
     folded = copy.deepcopy(conv)
     folded.weight = nn.Parameter(

@@ -165,6 +165,8 @@ def load_checkpoint(path: Path, network: nn.Module) -> dict:
             f"{card.get('sha256')}; delete both to train anew"
         )
     state = _as_float32(path, unpack(path, content))
+    if not any(k.startswith("module.") for k in network.state_dict()):
+        state = {k.removeprefix("module."): v for k, v in state.items()}
     _refuse_other_network(path, state, network)
     network.load_state_dict(state)
     return card
@@ -198,12 +200,10 @@ def card_path(path: Path) -> Path:
 
 
 def _as_float32(path: Path, state: dict) -> dict:
-    """The state in single precision, without the prefix of DataParallel."""
-    if all(str(name).startswith("module.") for name in state):
-        state = {k.removeprefix("module."): v for k, v in state.items()}
+    """The finite tensors of a state in single precision."""
     odd = []
     for name, tensor in state.items():
-        if not isinstance(tensor, Tensor):
+        if not isinstance(tensor, Tensor) or not isinstance(name, str):
             raise CheckpointError(
                 f"{path}: {name} is a {type(tensor).__name__}, expected a "
                 "tensor"

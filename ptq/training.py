@@ -117,13 +117,14 @@ def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
 
     ``images`` is (N, 3, 32, 32), ``labels`` int64 (N,). The network is
     asked in eval mode and left as it was. Raises InputError where there are
-    no images or they are not uint8, ValueError where labels are not as many.
+    no images or they are not uint8, ValueError where labels are not as many
+    or not int64.
     """
     inputs.check_pixels(images)
-    if labels.shape != (len(images),):
+    if labels.shape != (len(images),) or labels.dtype != torch.int64:
         raise ValueError(
-            f"labels of shape {tuple(labels.shape)}: expected "
-            f"({len(images)},), one for each image"
+            f"labels of shape {tuple(labels.shape)}, {labels.dtype}: "
+            f"expected int64 ({len(images)},), one for each image"
         )
     loss, correct = 0.0, 0
     with networks.evaluating(network), torch.inference_mode():

@@ -400,7 +400,7 @@ def test_only_uint8_pixels_are_asked(kind, ask, good):
 
 
 def test_evaluate_counts_the_labels(good):
-    with pytest.raises(ValueError, match=r"\(3, 1\).*\(4,\)"):
+    with pytest.raises(ValueError, match=r"\(3, 1\), .*\(4,\)"):
         training.evaluate(
             good, random_pixels(4), torch.zeros(3, 1, dtype=torch.int64)
         )
@@ -813,6 +813,13 @@ def test_an_output_used_elsewhere_is_not_fused(noise):
         engines.prepare(network, [("bn", "relu")])
     network.blocks = (("conv", "bn", "relu"),)
     assert folding.fusable(network) == [("conv", "relu")]
+
+
+def test_a_variance_of_zero_is_not_divided_by(good):
+    network = copy.deepcopy(good)
+    network.bn.eps, network.bn.running_var[2] = 0.0, 0.0
+    with pytest.raises(inputs.InputError, match=r"eps\)\[2\] is -?inf"):
+        folding.fold(network)
 
 
 @pytest.mark.parametrize("group", [("conv", "bn"), ("conv", "bn", None)])
