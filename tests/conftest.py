@@ -4,8 +4,10 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -30,13 +32,16 @@ from ptq import (
 from ptq.npm import ASSETS, NpmError, fetch_asset
 
 # Who needs one of these tests the book, not the package alone.
-BOOK = {"quick_run", "site", "assets", "cluster", "toy"}
+WAITING = {"quick_run", "site"}
+BOOK = {*WAITING, "assets", "cluster", "toy"}
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if BOOK & set(item.fixturenames):
             item.add_marker(pytest.mark.book)
+    # The chapters run meanwhile: who waits for them comes last.
+    items.sort(key=lambda item: bool(WAITING & set(item.fixturenames)))
 
 
 @pytest.fixture(scope="session")
@@ -89,11 +94,41 @@ def _preferred_engine():
     engines.select()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _chapters_meanwhile(request):
+    """Start the chapters before the first test, if any test reads them."""
+    needed = {"quick_run"} if "PTQ_SITE" in os.environ else WAITING
+    if any(needed & set(item.fixturenames) for item in request.session.items):
+        # Without data, those that need them are skipped, and no others.
+        with suppress(pytest.skip.Exception):
+            request.getfixturevalue("quick_command")
+
+
 @pytest.fixture(scope="session")
-def quick_run(cifar, tmp_path_factory):
-    """All chapters, executed by the pipeline with the quick preset."""
+def quick_command(cifar, tmp_path_factory):
+    """A process that executes all chapters with the quick preset."""
     folder = tmp_path_factory.mktemp("quick")
-    return pipeline.run(str(folder), pipeline.preset("quick"))
+    command = [sys.executable, "-m", "ptq", "run", "--preset", "quick"]
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--run-dir", folder],
+            env=os.environ | {"PYTHONPATH": str(paths.REPOSITORY)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    yield process, folder
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def quick_run(quick_command):
+    """The run folder of all chapters, executed with the quick preset."""
+    process, folder = quick_command
+    assert process.wait() == 0, (folder / "output").read_text()[-3000:]
+    return folder
 
 
 @pytest.fixture(scope="session")
