@@ -60,10 +60,7 @@ def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
             "file, so remove the line --- above"
             for node in nodes[1:2]
         ]
-        # A fault would be told again, in other words, by what it becomes.
-        return (
-            None if faults else loader.construct_document(nodes[0])
-        ), faults
+        return loader.construct_document(nodes[0]), faults
     finally:
         loader.dispose()
 
