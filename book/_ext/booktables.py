@@ -4,11 +4,10 @@ import csv
 import io
 import re
 
-from docutils import nodes
-from sphinx.transforms.post_transforms import SphinxPostTransform
-
 from cellvalues import NUMBER, PLAIN, columns, minus
+from docutils import nodes
 from media import Serving
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 LONG = 6  # rows from which on a table is worth sorting
 # Room for a table in digits of its font: beside the contents of a page on a
@@ -83,11 +82,11 @@ def fit(texts: list[list[str]]) -> list[str]:
 def _way(texts: list[list[str]], room: float, ways) -> str | None:
     """The first way by which the least widths of all columns fit."""
     for way, padding, size in ways:
-        need = sum(
-            padding + max(_need(cell, way, i == 0) for i, cell in enumerate(c))
-            for c in zip(*texts, strict=True)
-        )
-        if need * size <= room:
+        least = [
+            max(_need(cell, way, i == 0) for i, cell in enumerate(column))
+            for column in zip(*texts, strict=True)
+        ]
+        if (sum(least) + padding * len(least)) * size <= room:
             return way
     return None
 
