@@ -56,10 +56,10 @@ def test_checks_and_bookkeeping_do_not_stand_open(pages):
             for code in cell.select(".cell_input"):
                 assert code.find_parent("details"), (name, code)
         for code in content.select(".cell_input"):
-            text = code.get_text()
-            assert "report.note(" not in text, (name, text)
-            if re.match(r"\s*(import|from) ", text):
-                assert code.find_parent("details"), (name, text)
+            if not code.find_parent("details"):
+                text = code.get_text()
+                assert "report.note(" not in text, (name, text)
+                assert not re.match(r"\s*(import|from) ", text), name
 
 
 def test_solutions_name_their_exercise(pages):
@@ -102,14 +102,11 @@ def visitor(browser, site):
 def test_answers_are_called_answers(visitor):
     for name in CHAPTERS[:1] + CHAPTERS[-1:]:
         visitor.visit(f"{visitor.address}/book/chapters/{name}.html")
-        button = visitor.page.get_by_role(
-            "button", name="Answers", exact=True
-        )
-        assert button.count() == 1
-        assert (
-            visitor.page.locator("[aria-label*='hidden content']").count()
-            == 0
-        )
+        page = visitor.page
+        buttons = page.get_by_role("button", name="Answers", exact=True)
+        assert buttons.count() == 1
+        unnamed = page.locator("[aria-label*='hidden content']")
+        assert unnamed.count() == 0
 
 
 def search(visitor, words):
@@ -158,12 +155,8 @@ def test_the_icon_leaves_the_query_free(visitor, width):
 def test_every_reference_has_a_link(site):
     page = (site / "book" / "references.html").read_text()
     entries = BeautifulSoup(page, "html.parser").select("div.citation")
-    keys = re.findall(
-        r"^@\w+\{",
-        (paths.REPOSITORY / "book/references.bib").read_text(),
-        re.M,
-    )
-    assert len(entries) == len(keys)
+    source = (paths.REPOSITORY / "book" / "references.bib").read_text()
+    assert len(entries) == len(re.findall(r"^@\w+\{", source, re.M)) > 10
     for entry in entries:
         links = [a["href"] for a in entry.select("a.external")]
         assert any(link.startswith("https://") for link in links), entry

@@ -118,10 +118,9 @@ def test_tables_fit_beside_the_contents(looks):
 
 
 def test_paper_has_every_column(looks):
-    assert sum(
-        bool(b["table"]) for *_, paper in looks.values() for b in paper
-    )
-    for *_, paper in looks.values():
+    sheets = [paper for *_, paper in looks.values()]
+    assert sum(bool(box["table"]) for paper in sheets for box in paper) > 40
+    for paper in sheets:
         check_paper(paper)
 
 

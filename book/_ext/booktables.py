@@ -82,12 +82,11 @@ def fit(texts: list[list[str]]) -> list[str]:
 def _way(texts: list[list[str]], room: float, ways) -> str | None:
     """The first way by which the least widths of all columns fit."""
     for way, padding, size in ways:
-        need = sum(
-            padding
-            + max(_need(cell, way, i == 0) for i, cell in enumerate(c))
-            for c in zip(*texts, strict=True)
-        )
-        if need * size <= room:
+        least = [
+            max(_need(cell, way, i == 0) for i, cell in enumerate(column))
+            for column in zip(*texts, strict=True)
+        ]
+        if (sum(least) + padding * len(least)) * size <= room:
             return way
     return None
 
