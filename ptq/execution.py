@@ -19,7 +19,7 @@ import papermill
 from jupyter_client import KernelManager
 from nbclient.exceptions import DeadKernelError
 
-from ptq import parameters, paths
+from ptq import parameters, paths, prose
 
 QUIET = logging.NullHandler()
 WIDGETS = "application/vnd.jupyter.widget-state+json"
@@ -122,6 +122,7 @@ def execute(
     try:
         notebook = _papermill(source, values, temporary, timeout, quiet)
         _check_whole(notebook)
+        prose.fill_in(notebook)
     except Exception as error:
         _raise_if_full(error, target)
         if temporary.exists():

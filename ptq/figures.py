@@ -12,7 +12,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ptq import paths
+from ptq import paths, prose
 from ptq.evidence import Interval
 
 # Ink and paper by name, so that the dark variant can trade them.
@@ -173,9 +173,4 @@ def show(
         "text/plain": alt,
     }
     display(bundle, raw=True, metadata={"ptq": facts})
-    # JupyterLab shows no caption of its own; the book's copy drops this.
-    display(
-        {"text/markdown": f"*{caption}*", "text/plain": caption},
-        raw=True,
-        metadata={"ptq": "caption"},
-    )
+    prose.caption(facts["name"], caption)

@@ -4,7 +4,6 @@ Other formulas, by hand or by another function of scipy, on the records of
 a run and on the committed references.
 """
 
-import ast
 import itertools
 import json
 import math
@@ -67,15 +66,9 @@ def least_shown(changed, n, rows):
 
 
 def glued(notebook, name):
-    """What an executed chapter shows under this name in its text."""
-    cells = json.loads(notebook.read_text(encoding="utf8"))["cells"]
-    (found,) = (
-        output["data"]["application/papermill.record/text/plain"]
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if output.get("metadata", {}).get("scrapbook", {}).get("name") == name
-    )
-    return ast.literal_eval(found)
+    """What an executed chapter keeps under this name for its text."""
+    text = notebook.read_text(encoding="utf8")
+    return json.loads(text)["metadata"]["ptq"]["noted"][name]
 
 
 @pytest.fixture(scope="module")
