@@ -11,7 +11,7 @@ import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from ptq import paths
+from ptq import paths, prose
 from ptq.evidence import Interval
 
 # Ink and paper by name, so that the dark variant can trade them.
@@ -164,9 +164,4 @@ def show(
         "text/plain": alt,
     }
     display(bundle, raw=True, metadata={"ptq": facts})
-    # JupyterLab shows no caption of its own; the book's copy drops this.
-    display(
-        {"text/markdown": f"*{caption}*", "text/plain": caption},
-        raw=True,
-        metadata={"ptq": "caption"},
-    )
+    prose.caption(facts["name"], caption)

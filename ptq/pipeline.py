@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from ptq import (
     measure,
     parameters,
     paths,
+    prose,
     reference,
 )
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
@@ -29,6 +31,7 @@ from ptq.training import Recipe
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / "chapters"
+QUOTE = re.compile(r"\{eval\}`report\.quote\('(\w+):([^']+)'\)`([.)]?)")
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
@@ -178,6 +181,7 @@ def execute(
     try:
         notebook = _papermill(source, values, temporary, timeout, quiet)
         _check_whole(notebook)
+        _fill_in(notebook)
     except Exception as error:
         if temporary.exists():
             temporary.replace(failed)
@@ -219,6 +223,32 @@ def _check_whole(notebook) -> None:
         is_code = cell.cell_type == "code" and cell.source.strip()
         if is_code and not cell.execution_count:
             raise RuntimeError(f"cell {cell.id} did not run to its end")
+
+
+def _fill_in(notebook) -> None:
+    """Write numbers into the sentences that quote them, and keep them."""
+    noted = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            noted |= output.get("metadata", {}).get("noted", {})
+    texts = [c for c in notebook.cells if c.cell_type == "markdown"]
+    for cell in texts:
+        quoted = {name for name, _, _ in QUOTE.findall(cell.source)}
+        if unknown := sorted(quoted - noted.keys()):
+            raise RuntimeError(
+                f"cell {cell.id} quotes {', '.join(unknown)}; expected names "
+                "that a report.note of the chapter has"
+            )
+        cell.source = QUOTE.sub(
+            lambda quote: _in_markdown(noted, *quote.groups()), cell.source
+        )
+    notebook.metadata["ptq"] = {"noted": noted}
+
+
+def _in_markdown(noted: dict, name: str, form: str, end: str) -> str:
+    # A number with a point behind it may begin an item of a list.
+    text = prose.escaped(prose.written(noted[name], form))
+    return f"{text}\\{end}" if end else text
 
 
 def _lift(notebook) -> None:

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import yaml
 from IPython.display import display
-from myst_nb import glue
 
-from ptq import evidence, paths
+from ptq import evidence, paths, prose
 from ptq.measure import TWIN
 from ptq.results import Record, Timing
 from ptq.strategies import STRATEGIES
 
 MIB = 2**20
 REFERENCE_ROW = "reference"
+# What the cells of this kernel's notebook have noted.
+_noted: dict[str, prose.Plain] = {}
 
 
 def comparison(
@@ -234,8 +235,10 @@ def show(
 ) -> None:
     """Display as a numbered table of the book, labelled ``tab-name``.
 
-    With ``text``, cells hold words, and may wrap.
+    Notebooks have the caption above it. With ``text``, cells hold words,
+    and may wrap.
     """
+    prose.caption(f"tab-{name}", caption)
     display(
         {
             "text/markdown": captioned(frame, name, caption, text),
@@ -247,7 +250,11 @@ def show(
 
 
 def source(*functions: Callable) -> None:
-    """Display the source of functions, as the book sets code."""
+    """Display the source of functions, as the book sets code.
+
+    Raises OSError where a function's source is in no file, as that of one
+    typed into a terminal, and TypeError for what has none.
+    """
     text = "\n\n".join(inspect.getsource(f) for f in functions)
     fenced = f"```python\n{text}```"
     display({"text/markdown": fenced, "text/plain": text}, raw=True)
@@ -287,17 +294,37 @@ def captioned(
 
 
 def note(**numbers) -> None:
-    """Keep numbers under names, for the text to quote by ``glue``."""
-    for name, value in numbers.items():
-        if isinstance(value, np.integer | np.floating):
-            value = value.item()
-        glue(name, value, display=False)
-    # JupyterLab cannot quote them in the text; the book's copy drops this.
+    """Keep numbers, words and intervals, for sentences to ``quote``.
+
+    Displays them by their names, rounded. Raises TypeError for a value of
+    another kind.
+    """
+    found = {name: prose.plain(value) for name, value in numbers.items()}
+    _noted.update(found)
+    told = {name: prose.short(value) for name, value in found.items()}
     display(
-        {"text/plain": ", ".join(f"{n} = {v}" for n, v in numbers.items())},
+        {
+            "text/markdown": " · ".join(
+                f"`{name}` {prose.escaped(text)}"
+                for name, text in told.items()
+            ),
+            "text/plain": ", ".join(f"{n} = {t}" for n, t in told.items()),
+        },
         raw=True,
-        metadata={"ptq": "caption"},
+        metadata=prose.FOR_NOTEBOOKS | {"noted": found},
     )
+
+
+def quote(asked: str) -> str:
+    """What was noted, for a sentence: ``quote('gain:.1f')``.
+
+    JupyterLab evaluates ``{eval}`` roles when it runs a cell of text;
+    ``python -m ptq run`` writes their values into the executed copy. An
+    ellipsis stands for what no cell has noted so far. Raises ValueError
+    where the format does not fit the value.
+    """
+    name, _, form = asked.partition(":")
+    return prose.written(_noted[name], form) if name in _noted else "…"
 
 
 def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:

@@ -151,8 +151,9 @@ def test_notation_names_every_equation():
 
 def linked(text):
     """The glossary's terms that a text links, as the glossary has them."""
-    targets = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", text)
-    return set(targets)
+    roles = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", text)
+    links = re.findall(r"\(<?\.\./book/glossary\.md#([^>)]+)", text)
+    return {*roles, *links}
 
 
 def test_terms_are_linked():
@@ -197,7 +198,7 @@ def test_commands_named_on_the_pages_exist():
 def test_chapter_opening(source):
     texts = markdown(source)
     opening = texts[1]
-    assert "able to" in opening and "{run-time}`" in opening
+    assert "able to" in opening and "#sec-run-times)" in opening
     stated = re.search(r"(\d+) minutes\s+to\s+read", opening)
     minutes = len(" ".join(texts).split()) / 200
     # Formulas, figures and code take time as well.

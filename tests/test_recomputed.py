@@ -65,15 +65,9 @@ def least_shown(changed, n, rows):
 
 
 def glued(notebook, name):
-    """What an executed chapter shows under this name in its text."""
-    cells = json.loads(notebook.read_text(encoding="utf8"))["cells"]
-    (found,) = (
-        output["data"]["application/papermill.record/text/plain"]
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if output.get("metadata", {}).get("scrapbook", {}).get("name") == name
-    )
-    return ast.literal_eval(found)
+    """What an executed chapter keeps under this name for its text."""
+    text = notebook.read_text(encoding="utf8")
+    return json.loads(text)["metadata"]["ptq"]["noted"][name]
 
 
 @pytest.fixture(scope="module")
