@@ -346,11 +346,14 @@ class _told:
             click.echo(text, err=True)
             raise SystemExit(130) from error
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
-            raise click.ClickException(_unwritable(error, self.folder))
+            raise self._ended(_unwritable(error, self.folder)) from error
         if isinstance(error, self.errors):
-            told = click.ClickException(str(error))
-            told.exit_code = self.status
-            raise told from error
+            raise self._ended(str(error)) from error
+
+    def _ended(self, text):
+        told = click.ClickException(text)
+        told.exit_code = self.status
+        return told
 
 
 def _on_termination(handler):
@@ -362,7 +365,9 @@ def _on_termination(handler):
 
 def _unwritable(error, folder):
     """The sentence about a folder that cannot be written, and what to do."""
-    path = Path(error.filename or folder or Path.cwd())
+    path = Path(error.filename2 or error.filename or folder or Path.cwd())
+    if error.errno == errno.EISDIR:
+        return f"{path} is a folder; expected the name of a file"
     if folder is None or folder not in (path, *path.parents):
         folder = path.parent
     # What stands where a folder should be.

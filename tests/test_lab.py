@@ -16,7 +16,7 @@ import nbformat
 import pytest
 from pybtex.database import parse_file
 
-from ptq import evidence, paths, pipeline, prose, report
+from ptq import evidence, execution, paths, pipeline, prose, report
 
 ROOT = paths.REPOSITORY
 CHAPTERS = pipeline.chapters()
@@ -225,7 +225,7 @@ def test_quote_of_an_unknown_name_fails_the_chapter(tmp_path):
     quote = text("{eval}`report.quote('gone:d')`", id="lost")
     nbformat.write(notebook(quote, code("1")), source)
     with pytest.raises(
-        pipeline.ChapterFailed, match="cell lost quotes gone;"
+        execution.ChapterFailed, match="cell lost quotes gone;"
     ):
         pipeline.execute(source, {}, tmp_path / "out.ipynb", quiet=True)
 
