@@ -79,7 +79,9 @@ def test_float_island_stays_float(name, network, folded_float, images):
 
 def test_engine_rounds_weights_as_our_arithmetic(network, images):
     built = strategies.naive(network, images)
-    for name, layer in engines.integer_layers(built).items():
+    layers = engines.integer_layers(built)
+    assert layers.keys() == set(LAYERS)
+    for name, layer in layers.items():
         weight = getattr(network, name).weight.detach()
         grid = quantizer.symmetric_grid(weight.abs().max())
         codes, scale = engines.weight_codes(layer)

@@ -138,6 +138,7 @@ def test_input_grid_is_too_wide_in_b_alone(uses):
 
 
 def test_every_grid_of_b_is_too_wide(uses):
+    assert uses["b"].keys() == uses["sound"].keys() != set()
     for module, use in uses["b"].items():
         assert use.share < 0.7 * uses["sound"][module].share
 

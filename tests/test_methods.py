@@ -103,7 +103,9 @@ def test_corrected_layers_are_right_on_average(
         folded_float, quantized, images
     )
     wanted = capture(folded_float, LAYERS, images)
-    for name, layer in engines.integer_layers(corrected).items():
+    layers = engines.integer_layers(corrected)
+    assert layers.keys() == set(LAYERS)
+    for name, layer in layers.items():
         inside = f"module.{name}"
         x = capture(corrected, [inside], images, at="input")[inside]
         error = bias_correction.mean_shift(
