@@ -75,7 +75,12 @@ def _python(source: Path):
     try:
         text = source.read_text(encoding="utf-8")
         notebook = nbformat.reads(text, as_version=4)
-    except (ValueError, AttributeError, KeyError) as error:
+    except (
+        ValueError,
+        AttributeError,
+        KeyError,
+        nbformat.ValidationError,
+    ) as error:
         raise parameters.ParameterError(
             f"{source.name} is not a notebook: {str(error)[:200]}"
         ) from error
