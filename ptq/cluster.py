@@ -176,7 +176,7 @@ class Batch:
             if "said" in told:
                 self.tell(told["said"])
             elif "began" in told:
-                self.begun[told["worker"]].add(tuple(told["began"]))
+                self._mark(told)
             elif told.get("action") == "remove-worker":
                 for digest in self._suspects(told):
                     self.deaths[digest] += 1
@@ -186,6 +186,14 @@ class Batch:
                             digest, point.WorkerDied(DEATHS)
                         )
         return given_up
+
+    def _mark(self, told: dict) -> None:
+        """Note that a worker began a point."""
+        begun = self.begun[told["worker"]]
+        if told["threads"] == 1:
+            # The one before has ended, even if that was not heard yet.
+            begun.clear()
+        begun.add(tuple(told["began"]))
 
     def _suspects(self, told: dict) -> set[str]:
         """Points that may have killed the worker whose end is told."""

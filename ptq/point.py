@@ -122,7 +122,9 @@ def mark() -> None:
     Should the worker die, it is this point that may have killed it, and not
     those that wait for their turn.
     """
-    _log({"began": list(distributed.get_worker().get_current_task())})
+    worker = distributed.get_worker()
+    key = worker.get_current_task()
+    _log({"began": list(key), "threads": worker.state.nthreads})
 
 
 def say(text: str) -> None:

@@ -113,15 +113,15 @@ def test_a_point_fails_for_the_death_of_its_own_worker_only(
     assert log.read_text().count("died") in (4, 5)
 
 
-def from_many(values, chapter):
-    """The first point ends; the second takes its worker, and that, along."""
+def kills_once(values, chapter):
+    """Point 0 ends; point 1 takes its worker, which has 0, along."""
     gate = Path(values["gate"])
-    with (gate / f"{values['i']}").open("a") as log:
-        log.write("began\n")
     if values["i"] == 1 and not (gate / "killed").exists():
-        # The other has ended when this one runs, for there is one worker.
+        wait((gate / "go").exists)
         (gate / "killed").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    with (gate / "ended").open("a") as log:
+        log.write(f"{values['i']}\n")
     return {point.MANIFEST: b"{}"}
 
 
@@ -129,14 +129,16 @@ def test_what_a_dying_worker_had_finished_is_made_again(tmp_path):
     todo = {str(i): {"i": i, "gate": str(tmp_path)} for i in range(2)}
     chapter = point.Chapter("none", "", "")
     with cluster.client("", 1) as client:
-        batch = cluster.Batch(client, from_many, chapter, todo, print)
+        batch = cluster.Batch(client, kills_once, chapter, todo, print)
         # Nothing is fetched before the worker that has it is dead.
-        wait((tmp_path / "killed").exists)
-        wait(lambda: (tmp_path / "1").read_text().count("began") == 2)
+        wait(lambda: batch.futures["0"].status == "finished")
+        (tmp_path / "go").touch()
+        wait(lambda: batch.futures["0"].status == "lost")
         ended = dict(filter(None, batch.ended()))
         batch.close()
     assert ended == dict.fromkeys("01", {point.MANIFEST: b"{}"})
     assert not batch.deaths["0"]
+    assert sorted((tmp_path / "ended").read_text().split()) == ["0", "0", "1"]
 
 
 def test_a_dead_kernel_is_told_and_leaves_nothing(tmp_path, monkeypatch):
