@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import filelock
 import nbformat
 import pandas as pd
 import pytest
@@ -39,6 +40,9 @@ run_dir = ""
 BODY = """
 import os, sys, time
 from pathlib import Path
+from filelock import FileLock
+running = FileLock(f"{log}.{os.getpid()}.lock")
+running.acquire()
 with open(log, "a") as file:
     file.write(f"{value} {os.getpid()}\\n")
 while gated and not Path(f"{log}.{value}").exists():
@@ -102,12 +106,15 @@ def let_pass(tmp_path, *values):
         (tmp_path / f"log.{value}").touch()
 
 
-def alive(process):
+def alive(tmp_path, process):
+    """Whether a toy's process still holds its lock; a zombie does not."""
+    lock = filelock.FileLock(tmp_path / f"log.{process}.lock")
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def kept(folder):
@@ -357,7 +364,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
             running = [process for _, process in logged(tmp_path)[-2:]]
             cluster.workers[0].kill()
             # The dead worker's kernel goes by itself.
-            wait(lambda: not all(map(alive, running)))
+            wait(lambda: not all(alive(tmp_path, p) for p in running))
         finally:
             let_pass(tmp_path, *range(1, 7))
 
@@ -398,7 +405,7 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=300)
     assert process.returncode == 1
-    wait(lambda: not alive(logged(tmp_path)[-1][1]))
+    wait(lambda: not alive(tmp_path, logged(tmp_path)[-1][1]))
     assert kept(folder) == 1 and len(logged(tmp_path)) == 3
     done = {p.name for p in folder.glob("points/*")}
     let_pass(tmp_path, 1, 2, 3)
