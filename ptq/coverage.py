@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ptq import evidence, measure, networks, paths, timer
 
 FILE = paths.REPOSITORY / "book" / "reference" / "coverage.json"
-ROUNDS = 40
+ROUNDS = 80
 Clock = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
@@ -75,7 +75,7 @@ def _count(found: dict, first, second, twin) -> None:
     """Seconds (sessions, rounds); the last session is the one to come."""
     ratio = evidence.speedup(first[:-1], second[:-1])
     floor = evidence.speedup(first[:-1], twin[:-1])
-    came = np.median(first[-1]) / np.median(second[-1])
+    came = np.median(first[-1] / second[-1])
     word = evidence.time_verdict(ratio, floor)
     found["inside"] += bool(ratio.low <= came <= ratio.high)
     found["judged"] += word in (evidence.FASTER, evidence.SLOWER)

@@ -294,12 +294,12 @@ def enough(seconds: np.ndarray) -> bool:
 def speedup(reference: np.ndarray, other: np.ndarray) -> Interval:
     """How many times faster ``other`` is than ``reference``.
 
-    Both hold seconds, (sessions, rounds), of the same rounds. The value is
-    the geometric mean, over sessions, of the ratio of the medians; the
-    interval is where that ratio lies in the next session, with 95 %
-    (Student's prediction of one more value, on the logarithm, as in
-    ``prediction``). Bounds are NaN below ten rounds or three sessions.
-    ValueError where the shapes differ or a time is not positive.
+    Both hold seconds, (sessions, rounds), of the same rounds. The ratio of a
+    session is the median of those of its rounds: what slows a round down
+    slows both. The value is the geometric mean over sessions; the interval
+    is where the ratio of the next session lies, with 95 % (Student's
+    prediction of one more value, on the logarithm, as in ``prediction``).
+    Bounds are NaN below ten rounds or three sessions. InputError where the shapes differ or a time is not positive.
     """
     return mean_ratio([(reference, other)])
 
@@ -308,16 +308,13 @@ def mean_ratio(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Interval:
     """Geometric mean, over pairs of networks, of the ratio of their times.
 
     Each pair holds the seconds (sessions, rounds) of a first and a second
-    network; a ratio is that of the medians, first to second. The interval is
-    that of ``speedup``; it says nothing of other pairs. Errors as there.
+    network; ratios, first to second, and the interval are as in ``speedup``.
+    It says nothing of other pairs. Errors as there.
     """
     seconds = _times([times for pair in pairs for times in pair])
-    first, second = (
-        np.log(np.median(seconds, axis=-1))
-        .reshape(len(pairs), 2, -1)
-        .swapaxes(0, 1)
-    )
-    found = _next_session((first - second).mean(axis=0), seconds[0])
+    logs = np.log(seconds)
+    ratios = np.median(logs[::2] - logs[1::2], axis=-1)  # (pairs, sessions)
+    found = _next_session(ratios.mean(axis=0), seconds[0])
     return Interval(*(float(np.exp(v)) for v in astuple(found)))
 
 
@@ -330,8 +327,8 @@ def decomposition(steps: list[np.ndarray]) -> list[Interval]:
     ``speedup``.
     """
     seconds = _times(steps)
-    logs = np.log(np.median(seconds, axis=-1))  # (steps, sessions)
-    shares = -np.diff(logs, axis=0) / (logs[0] - logs[-1])
+    logs = np.median(-np.diff(np.log(seconds), axis=0), axis=-1)
+    shares = logs / logs.sum(axis=0)
     return [_next_session(share, seconds[0]) for share in shares]
 
 
@@ -345,13 +342,13 @@ def _next_session(values: np.ndarray, seconds: np.ndarray) -> Interval:
 def _times(seconds: list[np.ndarray]) -> np.ndarray:
     shapes = sorted({np.shape(times) for times in seconds})
     if len(shapes) != 1 or len(shapes[0]) != 2 or 0 in shapes[0]:
-        raise ValueError(
+        raise checks.InputError(
             f"times of shapes {shapes}: expected (sessions, rounds), the "
             "same for all networks"
         )
     found = np.array(seconds, dtype=float)
     if not (np.isfinite(found) & (found > 0)).all():
-        raise ValueError("times: expected positive, finite seconds")
+        raise checks.InputError("times: expected positive, finite seconds")
     return found
 
 

@@ -52,7 +52,7 @@ DEFAULTS = {
     "epochs": 20,
     "calibration_images": 100,
     "test_images": 10_000,
-    "rounds": 40,
+    "rounds": 80,
     "threads": 1,
     "engine": "auto",
     "data_dir": "",

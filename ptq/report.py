@@ -404,9 +404,7 @@ def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     rows = []
     for timing in timings:
         for name in names:
-            each = np.median(timing.of("fp32"), 1) / np.median(
-                timing.of(name), 1
-            )
+            each = np.median(timing.of("fp32") / timing.of(name), 1)
             rows.append(
                 {
                     "strategy": label(name),

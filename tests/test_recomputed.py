@@ -7,6 +7,7 @@ a run and on the committed references.
 import itertools
 import json
 import math
+import operator
 import statistics
 from collections import Counter
 
@@ -20,6 +21,7 @@ from ptq import (
     designs,
     evidence,
     frontpage,
+    networks,
     reference,
     report,
     results,
@@ -157,19 +159,16 @@ class TestRun:
         ):
             path = quick_run / "timings" / f"{title}.json"
             timing = results.load_timing(path)
-            medians = {
-                name: [statistics.median(rounds) for rounds in sessions]
-                for name, sessions in timing.seconds.items()
-            }
             for name, row in frame.iterrows():
                 every = [t for rounds in timing.seconds[name] for t in rounds]
                 middle = 1e3 * statistics.median(every) / timing.batch
                 assert row[f"{prefix}milliseconds"] == pytest.approx(middle)
+                pairs = zip(
+                    timing.seconds["fp32"], timing.seconds[name], strict=True
+                )
                 ratios = [
-                    slow / fast
-                    for slow, fast in zip(
-                        medians["fp32"], medians[name], strict=True
-                    )
+                    statistics.median(map(operator.truediv, *pair))
+                    for pair in pairs
                 ]
                 ratio = statistics.geometric_mean(ratios)
                 assert row[f"{prefix}speedup"] == pytest.approx(ratio)
@@ -185,9 +184,14 @@ class TestRun:
         path = quick_run / "timings" / "batch64-threads1-hot.json"
         timing = results.load_timing(path)
         names = ("fp32", "fp32_folded", "fp32_channels_last", "folded")
-        medians = [statistics.median(timing.seconds[n][0]) for n in names]
-        steps = [math.log(a / b) for a, b in itertools.pairwise(medians)]
-        whole = math.log(medians[0] / medians[-1])
+        (rounds,) = zip(*(timing.seconds[n] for n in names), strict=True)
+        steps = [
+            statistics.median(
+                math.log(a / b) for a, b in zip(*pair, strict=True)
+            )
+            for pair in itertools.pairwise(rounds)
+        ]
+        whole = sum(steps)
         found = evidence.decomposition([timing.of(name) for name in names])
         known = [step / whole for step in steps]
         assert [share.value for share in found] == pytest.approx(known)
@@ -584,51 +588,63 @@ class TestVerdicts:
     def test_price_of_mixed_precision_in_both_orders(
         self, chapter, quick_run
     ):
-        path = quick_run / "timings" / "batch64-threads1-hot.json"
-        seconds = results.load_timing(path).seconds
-        slow, one, other, fast = (
-            math.log(float(np.median(seconds[name])))
-            for name in (
-                "mixed_precision_published",
-                "mixed_precision_folded",
-                "naive",
-                "folded",
-            )
+        slow, one, other, fast = rounds_of(
+            quick_run,
+            "mixed_precision_published",
+            "mixed_precision_folded",
+            "naive",
+            "folded",
         )
-        first = (slow - one) / (slow - fast)
-        last = (other - fast) / (slow - fast)
+        first = factor(slow, one), factor(one, fast)
+        last = factor(slow, other), factor(other, fast)
         (ours,) = (
             text
             for text in shown(chapter, "claims").ours
             if "if that comes first" in text
         )
-        assert ours.startswith(f"{100 * first:.0f} % of it")
-        assert f", {100 * last:.0f} % if last" in ours
+        share = 100 * first[0] / sum(first)
+        assert ours.startswith(f"{share:.0f} % of it")
+        share = 100 * last[1] / sum(last)
+        assert f", {share:.0f} % if last" in ours
 
 
-def test_factors_of_time_are_main_effects_of_its_logarithm(quick_run):
-    path = quick_run / "timings" / "batch64-threads1-hot.json"
-    timing = results.load_timing(path)
-    times = {
-        choice: math.log(statistics.median(timing.seconds[name][0]))
-        for name, choice in strategies.assigned().items()
-    }
-    assert len(times) == 32
+def rounds_of(run, *names):
+    """Seconds of the one session of a quick run, for each network."""
+    path = run / "timings" / "batch64-threads1-hot.json"
+    seconds = results.load_timing(path).seconds
+    return [session for name in names for session in seconds[name]]
+
+
+def factor(slow, fast):
+    """Logarithm of the median ratio of a round."""
+    return statistics.median(
+        math.log(a / b) for a, b in zip(slow, fast, strict=True)
+    )
+
+
+def test_factors_of_time_are_means_over_pairs(quick_run):
+    named = {choice: name for name, choice in strategies.assigned().items()}
+    assert len(named) == 32
     table = shown(
         quick_run / "chapters" / "05_mixed_precision.ipynb", "factors"
     )
     table = table.set_index("change")["time multiplied by"].astype(float)
+    assert len(table) == 5
     for change, told in table.items():
         layer = change.split(" in float")[0]
-        with_it, without = (
-            np.mean(
-                [
-                    time
-                    for (folded, floats), time in times.items()
-                    if (not folded if "BN" in change else layer in floats)
-                    == there
-                ]
+        found = []
+        for folded, kept in named:
+            before = (True, kept) if "BN" in change else (folded, kept)
+            after = (
+                (False, kept)
+                if "BN" in change
+                else (
+                    folded,
+                    tuple(n for n in networks.LAYERS if n in {*kept, layer}),
+                )
             )
-            for there in (True, False)
-        )
-        assert told == pytest.approx(math.exp(with_it - without), abs=0.006)
+            if before != after and ("BN" not in change or folded):
+                pair = named[after], named[before]
+                found.append(factor(*rounds_of(quick_run, *pair)))
+        assert len(found) == 16
+        assert told == pytest.approx(math.exp(np.mean(found)), abs=0.006)
