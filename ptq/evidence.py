@@ -299,7 +299,8 @@ def speedup(reference: np.ndarray, other: np.ndarray) -> Interval:
     slows both. The value is the geometric mean over sessions; the interval
     is where the ratio of the next session lies, with 95 % (Student's
     prediction of one more value, on the logarithm, as in ``prediction``).
-    Bounds are NaN below ten rounds or three sessions. InputError where the shapes differ or a time is not positive.
+    Bounds are NaN below ten rounds or three sessions. InputError where the
+    shapes differ or a time is not positive.
     """
     return mean_ratio([(reference, other)])
 
