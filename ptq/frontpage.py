@@ -69,9 +69,9 @@ def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
         return frame, told
     quiet = load_comparison(REFERENCE)
     kept = json.loads((REFERENCE / "manifest.json").read_text())
-    times = [c for c in quiet if any(c.endswith(name) for name in TIMES)]
-    others = frame.drop(columns=times, errors="ignore")
-    return others.join(quiet[times]), kept | {"busy": "; ".join(signs)}
+    times = [c for c in frame if any(c.endswith(name) for name in TIMES)]
+    told = "; ".join(sorted(signs))
+    return frame.drop(columns=times).join(quiet[times]), kept | {"busy": told}
 
 
 def update_readme(run_folder: Path) -> None:
@@ -137,7 +137,7 @@ def answer(
     shown = sum(order.verdict == "better" for order in orders)
     return (
         f"{_advised(best)} (row *{row.label}* of the table){_little(row)}. "
-        f"Measured for one small CNN, {_trainings(len(changes))}, on "
+        f"Measured for one small CNN, trained {len(changes)} times, on "
         f"{origin['machine']['processor']}. Against the float network as "
         f"published its file is {size:.1f} times smaller, and it runs\n\n"
         f"{_speeds(frame, best)}\n{_stand_in(origin)}"
@@ -149,10 +149,6 @@ def answer(
         f"*Times are of {origin['finished'][:10]}; accuracy over trainings "
         f"is of a sweep of {sweep['measured']}.*\n"
     )
-
-
-def _trainings(count: int) -> str:
-    return f"trained {count} times"
 
 
 def _little(row: pd.Series) -> str:
@@ -176,8 +172,9 @@ def _speeds(frame: pd.DataFrame, best: str) -> str:
             + "; ".join(filter(None, found))
         )
     layout = frame.milliseconds["fp32_channels_last"] / row.milliseconds
-    lines[0] += (
-        f" ({layout:.1f} times as fast as floats in their best layout)"
+    lines.append(
+        f"- {layout:.1f} times as fast as floats in their best layout "
+        f"({int(row.batch)} images at a time, {_threads(int(row.threads))})"
     )
     return "\n".join(lines) + "\n"
 
@@ -226,7 +223,12 @@ def _lost(changes: np.ndarray) -> str:
     over = f"over {len(changes)} trainings ({interval})"
     if mean.high < 0:
         return f"{-100 * mean.value:.2f} points of accuracy on average {over}"
-    return f"no accuracy that can be shown: {value} points on average {over}"
+    least = designs.smallest_shown(float(changes.std(ddof=1)), len(changes))
+    return (
+        f"no accuracy that can be shown: {value} points on average {over}. "
+        f"A mean loss of {100 * least:.2f} points or more would have been "
+        "shown in four cases of five"
+    )
 
 
 def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -240,7 +242,7 @@ def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
     """
     changes = designs.drops(table)
     means = {n: evidence.mean(changes[n].to_numpy()) for n in changes}
-    safe = frame.loc[[n for n in means if means[n].low > -0.005]]
+    safe = frame.loc[[n for n in means if means[n].low > -evidence.MARGIN]]
     fastest = safe.loc[safe.milliseconds.idxmin()]
     slower = safe.speedup_high < fastest.speedup_low
     other = table.groupby("strategy").disagreement.mean()
