@@ -50,7 +50,11 @@ def classes(given, name: str, count: int = 0) -> np.ndarray:
 
 
 def same_images(**given: np.ndarray) -> None:
-    """Refuse arrays, named as the arguments, whose lengths differ."""
+    """Refuse arrays, named as the arguments, whose lengths differ.
+
+    Each has any dtype and shape (N, ...), an image a row. Raises InputError,
+    with every length, where one N is another.
+    """
     sizes = [f"{len(array)} in {name}" for name, array in given.items()]
     if len({len(array) for array in given.values()}) > 1:
         raise InputError(
@@ -62,8 +66,9 @@ def same_images(**given: np.ndarray) -> None:
 def known_labels(labels: np.ndarray, *predictions: np.ndarray) -> None:
     """Refuse labels beyond the largest class that is ever predicted.
 
-    Where the number of classes is not told, such a label is one that
-    counts from 1, or a mark such as 255, and nobody could be right on it.
+    All are class numbers, int64 (N,), N > 0. Where the number of classes is
+    not told, such a label is one that counts from 1, or a mark such as 255,
+    and nobody could be right on it. Raises InputError, naming the first.
     """
     largest = max(int(p.max()) for p in predictions)
     _refuse_first(
@@ -77,7 +82,11 @@ def known_labels(labels: np.ndarray, *predictions: np.ndarray) -> None:
 
 
 def sample(given, name: str, least: int) -> np.ndarray:
-    """Finite numbers as float64 (n,), ``least`` of them or more."""
+    """Finite numbers as float64 (n,), ``least`` of them or more.
+
+    ``given`` holds integers or floats in any unit. Raises InputError where
+    its shape is not (n,), values are too few, or one is no finite number.
+    """
     array = plain(given, name)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise InputError(
@@ -105,7 +114,10 @@ def p_values(given, name: str = "p_values") -> np.ndarray:
 
 
 def count(value, name: str, least: int = 0) -> int:
-    """A whole number of images, ``least`` or more."""
+    """A whole number of images, ``least`` or more.
+
+    Raises InputError where ``value`` is no number, or none of these.
+    """
     number = _number(value, name)
     if number % 1 or not least <= number < np.inf:
         raise InputError(
@@ -115,7 +127,10 @@ def count(value, name: str, least: int = 0) -> int:
 
 
 def between(value, name: str, low: float = 0, high: float = 1) -> float:
-    """A number above ``low`` and below ``high``."""
+    """A number above ``low`` and below ``high``, in the unit of both.
+
+    Raises InputError where ``value`` is no number, or none between them.
+    """
     number = _number(value, name)
     if not low < number < high:
         raise InputError(
@@ -125,7 +140,10 @@ def between(value, name: str, low: float = 0, high: float = 1) -> float:
 
 
 def columns(frame, names, what: str) -> None:
-    """Refuse a table that lacks a column, or has a hole in one."""
+    """Refuse a table that lacks a column, or has a hole in one.
+
+    Raises InputError, naming the column, and where there are no rows.
+    """
     for name in names:
         if name not in frame:
             raise InputError(
@@ -146,7 +164,11 @@ def _number(value, name: str) -> float:
 
 
 def plain(given, name: str) -> np.ndarray:
-    """Any array, tensor or list as an array of numpy."""
+    """Any array, tensor or list as an array of numpy, of the same shape.
+
+    The dtype is that of what is given; a number alone becomes a scalar array.
+    Raises InputError where numpy makes no array of it, as of uneven rows.
+    """
     try:
         return np.asarray(given)
     except (ValueError, TypeError, RuntimeError) as error:

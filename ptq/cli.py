@@ -128,7 +128,11 @@ def run(pairs, preset, only, run_dir, force, times):
 def sweep(
     file, run_dir, workers, scheduler, retry, timeout, allow_shared_timing
 ):
-    """Run a chapter at the points of FILE; the same command resumes."""
+    """Run a chapter at the points of FILE; the same command resumes.
+
+    \f
+    Raises SystemExit, with status 1 where a point failed, else 0.
+    """
     from ptq import cluster, grid, locks, paths, results, sweep
 
     with _told(
@@ -213,6 +217,9 @@ def judge_command(
     .csv (FILE.csv:COLUMN). Without labels, only the share of other
     predictions is told. Exit status: 0; 1 as by --fail-unless; 2 where an
     input is refused.
+
+    \f
+    Raises SystemExit, with status 1, as by --fail-unless.
     """
     from ptq import checks, judge, judge_files, paths
 

@@ -32,7 +32,10 @@ def quiet(rng: np.random.Generator, sessions: int, rounds: int) -> np.ndarray:
 def drifting(
     rng: np.random.Generator, sessions: int, rounds: int
 ) -> np.ndarray:
-    """As ``quiet``; a walk slows both alike, each a little on its own."""
+    """As ``quiet``; a walk slows both alike, each a little on its own.
+
+    Returns factors, float64 (2, sessions, rounds).
+    """
     both = np.cumsum(rng.normal(0, 0.1, (1, sessions, 1)), axis=1)
     own = np.cumsum(rng.normal(0, 0.005, (2, sessions, 1)), axis=1)
     return quiet(rng, sessions, rounds) * np.exp(both + own)
@@ -41,7 +44,10 @@ def drifting(
 def two_humped(
     rng: np.random.Generator, sessions: int, rounds: int
 ) -> np.ndarray:
-    """As ``quiet``; in 3 to 7 of 10 sessions a network takes 2.2 times."""
+    """As ``quiet``; in 3 to 7 of 10 sessions a network takes 2.2 times.
+
+    Returns factors, float64 (2, sessions, rounds).
+    """
     share = rng.uniform(0.3, 0.7)
     slow = rng.random((2, sessions, 1)) < share
     return quiet(rng, sessions, rounds) * np.where(slow, 2.2, 1)
@@ -89,7 +95,10 @@ class Twice(nn.Module):
         self.network = network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The outputs of the network for ``x``, of the second time."""
+        """The outputs of the network for ``x``, of the second time.
+
+        ``x`` is float32 (N, 3, 32, 32); outputs are float32 (N, 10).
+        """
         self.network(x)
         return self.network(x)
 

@@ -107,7 +107,7 @@ def split(seed: int, size: int = 50_000) -> tuple[Tensor, Tensor]:
     """Indices (int64) of the training and validation images.
 
     The last ``VALIDATION_IMAGES`` of one seeded permutation of ``size``
-    validate: shapes (size - 5,000,) and (5,000,). Raises ValueError where
+    validate: shapes (size - 5000,) and (5000,). Raises ValueError where
     that leaves no training images.
     """
     if size <= VALIDATION_IMAGES:

@@ -93,7 +93,7 @@ def unpaired(first: np.ndarray, second: np.ndarray) -> Interval:
 def prediction(values: np.ndarray) -> Interval:
     """Mean of the values, and where one more would lie with 95 %.
 
-    ``values``, and InputError, as for ``mean``.
+    ``values`` (n,), and InputError, as for ``mean``.
     """
     return _student(values, lambda n: np.sqrt(1 + 1 / n))
 
@@ -242,7 +242,7 @@ def smallest_detectable(
 
 
 def disagreement(reference: np.ndarray, other: np.ndarray) -> float:
-    """Share of images for which two networks predict different classes.
+    """The share of images for which two networks predict different classes.
 
     Both hold class numbers, (N,) or (N, 1). Needs no labels, and no change
     of accuracy can be larger than it. InputError where these are no class

@@ -83,6 +83,7 @@ class Experiment:
 
     @property
     def figures(self) -> Path:
+        """Folder of the figures of this run; it need not exist yet."""
         return paths.figures_folder(self.run_folder)
 
     def build(self, name: str) -> nn.Module:
@@ -93,6 +94,8 @@ class Experiment:
         """Build, save, load again and evaluate a strategy; keep the record.
 
         The predictions are those of the network read back from the file.
+        Raises KeyError where there is no such strategy, and RuntimeError
+        where the file loads as a network with other outputs.
         """
         built = self.build(name)
         path = self._path(name)
@@ -136,7 +139,12 @@ class Experiment:
     def evaluate_variant(
         self, variant: variants.Variant, images: Tensor, **levels
     ) -> results.Record:
-        """Build a variant from uint8 ``images`` and evaluate it."""
+        """Build a variant from uint8 ``images`` and evaluate it.
+
+        ``images`` is (N, 3, 32, 32); ``levels`` join the record and its name.
+        Raises InputError where images are not uint8 or none, ValueError where
+        they are fewer than the variant asks for.
+        """
         built = variants.build(self.network, data.normalize(images), variant)
         name = "-".join([variant.name, *map(str, levels.values())])
         bits = dict.fromkeys(networks.LAYERS, 8)

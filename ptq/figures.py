@@ -111,7 +111,8 @@ def figure(
     """A figure, and its axes, outside pyplot's global state.
 
     ``width`` and ``height`` are in inches; ``grid`` is as ``subplots`` of
-    matplotlib takes it. Called by functions that are ``styled``.
+    matplotlib takes it, so the axes are one, or an array of objects, (n,)
+    or (rows, columns). Called by functions that are ``styled``.
     """
     made = Figure(figsize=(width, height), layout="constrained")
     return made, made.subplots(**grid)

@@ -64,8 +64,9 @@ def _logarithmic(axis, low: float, high: float, label: str) -> None:
 class Trial:
     """One layer's weights on one grid, and what the network answers then.
 
-    ``weight`` and ``weight_hat`` are float32 of one shape; ``bound`` is
-    where the grid ends; ``correct`` and ``changed`` count answers of ``n``.
+    ``weight`` and ``weight_hat`` are float32 of the same shape; ``bound`` is
+    where the grid ends and ``step`` how far its points lie apart, in the unit
+    of the weights; ``correct`` and ``changed`` count answers of ``n``.
     """
 
     weight: Tensor
@@ -83,7 +84,10 @@ class Trial:
 
     @property
     def clipping_share(self) -> float:
-        """Share of the squared error that weights beyond the grid have."""
+        """The share of the squared error that weights beyond the grid have.
+
+        It is nan where there is no error.
+        """
         beyond = self.weight.abs() > self.bound
         errors = (self.weight - self.weight_hat).square()
         return float(errors[beyond].sum() / errors.sum())
@@ -188,7 +192,7 @@ class Coded:
 
     @property
     def used(self) -> np.ndarray:
-        """Number of different codes that each channel has."""
+        """Number of different codes that each channel has, int64 (C,)."""
         return (self.counts > 0).sum(1)
 
 
@@ -217,7 +221,8 @@ def coded(
 def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
     """SQNR in dB; nan where the channel is silent in the float network.
 
-    Both are float32 of one shape.
+    Both are float32 of the same shape. Raises ValueError where shapes
+    differ and the float channel is not silent.
     """
     return sqnr(wanted, found) if wanted.any() else float("nan")
 

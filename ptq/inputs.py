@@ -25,8 +25,8 @@ class RangeWarning(UserWarning):
 def check_pixels(images: Tensor) -> None:
     """Raise InputError unless ``images`` is a tensor of uint8 pixels.
 
-    Its shape may be any. Other integers and floats are refused, as their
-    range (0 to 1, 0 to 65,535) cannot be known.
+    It may have any shape with images in it. Other integers and floats are
+    refused, as their range (0 to 1, 0 to 65,535) cannot be known.
     """
     _check_tensor(images, "uint8 pixels, 0 to 255")
     if images.dtype != torch.uint8:
@@ -54,9 +54,10 @@ def check_normalized(images: Tensor) -> None:
 def check_calibration(images: Tensor) -> None:
     """``check_normalized``, and a word where the range is an odd one.
 
-    Gives a RangeWarning, with both ranges, where values go beyond [-1, 1]
-    or none is below zero: integer grids are laid over what is seen here.
-    Constant images, which calibrate nothing, pass.
+    ``images`` is float32 (N, ...); raises InputError as that does. Gives a
+    RangeWarning, with both ranges, where values go beyond [-1, 1] or none is
+    below zero: integer grids are laid over what is seen here. Constant
+    images, which calibrate nothing, pass.
     """
     check_normalized(images)
     low, high = float(images.min()), float(images.max())
@@ -73,7 +74,10 @@ def check_calibration(images: Tensor) -> None:
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Raise InputError at the first NaN or infinity, with its index."""
+    """Raise InputError at the first NaN or infinity, with its index.
+
+    ``tensor`` has any shape and dtype; ``name`` is what the message calls it.
+    """
     _refuse_first(name, tensor, ~torch.isfinite(tensor), "finite numbers")
 
 
@@ -121,8 +125,10 @@ def _check_weight(name: str, tensor: Tensor) -> None:
 def fitting(network: nn.Module, images: Tensor) -> Iterator[None]:
     """Inside, ``network`` says by name which layer ``images`` do not fit.
 
-    Raises InputError where a convolution is given another number of
-    channels, or a linear layer another number of features, than it takes.
+    ``images``, of any shape and dtype, are only told in the message. Raises
+    InputError, while the network runs, where a convolution is given another
+    number of channels, or a linear layer another number of features, than it
+    takes.
     """
 
     def watch(name):

@@ -15,9 +15,11 @@ KINDS = (".npy", ".npz", ".csv")
 def read(given: str) -> np.ndarray:
     """The array of a file: ``FILE``, ``FILE.npz:ARRAY``, ``FILE.csv:COLUMN``.
 
-    A ``.csv`` may have a header, and a first column that counts its rows,
-    which is dropped. Nothing in a file is executed: arrays of Python objects
-    are refused. Raises InputError, naming the file and what to do.
+    Of numpy's files it has the shape and dtype that were saved; of a ``.csv``
+    shape (rows,), or (rows, columns) where there are several. A ``.csv`` may
+    have a header, and a first column that counts its rows, which is dropped.
+    Nothing in a file is executed: arrays of Python objects are refused.
+    Raises InputError, naming the file and what to do.
     """
     path, part = _split(given)
     if path.suffix.lower() not in KINDS:

@@ -86,8 +86,9 @@ def number_of_classes(made: dict[str, Outputs], classes: int) -> int:
 def check_sizes(networks: dict, found: dict, truth) -> None:
     """Refuse other numbers of images, and outputs that lie on their side.
 
-    ``found`` holds the predictions (N,) of ``networks``; ``truth`` the
-    labels (N,) or None.
+    ``networks`` holds class numbers (N,) or outputs (N, C), ``found`` the
+    predictions (N,) made of them; ``truth`` is the labels (N,) or None.
+    Raises InputError, with the sizes, and a hint where they differ by one.
     """
     given = found if truth is None else {"labels": truth} | found
     wanted = len(next(iter(given.values())))
@@ -117,7 +118,12 @@ def check_labels(truth: np.ndarray, found: dict, classes: int) -> None:
 
 
 def check_knows(name: str, predictions: np.ndarray, truth) -> None:
-    """Refuse a reference that is not shown to be right beyond chance."""
+    """Refuse a reference that is not shown to be right beyond chance.
+
+    ``predictions`` and ``truth`` are class numbers, int64 (N,). Raises
+    InputError where p of ``evidence.by_chance`` is ``CHANCE`` or more, and
+    where the two are of other lengths.
+    """
     if evidence.by_chance(predictions, truth) >= CHANCE:
         right = int((predictions == truth).sum())
         raise InputError(

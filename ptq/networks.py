@@ -39,6 +39,10 @@ class CompactCNN(nn.Module):
         self.fc2 = nn.Linear(128, 10)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits, float32 (N, 10), of images ``x``, float32 (N, 3, 32, 32).
+
+        Torch raises RuntimeError where the shape does not fit.
+        """
         x = self.pool1(self.relu1(self.bn1(self.conv1(x))))
         x = self.pool2(self.relu2(self.bn2(self.conv2(x))))
         x = self.relu3(self.fc1(x.flatten(1)))

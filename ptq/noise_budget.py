@@ -25,7 +25,7 @@ class Budget:
 
     @property
     def total(self) -> float:
-        """The predicted mean squared error."""
+        """The predicted mean squared error, in units of output squared."""
         return sum(self.noise.values())
 
     @property
@@ -51,9 +51,10 @@ def grid_noise(
     """Noise that codes 0 to 255 add to each element of float32 ``y``.
 
     Returns which elements lie inside the grid (bool), the expected square
-    of the rounding there, and the square of the clipping elsewhere, all of
-    the shape of ``y``. Equation (eq-grid-noise). An element on the lowest
-    code, such as a zero of ReLU, is exact.
+    of the rounding there, and the square of the clipping elsewhere (float32,
+    in units of ``y`` squared), all of the same shape as ``y``. Equation
+    (eq-grid-noise). An element on the lowest code, such as a zero of ReLU, is
+    exact.
     """
     low, high = (scale * (q - zero_point) for q in (0, LARGEST_CODE))
     inside = (y > low) & (y < high)
@@ -66,11 +67,12 @@ def layer_noise(
     """Noise of a layer's sums: from its input's noise, and its weights'.
 
     ``layer`` is a float convolution or linear layer, ``step`` the scale of
-    its weight codes, ``x`` its float32 input and ``noise`` the variance of
-    each element of it. Equations (eq-input-noise) and (eq-weight-noise);
-    the second has one channel, as it is the same in all; the first has the
-    shape of the layer's output. Raises ValueError where a convolution is
-    grouped or dilated.
+    its weight codes, ``x`` its float32 input, (N, C, H, W) or (N, C), and
+    ``noise`` the variance of each element of it, of the same shape. Equations
+    (eq-input-noise) and (eq-weight-noise), both float32 in units of the
+    output squared; the second has one channel, (N, 1, H, W) or (N, 1), as it
+    is the same in all; the first has the shape of the layer's output. Raises
+    ValueError where a convolution is grouped or dilated.
     """
     dilation = getattr(layer, "dilation", (1, 1))
     if getattr(layer, "groups", 1) != 1 or max(dilation) != 1:

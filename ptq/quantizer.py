@@ -59,7 +59,7 @@ def symmetric_grid(
 
 
 def quantize(x: Tensor, grid: Grid) -> Tensor:
-    """Codes (int32, shape of ``x``) of float32 ``x``. Equation (eq-quantize).
+    """Codes (int32, same shape) of float32 ``x``. Equation (eq-quantize).
 
     Rounds half to even; values beyond the grid, infinite ones too, are
     clipped to its ends (Jacob et al., 2018, 2.1). Raises ValueError where a
@@ -104,10 +104,10 @@ def sqnr(x: Tensor, x_hat: Tensor) -> float:
 
 
 def mse(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Mean squared difference, of shape (), of two tensors of one shape.
+    """Mean squared difference, a scalar, of two tensors of the same shape.
 
-    Its unit is that of the tensors, squared. Raises ValueError where the
-    shapes differ.
+    The result has shape () and their float dtype. Its unit is that of the
+    tensors, squared. Raises ValueError where the shapes differ.
     """
     if x.shape != x_hat.shape:
         raise ValueError(

@@ -46,18 +46,30 @@ class Strategy:
 
 
 def fp32(network: nn.Module, images: Tensor) -> nn.Module:
-    """A copy of the float network as trained, in eval mode."""
+    """A copy of the float network as trained, in eval mode.
+
+    ``images`` (N, 3, 32, 32) are not used. Raises InputError where a weight
+    cannot be used.
+    """
     inputs.check_weights(network)
     return copy.deepcopy(network).eval()
 
 
 def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:
-    """The float network with BN folded: what folding alone gives."""
+    """The float network with BN folded: what folding alone gives.
+
+    ``images`` (N, 3, 32, 32) are not used. Raises UnsupportedError and
+    InputError as ``folding.fold`` does.
+    """
     return folding.fold(network)
 
 
 def fp32_channels_last(network: nn.Module, images: Tensor) -> nn.Module:
-    """The folded float network, each pixel's channels side by side."""
+    """The folded float network, each pixel's channels side by side.
+
+    ``images`` (N, 3, 32, 32) are not used. Raises UnsupportedError and
+    InputError as ``folding.fold`` does.
+    """
     return folding.fold(network).to(memory_format=torch.channels_last)
 
 
@@ -92,14 +104,20 @@ def assignment(
 
 
 def naive(network: nn.Module, images: Tensor) -> nn.Module:
-    """As published: no fusion, so BN and ReLU are layers of their own."""
+    """As published: no fusion, so BN and ReLU are layers of their own.
+
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    """
     return assignment(network, images, fold=False)
 
 
 def bias_correction_published(
     network: nn.Module, images: Tensor
 ) -> nn.Module:
-    """Naive, with the published shift of the biases (which is zero)."""
+    """Naive, with the published shift of the biases (which is zero).
+
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    """
     prepared = engines.prepare(network)
     shifts = bias_correction.published_shifts(network, prepared, images)
     shifted = bias_correction.apply_published(prepared, shifts)
@@ -107,17 +125,27 @@ def bias_correction_published(
 
 
 def folded(network: nn.Module, images: Tensor) -> nn.Module:
-    """BN folded, ReLU fused into both convolutions, as published."""
+    """BN folded, ReLU fused into both convolutions, as published.
+
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    """
     return assignment(network, images)
 
 
 def folded_fused(network: nn.Module, images: Tensor) -> nn.Module:
-    """Folded, with the ReLU fused into fc1 as well."""
+    """Folded, with the ReLU fused into fc1 as well.
+
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    """
     return assignment(network, images, fuse_fc1=True)
 
 
 def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
-    """Folded, with biases corrected layer after layer."""
+    """Folded, with biases corrected layer after layer.
+
+    ``images``, float32 (N, 3, 32, 32), calibrate and correct. Errors are
+    those of ``assignment``, and ValueError where a layer has no bias.
+    """
     return bias_correction.correct_biases(
         folding.fold(network), folded(network, images), images
     )
@@ -126,12 +154,18 @@ def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
 def mixed_precision_published(
     network: nn.Module, images: Tensor
 ) -> nn.Module:
-    """Naive, with conv2, its BN and its ReLU left in float32."""
+    """Naive, with conv2, its BN and its ReLU left in float32.
+
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    """
     return assignment(network, images, ("conv2",), fold=False)
 
 
 def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
-    """Folded, with conv2 and its ReLU left in float32."""
+    """Folded, with conv2 and its ReLU left in float32.
+
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    """
     return assignment(network, images, ("conv2",))
 
 
