@@ -457,15 +457,14 @@ def remarks(timings: list[Timing], names: list[str]) -> str:
     ]
     if any(timing.busy for timing in timings):
         found.append("This machine was busy: times are not judged.")
-    found += [_humped(timing, name) for timing in timings for name in names]
-    return " ".join(filter(None, found))
+    humped = [_humped(timing, name) for timing in timings for name in names]
+    if humped := list(filter(None, humped)):
+        found.append(f"Times with two humps (ms): {'; '.join(humped)}.")
+    return " ".join(found)
 
 
 def _humped(timing: Timing, name: str) -> str:
     if not (two := evidence.humps(timing.of(name))):
         return ""
     low, high = (f"{1e3 * t / timing.batch:.3f}" for t in two)
-    return (
-        f"The times of *{label(name)}* at {timing.conditions} have two "
-        f"humps, at {low} and {high} ms."
-    )
+    return f"*{label(name)}* {low} and {high} ({timing.conditions})"
