@@ -35,7 +35,7 @@ def role(link):
     page = re.sub(r"^\.\./book/", "../", path)
     if page == "../glossary.md":
         return f"{{term}}`{words} <{place}>`"
-    if page == "../machine.md":
+    if page == "../machine.md" and place == "sec-run-times":
         return f"{{run-time}}`{words}`"
     if known := LABEL.fullmatch(label):
         if kind := NUMBERED.get(known[1]):
