@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ptq import evidence, measure, networks, paths, timer
 
 FILE = paths.REPOSITORY / "book" / "reference" / "coverage.json"
-ROUNDS = 80
+ROUNDS, BATCH = 40, 16
 Clock = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
@@ -106,13 +106,13 @@ class Twice(nn.Module):
 def one_result(seed: int) -> dict[str, list]:
     """Seconds of one result of this machine, (sessions, rounds) by name.
 
-    A network at batch 64 with one thread; "equal" is a copy of it, "twice"
+    A network at batch 16 with one thread; "equal" is a copy of it, "twice"
     does its work two times, "A/A" is the timer's own copy.
     """
     network = networks.CompactCNN().eval()
     nets = {"once": network, "equal": network, "twice": Twice(network)}
-    plan = [timer.Conditions(tuple(nets), 64, 1)]
-    images = torch.zeros(64, *networks.INPUT_SHAPE[1:])
+    plan = [timer.Conditions(tuple(nets), BATCH, 1)]
+    images = torch.zeros(BATCH, *networks.INPUT_SHAPE[1:])
     found = timer.compare(nets, images, plan, ROUNDS, seed)[0]
     return {n: v.tolist() for n, v in found.seconds.items()} | {
         "busy": found.busy

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 TWIN = "A/A"
 HOT, COLD = "hot", "cold"
 SESSIONS = 8
-PAUSE = 1.0  # seconds between sessions
+PAUSE = 0.5  # seconds between sessions
 # A loop over one network is timed as a whole, so that a call of less than a
 # millisecond is not lost in the clock and in single interruptions.
 LOOP_SECONDS = 0.01
