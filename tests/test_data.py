@@ -33,6 +33,7 @@ def no_source(npm, monkeypatch):
     # Child processes do not see the line above, but they do see this.
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, NOWHERE)
+    monkeypatch.setattr("urllib.request._opener", None)
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "")
 

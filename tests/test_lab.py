@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import nbformat
 import pytest
@@ -19,6 +19,8 @@ from pybtex.database import parse_file
 from ptq import evidence, execution, paths, pipeline, prose, report
 
 ROOT = paths.REPOSITORY
+# What an earlier test said of proxies is remembered by urlopen.
+OPENER = build_opener(ProxyHandler({}))
 CHAPTERS = pipeline.chapters()
 EACH = pytest.mark.parametrize("source", CHAPTERS, ids=lambda path: path.stem)
 LINK = re.compile(
@@ -310,11 +312,12 @@ def lab(browser, tmp_path_factory):
 
 def address(started, folder):
     """Where a server that was started says it is, once it does."""
-    while started.poll() is None:
+    ends = time.monotonic() + 300
+    while started.poll() is None and time.monotonic() < ends:
         for path in folder.glob("jpserver-*.json"):
             try:
                 url = json.loads(path.read_text())["url"]
-                urlopen(f"{url}api").close()
+                OPENER.open(f"{url}api").close()
                 return url
             except (ValueError, OSError):
                 pass
@@ -354,7 +357,7 @@ def sentence(tab):
 
 def test_lab_draws_all_cells(lab):
     path = "lab/api/settings/@jupyterlab/notebook-extension:tracker"
-    with urlopen(lab + path) as answer:
+    with OPENER.open(lab + path) as answer:
         known = json.load(answer)["schema"]["properties"]
     assert known["windowingMode"]["default"] == "none"
 
