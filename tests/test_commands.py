@@ -215,7 +215,7 @@ def test_a_folder_in_use_is_refused_with_its_holder(tmp_path, command):
 
 
 def test_who_waits_for_the_stopwatch_says_for_whom(tmp_path, capfd):
-    write(tmp_path / "a.ipynb", "if False:\n    latency()")
+    write(tmp_path / "a.ipynb", "if False:\n    lab.times()")
     file = swept(tmp_path, "grid: {seed: [1]}")
     held = filelock.FileLock(locks.stopwatch_file())
     with held:

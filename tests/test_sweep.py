@@ -404,7 +404,7 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
     assert "being filled by another command" in held.output
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=300)
-    assert process.returncode == 1
+    assert process.returncode == 130
     wait(lambda: not alive(tmp_path, logged(tmp_path)[-1][1]))
     assert kept(folder) == 1 and len(logged(tmp_path)) == 3
     done = {p.name for p in folder.glob("points/*")}
