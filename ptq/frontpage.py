@@ -45,7 +45,7 @@ def write_headline(run_folder: Path, target: Path) -> None:
     paths.write_whole(target / "answer.md", found)
     # A busy run's figure shows its own times; the kept one shows quiet ones.
     folder, kind = paths.figures_folder(run_folder), "svg"
-    if "busy" in origin:
+    if origin.get("stand_in"):
         folder, kind = REFERENCE, "png"
     paths.write_whole(target / "frontier.md", figure(frame, kind))
     picture = folder / f"frontier.{kind}"
@@ -53,32 +53,40 @@ def write_headline(run_folder: Path, target: Path) -> None:
 
 
 def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
-    """A run's comparison with quiet times, and where these were measured.
+    """A run's comparison with times to show, and where these were measured.
 
     ``told`` is what the manifest says of the run. On a machine that was busy
-    at batch 64 or 1, the last quiet times that are committed stand in; the
-    second value then has ``busy``, which says why.
+    at batch 64 or 1, the last quiet times that are committed stand in, if
+    there are any. The second value then has ``busy``, which says why, and
+    ``stand_in``, whether they do.
     """
+    if not (busy := _busy(frame)):
+        return frame, told
+    quiet = load_comparison(REFERENCE)
+    times = [c for c in frame if any(c.endswith(name) for name in TIMES)]
+    if not set(times) <= set(quiet) or _busy(quiet):
+        return frame, told | {"busy": busy, "stand_in": False}
+    kept = json.loads((REFERENCE / "manifest.json").read_text())
+    frame = frame.drop(columns=times).join(quiet[times])
+    return frame, kept | {"busy": busy, "stand_in": True}
+
+
+def _busy(frame: pd.DataFrame) -> str:
+    """What kept the machine busy; empty if it was quiet."""
     signs = {
         sign
         for prefix, _ in TIMED
         for sign in frame[f"{prefix}busy"].unique()
         if sign != QUIET
     }
-    if not signs:
-        return frame, told
-    quiet = load_comparison(REFERENCE)
-    kept = json.loads((REFERENCE / "manifest.json").read_text())
-    times = [c for c in frame if any(c.endswith(name) for name in TIMES)]
-    told = "; ".join(sorted(signs))
-    return frame.drop(columns=times).join(quiet[times]), kept | {"busy": told}
+    return "; ".join(sorted(signs))
 
 
 def update_readme(run_folder: Path) -> None:
     """Keep a run's comparison as the reference that the README shows.
 
-    ReferenceError where the run is not of a clean commit, or the machine
-    was busy when it timed the networks.
+    ReferenceError where the run is not of a clean commit, or would replace
+    quiet times by those of a busy machine.
     """
     frame = load_comparison(run_folder)
     manifest = json.loads((run_folder / "manifest.json").read_text())
@@ -89,7 +97,7 @@ def update_readme(run_folder: Path) -> None:
             "that the README's numbers can be made again, then `python -m "
             "ptq run --force`"
         )
-    if "busy" in timed(frame, told)[1]:
+    if timed(frame, told)[1].get("stand_in"):
         raise reference.ReferenceError(
             f"{run_folder}: the machine was busy when times were measured; "
             "`python -m ptq run --times` measures them again"
@@ -112,6 +120,8 @@ def readme_block() -> str:
     """What the README shows of the committed references."""
     frame = load_comparison(REFERENCE)
     kept = json.loads((REFERENCE / "manifest.json").read_text())
+    if busy := _busy(frame):
+        kept |= {"busy": busy, "stand_in": False}
     return (
         f"{answer(frame, *reference.load('replication'), kept)}\n"
         f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
@@ -192,15 +202,19 @@ def _speed(row: pd.Series, prefix: str) -> str:
 
 
 def _stand_in(origin: dict) -> str:
-    """Why the times are not of this run, if they are not."""
+    """What a busy machine means for the times above, if it was busy."""
     if "busy" not in origin:
         return ""
-    return (
+    text = (
         "\n**The machine of this run was busy** "
-        f"({origin['busy']}), so that its times are not judged. These are "
-        f"the last quiet ones, of {origin['machine']['processor']}, "
-        f"{origin['finished'][:10]}.\n\n"
+        f"({origin['busy']}), so that its times are not judged."
     )
+    if origin["stand_in"]:
+        text += (
+            f" These are the last quiet ones, of "
+            f"{origin['machine']['processor']}, {origin['finished'][:10]}."
+        )
+    return f"{text}\n\n"
 
 
 def _advised(best: str) -> str:
