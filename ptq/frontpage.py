@@ -72,10 +72,13 @@ def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
 
 
 def _busy(frame: pd.DataFrame) -> str:
-    """What kept the machine busy; empty if it was quiet."""
+    """What kept the machine busy at batch 64 or 1, hot; empty if nothing.
+
+    Other conditions are judged, or not, each by itself.
+    """
     signs = {
         sign
-        for prefix, _ in TIMED
+        for prefix in ("", "single_")
         for sign in frame[f"{prefix}busy"].unique()
         if sign != QUIET
     }
