@@ -304,10 +304,10 @@ def verdict(frame: pd.DataFrame) -> str:
     sentences = [f"*{word}*: {names}" for word, names in named.items()]
     return (
         f"**Accuracy against {reference}:** {'; '.join(sentences)}. "
-        "(One trained network and one draw of calibration pictures; exact "
+        "(One trained network and one draw of calibration images; exact "
         "McNemar tests with Holm's correction. *Non-inferior* means that a "
-        "loss of half a point is excluded at 95 %, row by row: two rows of "
-        "different words need not differ.)"
+        "loss of half a point is excluded at 95 %, row by row: such a row is "
+        "not necessarily better than one of *no difference shown*.)"
     )
 
 
