@@ -240,9 +240,12 @@ def _lost(changes: np.ndarray) -> str:
     over = f"over {len(changes)} trainings ({interval})"
     if mean.high < 0:
         return f"{-100 * mean.value:.2f} points of accuracy on average {over}"
-    least = designs.smallest_shown(float(changes.std(ddof=1)), len(changes))
+    shown = f"no accuracy that can be shown: {value} points on average {over}"
+    if not (deviation := float(changes.std(ddof=1))):
+        return shown
+    least = designs.smallest_shown(deviation, len(changes))
     return (
-        f"no accuracy that can be shown: {value} points on average {over}. "
+        f"{shown}. "
         f"A mean loss of {100 * least:.2f} points or more would have been "
         "shown in four cases of five"
     )
