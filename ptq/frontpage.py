@@ -44,12 +44,12 @@ def write_headline(run_folder: Path, target: Path) -> None:
     found = answer(frame, *reference.load("replication"), origin)
     paths.write_whole(target / "answer.md", found)
     # A busy run's figure shows its own times; the kept one shows quiet ones.
-    folder, kind = paths.figures_folder(run_folder), "svg"
+    folder = paths.figures_folder(run_folder)
     if origin.get("stand_in"):
-        folder, kind = REFERENCE, "png"
-    paths.write_whole(target / "frontier.md", figure(frame, kind))
-    picture = folder / f"frontier.{kind}"
-    paths.write_whole(target / picture.name, picture.read_bytes())
+        folder = REFERENCE
+    paths.write_whole(target / "frontier.md", figure(frame))
+    for name in ("frontier.svg", "frontier.png"):
+        paths.write_whole(target / name, (folder / name).read_bytes())
 
 
 def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
@@ -110,8 +110,9 @@ def update_readme(run_folder: Path) -> None:
     paths.write_whole(
         REFERENCE / "manifest.json", json.dumps(kept, indent=1) + "\n"
     )
-    picture = paths.figures_folder(run_folder) / "frontier.png"
-    paths.write_whole(REFERENCE / "frontier.png", picture.read_bytes())
+    for name in ("frontier.svg", "frontier.png"):
+        picture = paths.figures_folder(run_folder) / name
+        paths.write_whole(REFERENCE / name, picture.read_bytes())
     readme = paths.REPOSITORY / "README.md"
     before, rest = readme.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
@@ -269,11 +270,8 @@ def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
     return min(safe.index[~slower], key=other.get)
 
 
-def figure(frame: pd.DataFrame, kind: str) -> str:
-    """The frontier as a MyST figure; caption and alt text say its numbers.
-
-    ``kind`` is the ending of its file, "svg" or "png".
-    """
+def figure(frame: pd.DataFrame) -> str:
+    """The frontier as a MyST figure; caption and alt text say its numbers."""
     whole = [n for n in frame.index if not n.startswith("fp32")]
     floats = frame.drop(whole).milliseconds
     integers = frame.loc[whole].milliseconds
@@ -281,7 +279,7 @@ def figure(frame: pd.DataFrame, kind: str) -> str:
     apart = (frame.change_low > 0) | (frame.change_high < 0)
     found = ", ".join(frame.label[apart]) or "none"
     return (
-        f"```{{figure}} _generated/frontier.{kind}\n:name: fig-front\n"
+        "```{figure} _generated/frontier.svg\n:name: fig-front\n"
         ":alt: Two panels, batch 64 and batch 1: change of accuracy over "
         "time per image, one named point with error bars for each strategy. "
         f"At batch 64 quantized networks take {integers.min():.3f} to "
