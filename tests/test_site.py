@@ -205,16 +205,23 @@ def text(path):
 
 @pytest.fixture(scope="module")
 def terms(site):
-    """For each chapter a word that no other page has."""
+    """For each chapter a word of a kin that no other page has.
+
+    The search takes "measuring" for "measure", and lists all pages of both.
+    """
     words = {
         name: Counter(
             re.findall(r"\b[a-z]{7,12}\b", text(site / f"{name}.html"))
         )
         for name in CONTENTS
     }
-    spread = Counter(word for found in words.values() for word in found)
+    spread = Counter(
+        kin for found in words.values() for kin in {w[:6] for w in found}
+    )
     return {
-        name: next(w for w, _ in words[name].most_common() if spread[w] == 1)
+        name: next(
+            w for w, _ in words[name].most_common() if spread[w[:6]] == 1
+        )
         for name in CHAPTERS
     }
 
