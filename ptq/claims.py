@@ -79,7 +79,7 @@ def order(gain: float, p: float) -> str:
     ``gain`` is its accuracy minus the other's (in any unit), ``p`` that of a
     paired test of no difference, adjusted where several claims are asked.
     """
-    if p >= 0.05:
+    if p >= evidence.SIGNIFICANCE:
         return NOT_SHOWN
     return REPRODUCED if gain > 0 else CONTRADICTED
 
@@ -153,7 +153,7 @@ def main_cause(share: Interval) -> str:
     return CONTRADICTED if share.high < 0.5 else NOT_SHOWN
 
 
-def as_good(change: Interval, margin: float = 0.005) -> str:
+def as_good(change: Interval, margin: float = evidence.MARGIN) -> str:
     """A claim that one way is as accurate as another.
 
     ``change`` is its accuracy minus the other's (a share, with its 95 %
@@ -179,7 +179,8 @@ def portable(found: Flips | None) -> str:
         return NOT_TRIED
     if found.lost == found.gained == 0:
         return REPRODUCED
-    return NOT_SHOWN if found.p >= 0.05 else CONTRADICTED
+    shown = found.p < evidence.SIGNIFICANCE
+    return CONTRADICTED if shown else NOT_SHOWN
 
 
 def _holds(interval: Interval, value: float) -> str:

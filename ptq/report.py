@@ -54,7 +54,7 @@ def comparison(
     p-value is below 5 % by the number of rows, Holm's first step.
     """
     rows = {}
-    level = 0.05 / max(len(records) - 1, 1)
+    level = evidence.SIGNIFICANCE / max(len(records) - 1, 1)
     for record in records:
         row = {"label": STRATEGIES[record.strategy].label}
         row |= _accuracy_columns(record, records[0], labels, level)
