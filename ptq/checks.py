@@ -8,6 +8,8 @@ import numpy as np
 
 # More classes than any classifier has: such a number is no class.
 MOST_CLASSES = 10_000_000
+# From there on, float16 makes one class number of two.
+HALF_EXACT = 2048
 
 
 class InputError(ValueError):
@@ -39,6 +41,10 @@ def classes(given, name: str, count: int = 0) -> np.ndarray:
             f"{name}: {_kind(array)}: expected class numbers 0, 1, 2, ...; "
             "give each class its number first"
         )
+    if array.dtype == np.float16:
+        array = array.astype(np.float64)
+        expected = f"float16 is exact below {HALF_EXACT}; save as integers"
+        _refuse_first(array, array >= HALF_EXACT, name, expected)
     odd = ~(
         (array >= 0) & (array < MOST_CLASSES) & (np.floor(array) == array)
     )
@@ -167,8 +173,14 @@ def plain(given, name: str) -> np.ndarray:
     """Any array, tensor or list as an array of numpy, of the same shape.
 
     The dtype is that of what is given; a number alone becomes a scalar array.
-    Raises InputError where numpy makes no array of it, as of uneven rows.
+    Raises InputError where numpy makes no array of it, as of uneven rows,
+    and where values are masked, which an array without masks would show.
     """
+    if np.ma.is_masked(given):
+        raise InputError(
+            f"{name}: {np.ma.count_masked(given):,} values are masked: leave "
+            "these images out of every array"
+        )
     try:
         return np.asarray(given)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -218,6 +218,11 @@ def judge_command(
     predictions is told. Exit status: 0; 1 as by --fail-unless; 2 where an
     input is refused.
 
+    \b
+    python -m ptq judge fp32.npy int8.npy --labels labels.npy
+    python -m ptq judge out.npz:fp32 out.npz:int8 --labels val.csv:class \\
+        --margin 1 --page report.html --fail-unless non-inferior
+
     \f
     Raises SystemExit, with status 1, as by --fail-unless.
     """
@@ -355,7 +360,10 @@ class _told:
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             raise self._ended(_unwritable(error, self.folder)) from error
         if isinstance(error, self.errors):
-            raise self._ended(str(error)) from error
+            told = str(error)
+            if isinstance(error, OSError) and error.filename:
+                told = f"{error.filename}: {error.strerror}"
+            raise self._ended(told) from error
 
     def _ended(self, text):
         told = click.ClickException(text)

@@ -145,12 +145,7 @@ def judge(
     is right no more often than by chance.
     """
     margin = checks.between(margin, "margin")
-    if len(networks) < 2:
-        raise InputError("expected a reference and at least one candidate")
-    names = len(class_names or ())
-    if names and classes not in (0, names):
-        raise InputError(f"{names} names of classes for {classes} classes")
-    classes = classes or names
+    classes = _told_classes(networks, classes, class_names)
     made = {
         n: judge_outputs.outputs(given, n, classes)
         for n, given in networks.items()
@@ -171,6 +166,25 @@ def judge(
     right = None if truth is None else _right(found[reference], truth)
     images = len(found[reference])
     return Judgement(reference, images, classes, margin, right, rows)
+
+
+def _told_classes(networks, classes, class_names) -> int:
+    """The number of classes that is told, else 0; arguments are checked."""
+    if not isinstance(networks, dict) or not all(
+        isinstance(name, str) for name in networks
+    ):
+        raise InputError(
+            "networks: expected a dict from names to what each puts out"
+        )
+    if len(networks) < 2:
+        raise InputError("expected a reference and at least one candidate")
+    if isinstance(class_names, str):
+        raise InputError(f"class_names={class_names!r}: expected a list")
+    classes = checks.count(classes, "classes")
+    names = len(class_names or ())
+    if names and classes not in (0, names):
+        raise InputError(f"{names} names of classes for {classes} classes")
+    return classes or names
 
 
 def _right(predictions: np.ndarray, truth: np.ndarray) -> Interval:

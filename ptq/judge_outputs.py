@@ -45,6 +45,11 @@ def outputs(given, name: str, classes: int = 0) -> Outputs:
             f"{name}: {array.dtype} of shape {array.shape}: expected a row "
             "of numbers an image, (N, C)"
         )
+    if len(array) == 1:
+        raise InputError(
+            f"{name}: shape {array.shape}: expected more than one image; of "
+            "class numbers, shape (N,)"
+        )
     odd = (
         np.isnan(array)
         | (array == np.inf)

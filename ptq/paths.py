@@ -36,12 +36,22 @@ def whole_file(path: Path):
     """Yield a temporary path beside ``path``; rename it there on success.
 
     A reader therefore sees the old file or the new one, never a part of it.
-    Raises OSError, which names a file, where it cannot be written.
+    Behind a symbolic link, what it leads to is written. Raises OSError,
+    which names a file, where it cannot be written, and where a device or a
+    pipe is there, which must not be replaced.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        kind = "a device or a pipe; expected the name of a file"
+        raise OSError(errno.EINVAL, kind, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-    )
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
+        )
+    except OSError as error:
+        error.filename = str(path)
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -70,7 +80,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """
     if isinstance(content, str):
         content = content.encode()
-    if path.exists() and path.read_bytes() == content:
+    if path.is_file() and path.read_bytes() == content:
         return
     with whole_file(path) as temporary:
         temporary.write_bytes(content)

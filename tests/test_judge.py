@@ -1,11 +1,17 @@
 """Any tool's files judged: right values, or a sentence that refuses."""
 
+import io
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+import warnings
+import zipfile
 from html.parser import HTMLParser
 from math import comb
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -183,6 +189,7 @@ def test_any_integer_type(dtype):
 GIVEN = {
     "column": lambda a: a[:, None],
     "floats": lambda a: a.astype(np.float64),
+    "half": lambda a: a.astype(np.float16),
     "list": lambda a: a.tolist(),
     "logits": logits,
     "integer outputs": lambda a: np.rint(9 * logits(a)).astype(np.int8),
@@ -200,10 +207,13 @@ def test_forms_of_predictions_have_the_same_right_value(kind):
     assert (row.lost, row.gained, row.p) == (3, 1, 0.625)
 
 
-@pytest.mark.parametrize("kind", ["column", "floats", "list"])
+@pytest.mark.parametrize("kind", ["column", "floats", "half", "list"])
 def test_forms_of_labels_have_the_same_right_value(kind):
     first, second, labels = case31()
-    (row,) = judge.judge({"a": first, "b": second}, GIVEN[kind](labels)).rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as of a number beyond the type
+        found = judge.judge({"a": first, "b": second}, GIVEN[kind](labels))
+    (row,) = found.rows
     assert (row.lost, row.gained, row.p) == (3, 1, 0.625)
 
 
@@ -235,6 +245,14 @@ BAD_LABELS = {
     ),
     "none right": (lambda y: (y + 5) % 10, "right on 0 of 1,000"),
     "objects": (lambda y: np.array([{}] * 1000), "objects"),
+    "masked": (
+        lambda y: np.ma.array(y, mask=y == 3),
+        "labels: .* values are masked",
+    ),
+    "rounded": (
+        lambda y: changed(y, 3, 2049, np.float16),
+        "labels: image 3 .* float16 is exact below 2048",
+    ),
 }
 
 
@@ -276,6 +294,11 @@ BAD_OUTPUTS = {
     "empty": (np.empty((0, 10)), r"b: float64 of shape \(0, 10\)"),
     "ragged": ([[1, 2], [3]], "b: "),
     "wrapped": (np.full(1000, 2**32 - 1, np.uint32), "b: image 0"),
+    "masked": (
+        np.ma.array(logits(case31()[1]), mask=logits(case31()[1]) < -2),
+        "b: .* values are masked",
+    ),
+    "row": (case31()[1][None], r"b: shape \(1, 1000\): expected more than"),
 }
 
 
@@ -353,6 +376,24 @@ def test_class_of_a_thousand():
     (row,) = judge.judge({"a": first, "b": other}, labels).rows
     assert (row.by_class[0].number, row.by_class[0].lost) == (997, 5)
     assert len(row.by_class) == 1000 and not row.hurt
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"classes": "10"}, "classes='10': expected a number"),
+        ({"classes": 2.5}, "classes=2.5: expected a whole number"),
+        ({"classes": -3}, "classes=-3"),
+        ({"class_names": "abcdefghij"}, "expected a list"),
+        ({"networks": [0, 1]}, "networks: expected a dict from names"),
+        ({"networks": {0: [0, 1], 1: [0, 1]}}, "expected a dict from names"),
+    ],
+)
+def test_arguments_of_another_type_are_named(given, message):
+    first, second, labels = case31()
+    asked = {"networks": {"a": first, "b": second}, "labels": labels} | given
+    with pytest.raises(InputError, match=message):
+        judge.judge(**asked)
 
 
 @pytest.mark.parametrize("margin", [0, -0.1, 1, np.nan, "a"])
@@ -463,6 +504,8 @@ CSV = {
     "logits, index": lambda a, f: frame(a).to_csv(f),
     "semicolons": lambda a, f: frame(a).to_csv(f, sep=";"),
     "tabs": lambda a, f: frame(a).to_csv(f, sep="\t", header=False),
+    "spaces": lambda a, f: np.savetxt(f, logits(a)),
+    "lines of old": lambda a, f: f.write_text("\r".join(map(str, a))),
     "mark": lambda a, f: f.write_bytes(
         b"\xef\xbb\xbf" + "\r\n".join(map(str, a)).encode()
     ),
@@ -532,6 +575,137 @@ def test_what_is_no_file_of_numbers_is_refused(files):
     }.items():
         assert told in refused("fp32.npy", name), name
         assert told in refused("fp32.npy", "int8.npy", "--labels", name)
+
+
+def rows(*columns):
+    return "\n".join(
+        ",".join(map(str, row)) for row in zip(*columns, strict=True)
+    )
+
+
+BAD_CSV = {
+    "blank": (
+        lambda a: "\n".join(["", *map(str, a[:6]), "", *map(str, a[7:])]),
+        "image 6 .* has nan",
+    ),
+    "short header": (
+        lambda a: "a,b\n" + rows(a, a, a),
+        "header names 2 columns, its rows have 3",
+    ),
+    "predictions and labels": (
+        lambda a: "pred,label\n" + rows(a, a),
+        "column pred .*no output of a network; choose a column by",
+    ),
+    "numbers of images": (
+        lambda a: rows(3 * np.arange(1000), a),
+        "column 1 .*no output of a network",
+    ),
+    "text": (
+        lambda a: "\n".join(f"tensor({v})" for v in a),
+        r"holds no numbers but 'tensor\(\d\)'$",
+    ),
+    "underscore": (lambda a: "\n".join(f"{v}_0" for v in a), "no numbers"),
+    "many columns": (
+        lambda a: "\n".join(";".join([f"{v},5"] * 20) for v in a),
+        "^.{,300}$",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CSV)
+def test_csv_that_would_be_read_wrong_is_refused(files, kind):
+    """Without labels as well, where nothing else would show it."""
+    first, second, _ = case31()
+    make, told = BAD_CSV[kind]
+    for name, array in (("a", first), ("b", second)):
+        (files / f"{name}.csv").write_text(make(array))
+    assert re.search(told, refused("a.csv", "b.csv").strip())
+    assert re.search(told, refused("fp32.npy", "a.csv").strip())
+
+
+def test_a_name_given_twice_in_a_file_is_refused(files):
+    first, second, _ = case31()
+    (files / "a.csv").write_text("p,p\n" + rows(first, second))
+    assert "2 columns are named 'p'" in refused("fp32.npy", "a.csv:p")
+    with zipfile.ZipFile("a.npz", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for array in (first, second):
+            packed = io.BytesIO()
+            np.save(packed, array)
+            archive.writestr("p.npy", packed.getvalue())
+    for given in ("a.npz", "a.npz:p"):
+        assert "2 arrays are named 'p'" in refused("fp32.npy", given)
+
+
+def test_file_of_numpy_with_more_or_less_than_it_says(files):
+    whole = (files / "int8.npy").read_bytes()
+    (files / "two.npy").write_bytes(whole + whole)
+    (files / "huge.npy").write_bytes(
+        whole.replace(b"(1000,)", b"(9" + b"0" * 15 + b",)")
+    )
+    np.savez("all.npz", a=case31()[1])
+    damaged = (files / "all.npz").read_bytes()
+    assert b"(1000,)" in damaged
+    (files / "less.npz").write_bytes(damaged.replace(b"(1000,)", b"(0900,)"))
+    with zipfile.ZipFile("text.npz", "w") as archive:
+        archive.writestr("a.txt", "hello")
+    os.symlink("loop.npy", "loop.npy")
+    for name, told in {
+        "two.npy": "more stands behind its first array",
+        "huge.npy": "huge.npy: damaged",
+        "less.npz": "less.npz: damaged",
+        "text.npz": "a.txt is no array",
+        "loop.npy": "loop.npy: ",
+        "int8.npy:a": "expected int8.npy, which holds one array",
+        "a" * 300 + ".npy": "file name too long",
+    }.items():
+        assert told in refused("fp32.npy", name), name
+
+
+def test_any_damage_of_an_archive_ends_in_a_sentence_or_the_right_value():
+    good = logits(case31()[1])[:50]
+    rng = np.random.default_rng(3)
+    for save in (np.savez, np.savez_compressed):
+        packed = io.BytesIO()
+        save(packed, a=good)
+        content = packed.getvalue()
+        ends = [*range(150), *range(len(content) - 150, len(content))]
+        for i in ends:
+            bad = bytearray(content)
+            bad[i] ^= 1 << rng.integers(8)
+            try:
+                found = judge_files._from_numpy(bytes(bad), Path("a"), "")
+            except InputError:
+                continue
+            assert np.array_equal(found, good), i
+
+
+def test_reports_replace_no_device_and_keep_links(files):
+    given = ["fp32.npy", "int8.npy", "--page"]
+    os.mkfifo("pipe")
+    assert "a device or a pipe" in refused(*given, "pipe")
+    assert (files / "pipe").is_fifo()
+    (files / "old.html").write_text("old")
+    os.symlink("old.html", "latest.html")
+    assert run(*given, "latest.html").exit_code == 0
+    assert (files / "latest.html").is_symlink()
+    assert (files / "old.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_examples_of_the_help_work(files):
+    first, second, labels = case31()
+    np.savez("out.npz", fp32=logits(first), int8=logits(second))
+    pd.DataFrame({"file": labels.astype(str), "class": labels}).to_csv(
+        "val.csv", index=False
+    )
+    told = run("--help").output.replace("\\\n", " ")
+    lines = [line for line in told.splitlines() if " -m ptq judge " in line]
+    assert len(lines) == 2
+    for line in lines:
+        _, _, arguments = line.partition(" judge ")
+        done = run(*shlex.split(arguments))
+        assert done.exit_code == 0, done.output
+        assert "lost / gained         3 / 1 images" in done.output
 
 
 def test_rows_out_of_order_are_seen_where_they_are_numbered(files):
