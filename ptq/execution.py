@@ -3,6 +3,7 @@
 import ast
 import errno
 import hashlib
+import json
 import logging
 import os
 import re
@@ -48,20 +49,24 @@ class ChapterFailed(RuntimeError):
 def defaults(source: Path) -> dict:
     """Name to value of the literals in a notebook's parameters cell.
 
-    Raises ParameterError if the file is no Python notebook or has no cell
-    tagged ``parameters``, and OSError if it cannot be read.
+    What no JSON could hold, as a set, is no parameter. Raises ParameterError
+    if the file is no Python notebook or has not one code cell tagged
+    ``parameters``, and OSError if it cannot be read.
     """
-    cells = _python(source).cells
-    tagged = (c for c in cells if "parameters" in c.metadata.get("tags", []))
-    cell = next(tagged, None)
-    if cell is None:
+    tagged = [cell for cell in _python(source).cells if _is_tagged(cell)]
+    if len(tagged) > 1:
+        raise parameters.ParameterError(
+            f"{source.name} has {len(tagged)} cells tagged parameters: "
+            "expected one, for what a later one sets would hold"
+        )
+    if not tagged:
         raise parameters.ParameterError(
             f"{source.name} has no cell tagged parameters; tag the one that "
             "sets them: in JupyterLab select it, open the Property Inspector "
             "(the gear wheels on the right) and add the cell tag parameters"
         )
     try:
-        lines = ast.parse(cell.source).body
+        lines = ast.parse(tagged[0].source).body
     except SyntaxError as error:
         raise parameters.ParameterError(
             f"{source.name}: the cell tagged parameters is not plain Python "
@@ -70,11 +75,19 @@ def defaults(source: Path) -> dict:
     return dict(found for line in lines if (found := _literal(line)))
 
 
+def _is_tagged(cell) -> bool:
+    tags = cell.metadata.get("tags")
+    is_code = cell.cell_type == "code"
+    return is_code and isinstance(tags, list) and "parameters" in tags
+
+
 def _python(source: Path):
     """The notebook in a file, which must be one for a Python kernel."""
     try:
         text = source.read_text(encoding="utf-8")
         notebook = nbformat.reads(text, as_version=4)
+        kernel = notebook.metadata.get("kernelspec") or {}
+        language = kernel.get("language") or "python"
     except (
         ValueError,
         AttributeError,
@@ -84,8 +97,6 @@ def _python(source: Path):
         raise parameters.ParameterError(
             f"{source.name} is not a notebook: {str(error)[:200]}"
         ) from error
-    kernel = notebook.metadata.get("kernelspec", {})
-    language = kernel.get("language", "python")
     if language.lower() != "python":
         raise parameters.ParameterError(
             f"{source.name} is written in {language}; expected Python"
@@ -102,9 +113,11 @@ def _literal(line: ast.stmt) -> tuple | None:
     else:
         return None
     try:
-        return target.id, ast.literal_eval(line.value)
-    except (AttributeError, ValueError):
+        found = target.id, ast.literal_eval(line.value)
+        json.dumps(found)
+    except (AttributeError, ValueError, TypeError):
         return None
+    return found
 
 
 def execute(

@@ -72,7 +72,8 @@ def _fault(
     name: str, value: Any, defaults: dict[str, Any], rules: dict
 ) -> str | None:
     if name not in defaults:
-        return f"{name}: no such parameter; expected {', '.join(defaults)}"
+        known = ", ".join(defaults) or "one set by NAME = VALUE in its cell"
+        return f"{name}: no such parameter; expected {known}"
     default = defaults[name]
     expected = type(default)
     if type(value) is not expected:

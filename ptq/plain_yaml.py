@@ -46,6 +46,15 @@ def read(path: Path, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
 
 def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
     """As ``read``, of a text."""
+    try:
+        return _load(text, literal)
+    except RecursionError as error:
+        raise yaml.YAMLError("too many levels, one inside the other") from (
+            error
+        )
+
+
+def _load(text: str, literal: tuple[str, ...]) -> tuple[Any, list[str]]:
     loader = _Loader(text)
     try:
         nodes = []
@@ -104,7 +113,8 @@ def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
 def _advice(node: yaml.ScalarNode) -> str | None:
     """How to write a plain word that YAML 1.1 and 1.2 read differently."""
     text = node.value
-    old = node.tag.rpartition(":")[2]
+    # PyYAML leaves out a short yes and no, which YAML 1.1 has.
+    old = "bool" if text in tuple("yYnN") else node.tag.rpartition(":")[2]
     new = next((k for k, p in _CORE.items() if re.fullmatch(p, text)), "str")
     leading_zero = re.fullmatch(r"[-+]?0[0-9_]+", text)
     if old == new and not (old == "int" and leading_zero):

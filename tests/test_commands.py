@@ -258,6 +258,8 @@ UNCLEAR = {
     "again in line 3",
     "---\nchapter: 2": "line 3: a second document begins here",
     "fixed: &a {seed: *a}": "seed=",
+    "fixed: {name: y}": "write true or false for a switch, or 'y' in quotes",
+    "fixed: " + 5000 * "[" + 5000 * "]": "too many levels",
 }
 
 
@@ -340,6 +342,60 @@ def test_what_is_no_notebook_is_told(tmp_path, content, told):
     (tmp_path / "a.ipynb").write_text(content)
     with pytest.raises(grid.SweepError, match=told):
         grid.read(swept(tmp_path, ""))
+
+
+def with_cells(path, change):
+    """A notebook whose content was changed by hand."""
+    content = json.loads(write(path, "x = 1").read_text())
+    change(content, content["cells"])
+    path.write_text(json.dumps(content))
+
+
+ODD_NOTEBOOKS = {
+    "kernelspec is text": (
+        lambda made, cells: made["metadata"].update(kernelspec="python3"),
+        "is not a notebook",
+    ),
+    "tags are none": (
+        lambda made, cells: cells[0]["metadata"].update(tags=None),
+        "no cell tagged parameters",
+    ),
+    "text is tagged": (
+        lambda made, cells: cells[0].update(cell_type="markdown"),
+        "no cell tagged parameters",
+    ),
+    "two are tagged": (
+        lambda made, cells: cells[1]["metadata"].update(tags=["parameters"]),
+        "has 2 cells tagged parameters: expected one",
+    ),
+    "computed values": (
+        lambda made, cells: cells[0].update(source="seed = 2 * 3"),
+        "seed: no such parameter; expected one set by NAME = VALUE",
+    ),
+    "no value of a file": (
+        lambda made, cells: cells[0].update(source="seed = {1}"),
+        "seed: no such parameter",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_NOTEBOOKS)
+def test_a_notebook_whose_parameters_cannot_be_told_is_refused(
+    tmp_path, kind
+):
+    change, told = ODD_NOTEBOOKS[kind]
+    with_cells(tmp_path / "a.ipynb", change)
+    with pytest.raises(grid.SweepError, match=told):
+        grid.read(swept(tmp_path, "grid: {seed: [1]}"))
+
+
+def test_a_constant_that_no_file_holds_is_no_parameter(tmp_path):
+    with_cells(
+        tmp_path / "a.ipynb",
+        lambda made, cells: cells[0].update(source="seed = 1\nmark = b'x'"),
+    )
+    points = grid.read(swept(tmp_path, "grid: {seed: [2]}")).points
+    assert list(points.values()) == [{"seed": 2}]
 
 
 def test_a_notebook_of_another_language_is_refused(tmp_path):
