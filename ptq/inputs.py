@@ -97,6 +97,7 @@ def check_weights(network: nn.Module) -> None:
     variances of batch normalization that are not negative. The message
     names the tensor and the first index: "fc.weight[3, 7] is nan".
     """
+    parameters = dict(network.named_parameters())
     for name, tensor in network.state_dict().items():
         if not isinstance(tensor, Tensor):
             continue
@@ -105,7 +106,11 @@ def check_weights(network: nn.Module) -> None:
                 f"{name} is on {tensor.device}: expected the CPU; "
                 "network.cpu() moves it"
             )
-        if tensor.is_floating_point() or tensor.is_complex():
+        if not _is_plain(tensor):
+            raise InputError(
+                f"{name} is sparse or quantized: expected plain float32"
+            )
+        if tensor.dtype != torch.int64 or name in parameters:
             _check_weight(name, tensor)
 
 
@@ -155,6 +160,13 @@ def fitting(network: nn.Module, images: Tensor) -> Iterator[None]:
 
 def _refuse_unfitting(name, module, given, images) -> None:
     is_conv = hasattr(module, "in_channels")
+    if is_conv and given.dim() != 4:
+        raise InputError(
+            f"{name.removeprefix('module.')} is given the shape "
+            f"{tuple(given.shape)}, made of images {tuple(images.shape)}: "
+            "expected (N, channels, height, width); images[None] makes a "
+            "batch of one"
+        )
     axis, unit = (-3, "channels") if is_conv else (-1, "features")
     wanted = module.in_channels if is_conv else module.in_features
     found = given.shape[axis] if given.dim() >= -axis else "no"
@@ -175,10 +187,23 @@ def _check_tensor(images: Tensor, expected: str) -> None:
             f"images are a {type(images).__name__}{many}: expected one "
             f"tensor of {expected}"
         )
-    if images.dim() and len(images) == 0:
+    if not _is_plain(images):
+        raise InputError(
+            "images are sparse, nested, quantized or not on the CPU: "
+            f"expected one plain tensor of {expected}"
+        )
+    if not images.dim() or not images.numel():
         raise InputError(
             f"no images: the tensor has shape {tuple(images.shape)}"
         )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    odd = tensor.is_nested or tensor.is_quantized
+    return not odd and (tensor.layout, tensor.device.type) == (
+        torch.strided,
+        "cpu",
+    )
 
 
 def _refuse_first(name, tensor, odd, expected) -> None:

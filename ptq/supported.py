@@ -8,7 +8,7 @@ or changed by it.
 
 from collections import Counter
 
-from torch import fx, nn
+from torch import fx, jit, nn
 from torch.ao.nn.quantized import FloatFunctional
 from torch.nn.utils import parametrize
 
@@ -60,6 +60,11 @@ def check(network: nn.Module) -> fx.Graph:
     if not isinstance(network, nn.Module):
         raise UnsupportedError(
             f"a {type(network).__name__}: expected a torch.nn.Module"
+        )
+    if isinstance(network, jit.ScriptModule):
+        raise UnsupportedError(
+            "the network is scripted or traced by torch.jit: give the module "
+            "that it was made of"
         )
     for name, module in network.named_modules():
         _check_module(name or "the network", module)

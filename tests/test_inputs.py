@@ -383,6 +383,9 @@ NOT_PIXELS = {
     "empty": (torch.empty(0, 3, 32, 32, dtype=torch.uint8), "no images"),
     "list": ([torch.zeros(3, 32, 32)], "list of 1"),
     "tuple": ((torch.zeros(SHAPE), torch.zeros(4, 2)), "tuple of 2"),
+    "no pixels": (torch.empty(4, 3, 0, 32, dtype=torch.uint8), "no images"),
+    "sparse": (random_pixels(4).to_sparse(), "sparse, nested, quantized"),
+    "elsewhere": (random_pixels(4).to("meta"), "not on the CPU"),
 }
 
 
@@ -439,6 +442,16 @@ BAD_IMAGES = {
     "RGBA": (torch.zeros(4, 4, 32, 32) - 0.5, "conv takes 3 .* given 4"),
     "other size": (torch.zeros(4, 3, 24, 24) - 0.5, "fc takes 128 .* 72"),
     "several": ((RAMP, RAMP), "tuple of 2"),
+    "a number": (torch.tensor(0.5), "no images: .* shape ()"),
+    "no channels": (torch.empty(4, 0, 32, 32), "no images"),
+    "one image": (RAMP[0], r"\(3, 32, 32\): expected \(N, channels"),
+    "one dimension more": (RAMP[None], r"expected \(N, channels"),
+    "sparse": (RAMP.to_sparse(), "sparse, nested, quantized"),
+    "elsewhere": (RAMP.to("meta"), "not on the CPU"),
+    "quantized": (
+        torch.quantize_per_tensor(RAMP, 0.01, 0, torch.quint8),
+        "sparse, nested, quantized",
+    ),
 }
 
 
@@ -522,6 +535,32 @@ def test_a_network_of_nan_is_not_measured(good):
     network.fc.bias.data[4] = float("nan")
     with pytest.raises(inputs.InputError, match=r"outputs\[0, 4\] is nan"):
         measure.logits(network, random_pixels(4))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda w: w.to_sparse(), "fc.weight is sparse or quantized"),
+        (lambda w: w.to(torch.int32), "fc.weight is int32"),
+        (lambda w: w.to(torch.int64), "fc.weight is int64"),
+    ],
+)
+def test_weights_of_other_kinds_are_refused(make, told, good, noise):
+    network = copy.deepcopy(good)
+    weight = make(network.fc.weight.data)
+    network.fc.weight = nn.Parameter(weight, requires_grad=False)
+    with pytest.raises(inputs.InputError, match=told):
+        strategies.folded(network, noise)
+
+
+def test_a_scripted_network_is_refused(good, noise):
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    for network in (
+        torch.jit.script(layers),
+        torch.jit.trace(layers, noise[:1]),
+    ):
+        with pytest.raises(supported.UnsupportedError, match="torch.jit"):
+            strategies.naive(network, noise)
 
 
 @pytest.mark.parametrize(
