@@ -40,7 +40,8 @@ def whole_file(path: Path):
     which names a file, where it cannot be written, and where a device or a
     pipe is there, which must not be replaced.
     """
-    path = Path(os.path.realpath(path))
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     if path.exists() and not (path.is_file() or path.is_dir()):
         kind = "a device or a pipe; expected the name of a file"
         raise OSError(errno.EINVAL, kind, str(path))

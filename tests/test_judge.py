@@ -107,7 +107,7 @@ def test_counts_and_p_values_by_hand():
     assert expected[0] == (3, 1, 0.625)
     for row, (lost, gained, p) in zip(found.rows, expected, strict=True):
         assert (row.lost, row.gained) == (lost, gained)
-        assert row.p == pytest.approx(p)
+        assert row.p == pytest.approx(p, abs=0)
         assert row.change.value == pytest.approx((gained - lost) / 1000)
         assert row.change.low < row.change.value < row.change.high
     assert found.rows[0].disagreement.value == 0.004
@@ -115,8 +115,9 @@ def test_counts_and_p_values_by_hand():
         "no difference shown",
         "worse",
     ]
+    # Far below what approx takes for equal to zero.
     assert [row.p_holm for row in found.rows] == pytest.approx(
-        [0.625, 2 * expected[1][2]]
+        [0.625, 2 * expected[1][2]], abs=0
     )
 
 
@@ -164,6 +165,18 @@ def test_smallest_change_that_could_have_been_shown(lost, gained, n):
     )
     few = max(k for k in range(flips // 2 + 1) if significant(k, flips))
     assert row.detectable == pytest.approx((flips - 2 * few) / n)
+
+
+def test_more_candidates_need_a_larger_change():
+    """Of 6 flips all lost, p is 2 / 2**6: enough at 5 % for one of one."""
+    labels = np.arange(400) % 4
+    other = worse(labels, labels, 6)
+    networks = {"a": labels, "b": other, "c": other, "d": other}
+    for count, flips in ((2, 6), (4, 7)):
+        asked = dict([*networks.items()][:count])
+        row = judge.judge(asked, labels, classes=10).rows[0]
+        assert 2 / 2**flips < 0.05 / (count - 1) < 2 / 2 ** (flips - 1)
+        assert row.detectable == pytest.approx(flips / 400)
 
 
 def test_without_labels_the_disagreement_bounds_the_change(files):
