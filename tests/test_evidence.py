@@ -72,7 +72,7 @@ def test_flips_and_exact_mcnemar(lost, gained):
     assert (found.lost, found.gained) == (lost, gained)
     n, few = lost + gained, min(lost, gained)
     tail = sum(comb(n, k) for k in range(few + 1)) / 2**n
-    assert found.p == pytest.approx(min(1, 2 * tail), abs=0)
+    assert found.p == pytest.approx(min(1, 2 * tail), rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2])
