@@ -45,7 +45,7 @@ def read(path: Path, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
 
 
 def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
-    """As ``read``, of a text."""
+    """As ``read``, of a text; YAMLError, too, where it is nested too deep."""
     try:
         return _load(text, literal)
     except RecursionError as error:
