@@ -63,7 +63,7 @@ speed = front[["strategy"]].assign(**{
 report.show(speed, "speed", "Times, as in the comparison.")
 busy = "not judged: the machine was busy"
 ratio = "1,234.56 (1,234.56–1,234.56)"
-widest = front.iloc[:, :8].assign(**{
+widest = front.iloc[:, :7].assign(**{
     "change (points)": "−100.00 to +100.00",
     "speed-up": "≈ " + ratio,
     "speed-up at batch 1, hot": ratio,
