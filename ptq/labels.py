@@ -153,8 +153,14 @@ def _cost(
 
 
 def _leaders(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Lines from a point to the boxes (B, 2, 2), as pixels (B, 16, 2)."""
-    ends = np.clip(point, boxes[:, 0], boxes[:, 1])
+    """Lines from a point to the boxes (B, 2, 2), as pixels (B, 16, 2).
+
+    As matplotlib draws them: towards the middle of a box, up to its edge.
+    """
+    away = boxes.mean(axis=1) - point
+    half = (boxes[:, 1] - boxes[:, 0]) / 2
+    outside = 1 - half / np.maximum(np.abs(away), 1e-9)
+    ends = point + away * np.clip(outside.max(axis=1), 0, 1)[:, None]
     return np.linspace(np.broadcast_to(point, ends.shape), ends, 16, axis=1)
 
 
