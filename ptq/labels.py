@@ -16,6 +16,7 @@ NEAR = 3
 DISTANCES = (7, 11, 16, 22, 30, 40, 52, 66, 82, 100, 130, 160)
 ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 # What a place costs, in points of distance that one would rather go.
+PASSES = 4
 COVERED, ASTRAY, CROSSED = 1e4, 300, 40
 
 
@@ -63,7 +64,7 @@ def name_points(axis: Axes, named: dict[str, Place]) -> None:
     axis.figure.draw_without_rendering()
     marks, lines = _drawn(axis)
     names = [_written(axis, *item) for item in named.items()]
-    for _ in range(2):  # a name may move once the others have their places
+    for _ in range(PASSES):  # a name may move once the others have their places
         for name in names:
             others = [n for n in names if n is not name and n.box is not None]
             _put(name, others, marks, lines, axis.bbox.get_points())
@@ -131,7 +132,7 @@ def _cost(
 ) -> np.ndarray:
     """What stands against each of the boxes (B, 2, 2), as (B,).
 
-    That it covers something, leads astray, or crosses lines.
+    That it covers something, its line leads astray, or it lies on lines.
     """
     marks, lines, frame = drawn
     pad = near * np.array([[-1], [1]])
@@ -147,8 +148,8 @@ def _cost(
     astray = _meet(leaders, foreign, 1.5 * near).sum(axis=1)
     astray += _inside(leaders[:, None], there[None]).any(axis=2).sum(axis=1)
     astray += _inside(led, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
+    astray += _meet(leaders, led.reshape(-1, 2), near).any(axis=1)
     crossed = _inside(lines, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
-    crossed += _meet(leaders, led.reshape(-1, 2), near).any(axis=1)
     return COVERED * covered + ASTRAY * astray + CROSSED * crossed
 
 

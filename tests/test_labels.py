@@ -1,7 +1,10 @@
 """Names beside points, by the renderer: what they cover and what they say."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 
 from ptq import comparison_plots, evidence, figures, frontpage, report
@@ -111,6 +114,14 @@ def test_names_of_the_frontier_cover_nothing(frame, drawn):
         words = "\n".join(name.get_text() for name in names_of(axis))
         lines = [line.lstrip("=≈ ") for line in words.split("\n")]
         assert sorted(lines) == sorted(frame.label)
+
+
+def test_lines_of_the_frontier_do_not_cross(drawn):
+    check(drawn)
+    for axis in drawn.axes:
+        lines = [Path(line_of(name)) for name in names_of(axis)]
+        for one, other in itertools.combinations(lines, 2):
+            assert not one.intersects_path(other)
 
 
 def test_names_of_assignments_cover_nothing(frame):
