@@ -1,6 +1,6 @@
 // What is wider than the page scrolls by itself: a table, a figure, an
-// equation, code or its output. Then it can be reached by the keyboard, has a name that says so to
-// those who hear it, and a cue for those who see it.
+// equation, code or its output. Then it can be reached by the keyboard, has a
+// name that says so to those who hear it, and a cue for those who see it.
 (() => {
   const BOXES = ".bd-article :is(.pst-scrollable-table-container, .drawing, " +
     "div.math > mjx-container, pre)";
