@@ -3,7 +3,6 @@
 import collections
 import copy
 import logging
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import distributed
 from distributed.utils import silence_logging_cmgr
 
-from ptq import point
+from ptq import paths, point
 
 # So many workers may die under a point before it counts as failed.
 DEATHS = 4
@@ -48,21 +47,19 @@ def client(scheduler: str, workers: int) -> Iterator[distributed.Client]:
 def _local(workers: int) -> Iterator[distributed.LocalCluster]:
     """Workers on this machine, whose temporary files go with them."""
     with (
-        tempfile.TemporaryDirectory(
-            prefix="ptq-", ignore_cleanup_errors=True
-        ) as scratch,
+        paths.scratch_folder() as scratch,
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-            local_directory=scratch,
+            local_directory=str(scratch),
             # Ctrl-C is for the command, which ends its workers itself.
             preload=[
                 "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
             ],
             # Bars of trainings would write into the line of the sweep.
-            env={"TQDM_DISABLE": "1", "TMPDIR": scratch},
+            env={"TQDM_DISABLE": "1", "TMPDIR": str(scratch)},
         ) as cluster,
     ):
         yield cluster

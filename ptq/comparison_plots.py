@@ -98,7 +98,7 @@ def frontier(
     changes: dict[str, Interval],
     optimal: dict[int, list[str]],
     labels: dict[str, str],
-    margin: float = 0.005,
+    margin: float = evidence.MARGIN,
 ) -> Figure:
     """Change of accuracy over time, a panel for each batch size.
 

@@ -269,7 +269,7 @@ def power(mean: float, deviation: float, count: int) -> float:
             f"count={count}, deviation={deviation}: expected at least 2 "
             "repetitions, and a deviation above 0"
         )
-    edge = stats.t.ppf(0.975, count - 1) ** 2
+    edge = stats.t.ppf(1 - SIGNIFICANCE / 2, count - 1) ** 2
     # The square of t, for both sides at once; scipy's is wrong at exactly 0.
     beyond = max(count * (mean / deviation) ** 2, 1e-12)
     return float(stats.ncf.sf(edge, 1, count - 1, beyond))

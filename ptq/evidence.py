@@ -12,6 +12,7 @@ from ptq import checks
 # one claim in twenty about equal networks is wrong, and what is asked
 # several times is corrected for (``holm``).
 SIGNIFICANCE = 0.05
+LEVEL = 1 - SIGNIFICANCE
 # The loss of accuracy (a share) that a user would not mind: half a point.
 # It is a convention, chosen before anything was measured. It is stricter
 # than the usual demand on benchmarks, 99 % of the float accuracy, and still
@@ -46,7 +47,7 @@ def accuracy(correct: int, n: int) -> Interval:
     correct, n = checks.count(correct, "correct"), checks.count(n, "n", 1)
     if correct > n:
         raise checks.InputError(f"correct={correct}: more than n={n} images")
-    found = stats.binomtest(correct, n).proportion_ci(method="wilson")
+    found = stats.binomtest(correct, n).proportion_ci(LEVEL, "wilson")
     return Interval(correct / n, float(found.low), float(found.high))
 
 
@@ -86,7 +87,7 @@ def unpaired(first: np.ndarray, second: np.ndarray) -> Interval:
     if np.ptp(first) == np.ptp(second) == 0:
         return Interval(value, value, value)
     found = stats.ttest_ind(second, first, equal_var=False)
-    interval = found.confidence_interval()
+    interval = found.confidence_interval(LEVEL)
     return Interval(value, float(interval.low), float(interval.high))
 
 

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -201,7 +200,7 @@ def _kernel() -> Iterator[KernelManager]:
     """A kernel for one notebook; it and its files go in the end."""
     # No ports, and sockets in a folder of their own (jupyter's default is
     # the working one): kernels that start at once cannot race for either.
-    with tempfile.TemporaryDirectory(prefix="ptq-") as folder:
+    with paths.scratch_folder() as folder:
         kernel = _Kernel(
             kernel_name="python3",
             transport="ipc",

@@ -318,8 +318,9 @@ def _caption(frame: pd.DataFrame, origin: dict) -> str:
     return (
         f"Every strategy on {row.n:,} test images of CIFAR-10. Lost and "
         "gained: images that FP32 had right and this one has wrong, and the "
-        f"reverse. Times with {_threads(int(row.threads))}, hot; speed-up is "
-        "against FP32 as published, with the interval of the next session; a "
+        f"reverse. Times with {_threads(int(row.threads))}, hot: ms per "
+        "image, how many times as fast as FP32 as published, with the "
+        "interval of the next session, and whether that is shown; a "
         f"network against itself came out as {row.floor_low:.2f} to "
         f"{row.floor_high:.2f} at batch {int(row.batch)} and as "
         f"{row.single_floor_low:.2f} to {row.single_floor_high:.2f} at batch "

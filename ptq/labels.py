@@ -16,7 +16,8 @@ NEAR = 3
 DISTANCES = (7, 11, 16, 22, 30, 40, 52, 66, 82, 100, 130, 160)
 ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 # What a place costs, in points of distance that one would rather go.
-COVERED, ASTRAY, CROSSED = 1e4, 300, 40
+PASSES = 4
+COVERED, STRUCK, ASTRAY, CROSSED = 1e4, 2e3, 300, 40
 
 
 def together(axis: Axes, places: dict[str, Place]) -> list[list[str]]:
@@ -63,7 +64,7 @@ def name_points(axis: Axes, named: dict[str, Place]) -> None:
     axis.figure.draw_without_rendering()
     marks, lines = _drawn(axis)
     names = [_written(axis, *item) for item in named.items()]
-    for _ in range(2):  # a name may move once the others have their places
+    for _ in range(PASSES):  # a name may move once the others have places
         for name in names:
             others = [n for n in names if n is not name and n.box is not None]
             _put(name, others, marks, lines, axis.bbox.get_points())
@@ -131,7 +132,8 @@ def _cost(
 ) -> np.ndarray:
     """What stands against each of the boxes (B, 2, 2), as (B,).
 
-    That it covers something, leads astray, or crosses lines.
+    That it covers something, that a line strikes a name out or leads astray,
+    that it lies on lines.
     """
     marks, lines, frame = drawn
     pad = near * np.array([[-1], [1]])
@@ -144,17 +146,24 @@ def _cost(
     covered = _inside(marks, boxes + 2 * pad).sum(axis=1)
     covered += _overlap(boxes + pad, there).sum(axis=1)
     covered += ~_inside(boxes + pad, frame).all(axis=1)
+    struck = _inside(leaders[:, None], there[None]).any(axis=2).sum(axis=1)
+    struck += _inside(led, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
     astray = _meet(leaders, foreign, 1.5 * near).sum(axis=1)
-    astray += _inside(leaders[:, None], there[None]).any(axis=2).sum(axis=1)
-    astray += _inside(led, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
+    astray += _meet(leaders, led.reshape(-1, 2), near).any(axis=1)
     crossed = _inside(lines, (boxes + pad)[:, None]).any(axis=2).sum(axis=1)
-    crossed += _meet(leaders, led.reshape(-1, 2), near).any(axis=1)
-    return COVERED * covered + ASTRAY * astray + CROSSED * crossed
+    cost = COVERED * covered + STRUCK * struck
+    return cost + ASTRAY * astray + CROSSED * crossed
 
 
 def _leaders(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Lines from a point to the boxes (B, 2, 2), as pixels (B, 16, 2)."""
-    ends = np.clip(point, boxes[:, 0], boxes[:, 1])
+    """Lines from a point to the boxes (B, 2, 2), as pixels (B, 16, 2).
+
+    As matplotlib draws them: towards the middle of a box, up to its edge.
+    """
+    away = boxes.mean(axis=1) - point
+    half = (boxes[:, 1] - boxes[:, 0]) / 2
+    outside = 1 - half / np.maximum(np.abs(away), 1e-9)
+    ends = point + away * np.clip(outside.max(axis=1), 0, 1)[:, None]
     return np.linspace(np.broadcast_to(point, ends.shape), ends, 16, axis=1)
 
 

@@ -2,9 +2,13 @@
 
 import errno
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -29,6 +33,22 @@ def figures_folder(run: Path) -> Path:
 def checkpoint_folder() -> Path:
     """Folder of the FP32 checkpoints that the repository ships."""
     return REPOSITORY / "notebooks" / "models"
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder of this process, gone in the end.
+
+    Those of processes that were killed, and could not remove theirs, go, too.
+    """
+    for left in Path(tempfile.gettempdir()).glob("ptq-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f"ptq-{os.getpid()}-", ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
 
 
 @contextmanager

@@ -105,6 +105,9 @@ def run(
     plan = resolve(chapters(only), values)
     folder = run_folder(DEFAULTS | values)
     with locks.folder(folder):
+        # Nobody else has the folder: a killed run left them.
+        for left in (folder / "chapters").glob("*.running.ipynb"):
+            left.unlink()
         if anew:
             shutil.rmtree(folder / "timings", ignore_errors=True)
         _execute_plan(plan, values, folder, force)

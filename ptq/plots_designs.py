@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ptq import variants
-from ptq.evidence import Interval
+from ptq.evidence import SIGNIFICANCE, Interval
 from ptq.figures import (
     AFTER,
     COLOURS,
@@ -68,7 +68,8 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
                 (frame.source == source) & (frame.observer == observer)
             ].groupby("images")["change"]
             low, middle, high = (
-                100 * found.quantile(q) for q in (0.025, 0.5, 0.975)
+                100 * found.quantile(q)
+                for q in (SIGNIFICANCE / 2, 0.5, 1 - SIGNIFICANCE / 2)
             )
             axis.errorbar(
                 middle.index * 1.12 ** (i - 1), middle,
@@ -139,7 +140,7 @@ def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
     for axis, (title, table) in zip(axes.flat, tables.items(), strict=True):
         for row, term in enumerate(terms):
             found = table.loc[term]
-            shown = found.p_holm < 0.05
+            shown = found.p_holm < SIGNIFICANCE
             interval = Interval(found["value"], found.low, found.high)
             axis.errorbar(
                 interval.value, row, xerr=error_bars([interval]),

@@ -124,7 +124,7 @@ def time_columns(timing: Timing, base: str, name: str) -> dict:
         "busy": "; ".join(timing.busy) or QUIET,
         "time_verdict": REFERENCE_ROW
         if name == base
-        else timing.verdict(base, name),
+        else timing.word(faster),
     }
 
 
@@ -277,24 +277,27 @@ def columns(cells: dict[str, list]) -> pd.DataFrame:
 def headline(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of the comparison that the front page shows."""
     text = readable(frame)
-    hidden = ["change (points)", "Holm p", "ms per image", "speed-up", "time"]
-    shown = text.drop(columns=hidden).rename(
-        columns={"verdict": "accuracy is"}
-    )
+    shown = {
+        "strategy": text.strategy,
+        "top-1 (%)": text["top-1 (%)"] + " (" + text["95 % interval"] + ")",
+        "lost / gained": text["lost / gained"],
+        "accuracy is": text.verdict,
+        "size (MB)": text["size (MB)"],
+    }
+    rows = frame.to_dict("records")
     for prefix, batch in (("", 64), ("single_", 1)):
-        cells = [
-            readable_time(row, prefix) for row in frame.to_dict("records")
-        ]
-        shown[f"ms, batch {batch}"] = [c["ms per image"] for c in cells]
-        shown[f"speed-up, batch {batch}"] = [_spoken(c) for c in cells]
-    return shown
+        cells = pd.DataFrame(readable_time(row, prefix) for row in rows)
+        shown |= _under(f"batch {batch}", cells)
+    return pd.DataFrame(shown)
 
 
-def _spoken(cells: dict[str, str]) -> str:
-    """A speed-up, with its word unless that is *faster*."""
-    if cells["time"] in (evidence.FASTER, REFERENCE_ROW):
-        return cells["speed-up"]
-    return f"{cells['speed-up']}, {cells['time']}"
+def _under(conditions: str, cells: dict | pd.DataFrame) -> dict:
+    """Columns of ``readable_time``, named by the conditions."""
+    return {
+        f"{conditions}: ms": cells["ms per image"],
+        f"{conditions}: times as fast": cells["speed-up"],
+        f"{conditions}: verdict": cells["time"],
+    }
 
 
 def _all_numbers(cells: list[str]) -> bool:
@@ -385,16 +388,20 @@ def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:
 def speedup_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     """Times and speed-ups over the first network, a row a strategy.
 
-    For each timing, a column of milliseconds per image and one of the
-    ratio, with its word unless that is *faster*.
+    For each timing, a column of milliseconds per image, one of the ratio
+    and one of its word. ValueError where timings differ in their number of
+    threads, which no column tells.
     """
+    if len(threads := {timing.threads for timing in timings}) > 1:
+        raise ValueError(
+            f"timings with {sorted(threads)} threads: expected one number"
+        )
     rows = []
     for name in [*names, TWIN]:
         row = {"strategy": label(name)}
         for timing in timings:
             cells = readable_time(time_columns(timing, names[0], name))
-            row[f"ms, {timing.conditions}"] = cells["ms per image"]
-            row[f"speed-up, {timing.conditions}"] = _spoken(cells)
+            row |= _under(f"batch {timing.batch} {timing.mode}", cells)
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ class Timing:
         """How many times faster ``fast`` is, and will be next session."""
         return evidence.speedup(self.of(slow), self.of(fast))
 
-    @property
+    @cached_property
     def floor(self) -> Interval:
         """Speed-up of the first network over itself: the timer's error."""
         return self.speedup(next(iter(self.seconds)), TWIN)

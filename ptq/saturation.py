@@ -8,7 +8,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +89,7 @@ def runs(
     ``calibration`` is float32, ``images`` uint8, both (N, 3, 32, 32).
     RuntimeError where the process of a run fails, with what it wrote.
     """
-    with tempfile.TemporaryDirectory(prefix="ptq-") as name:
-        folder = Path(name)
+    with paths.scratch_folder() as folder:
         torch.save(images, folder / "images.pt")
         with timer.pinned_threads(1), engines.selected(engine()):
             for bits in BITS:

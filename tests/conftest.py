@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from browser import launch
@@ -167,6 +168,20 @@ def browser(assets):
             pytest.skip("no Chromium or Chrome on this machine")
         yield started
         started.close()
+
+
+def case31():
+    """Predictions of a reference and another, and labels: lost 3, gained 1.
+
+    1,000 labels, of which the reference has 700 right.
+    """
+    labels = np.random.default_rng(31).integers(0, 10, 1000)
+    first = labels.copy()
+    first[700:] = (labels[700:] + 1) % 10
+    second = first.copy()
+    second[:3] = (labels[:3] + 1) % 10
+    second[700] = labels[700]
+    return first.astype(np.uint8), second.astype(np.uint8), labels
 
 
 def excerpt(folder, *names):

@@ -195,6 +195,46 @@ def test_an_interrupted_execution_leaves_nothing(tmp_path):
     assert not [*(tmp_path / "out").iterdir()]
 
 
+RUN = """
+import sys
+from pathlib import Path
+from ptq import pipeline
+pipeline.SOURCES = Path(sys.argv[1])
+pipeline.run(sys.argv[2], only=(sys.argv[3],))
+"""
+KILLED = """
+import os, signal
+os.kill(os.getppid(), signal.SIGKILL)
+signal.pause()
+"""
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    for name, cell in (("01_a", KILLED), ("02_b", "seed")):
+        notebook = nbformat.read(write(tmp_path / f"{name}.ipynb", cell), 4)
+        notebook.cells[0].source += "train_seed = 42\nepochs = 20\n"
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+
+    def run(chapter):
+        given = [sys.executable, "-c", RUN, tmp_path, tmp_path / "out"]
+        return subprocess.run(
+            [*given, chapter],
+            env=ENVIRONMENT | {"TMPDIR": str(scratch)},
+            capture_output=True,
+            text=True,
+        )
+
+    assert run("1").returncode == -signal.SIGKILL
+    assert [*tmp_path.glob("out/chapters/*.running.ipynb")]
+    assert [*scratch.iterdir()]
+    done = run("2")
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in tmp_path.glob("out/chapters/*")] == ["02_b.ipynb"]
+    assert not [*scratch.glob("ptq-*")]
+
+
 def test_an_interrupted_command_ends_in_one_sentence(monkeypatch):
     def interrupted(folder):
         signal.raise_signal(signal.SIGINT)

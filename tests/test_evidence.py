@@ -6,6 +6,7 @@ from math import comb, sqrt
 import numpy as np
 import pytest
 import torch
+from conftest import case31
 
 from ptq import designs, evidence
 from ptq.checks import InputError
@@ -231,12 +232,7 @@ def test_confusion_refuses_what_it_cannot_count(
 
 def test_labels_as_a_column_give_the_right_value():
     """As Keras gives them; broadcast they gave +6.0 points."""
-    labels = np.random.default_rng(31).integers(0, 10, 1000)
-    first = labels.copy()
-    first[700:] = (labels[700:] + 1) % 10
-    second = first.copy()
-    second[:3] = (labels[:3] + 1) % 10
-    second[700] = labels[700]
+    first, second, labels = case31()
     column = labels[:, None]
     for truth in (labels, column, column.astype(float), torch.tensor(labels)):
         found = evidence.flips(first[:, None], second, truth)

@@ -17,23 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from conftest import case31
 
 from ptq import cli, judge, judge_files, judge_outputs
 from ptq.checks import InputError
-
-
-def case31():
-    """Predictions of a reference and another, and labels: lost 3, gained 1.
-
-    1,000 labels, of which the reference has 700 right.
-    """
-    labels = np.random.default_rng(31).integers(0, 10, 1000)
-    first = labels.copy()
-    first[700:] = (labels[700:] + 1) % 10
-    second = first.copy()
-    second[:3] = (labels[:3] + 1) % 10
-    second[700] = labels[700]
-    return first.astype(np.uint8), second.astype(np.uint8), labels
 
 
 def worse(first, labels, count=60):

@@ -1,7 +1,10 @@
 """Names beside points, by the renderer: what they cover and what they say."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 
 from ptq import comparison_plots, evidence, figures, frontpage, report
@@ -14,19 +17,17 @@ def frame():
     return report.load_comparison(frontpage.REFERENCE)
 
 
-def taken(frame, floor=0.0):
-    """Real times; with a fixed cost of each call, as at batch 1."""
-    rows = frame[["milliseconds", "milliseconds_q1", "milliseconds_q3"]]
-    return {
-        name: Interval(*(value + floor for value in row))
-        for name, *row in rows.itertuples()
-    }
+def taken(frame, prefix=""):
+    """Real times; those of batch 1 have the prefix "single_"."""
+    names = ("milliseconds", "milliseconds_q1", "milliseconds_q3")
+    rows = frame[[f"{prefix}{name}" for name in names]]
+    return {name: Interval(*row) for name, *row in rows.itertuples()}
 
 
 @pytest.fixture(scope="module")
 def drawn(frame):
     """The frontier of the committed comparison."""
-    times = {64: taken(frame), 1: taken(frame, 0.3)}
+    times = {64: taken(frame), 1: taken(frame, "single_")}
     optimal = {
         batch: evidence.pareto(
             {n: found.value for n, found in row.items()},
@@ -75,19 +76,34 @@ def points_of(axis):
     )
 
 
+def line_of(name):
+    """Pixels along a name's leader line, as drawn (100, 2)."""
+    arrow = name.arrow_patch
+    path = arrow.get_transform().transform_path(arrow.get_path())
+    return path.interpolated(99).vertices[:100]
+
+
 def check(made):
-    """No name on a point, on another name, or out of its panel; how many."""
+    """Nothing on a name, no name out of its panel; how many there are.
+
+    Neither a point, nor another name, nor the line of another name.
+    """
     made.set_dpi(200)  # as it is saved, not as it was laid out
     made.draw_without_rendering()
     count = 0
     for axis in made.axes:
         points, panel = points_of(axis), axis.bbox.padded(2)
+        names = names_of(axis)
         # The box of the words: an annotation's own holds its line, too.
-        boxes = [Text.get_window_extent(name) for name in names_of(axis)]
+        boxes = [Text.get_window_extent(name) for name in names]
         for i, box in enumerate(boxes):
             assert not ((points > box.min) & (points < box.max)).all(1).any()
             assert not box.count_overlaps(boxes[:i])
             assert panel.contains(*box.min) and panel.contains(*box.max)
+            for name in names[:i] + names[i + 1 :]:
+                line = line_of(name)
+                crossing = ((line > box.min) & (line < box.max)).all(1)
+                assert not crossing.any(), (name, names[i])
         count += len(boxes)
     return count
 
@@ -98,6 +114,14 @@ def test_names_of_the_frontier_cover_nothing(frame, drawn):
         words = "\n".join(name.get_text() for name in names_of(axis))
         lines = [line.lstrip("=≈ ") for line in words.split("\n")]
         assert sorted(lines) == sorted(frame.label)
+
+
+def test_lines_of_the_frontier_do_not_cross(drawn):
+    check(drawn)
+    for axis in drawn.axes:
+        lines = [Path(line_of(name)) for name in names_of(axis)]
+        for one, other in itertools.combinations(lines, 2):
+            assert not one.intersects_path(other)
 
 
 def test_names_of_assignments_cover_nothing(frame):

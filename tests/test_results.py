@@ -198,12 +198,36 @@ def test_speedup_within_the_timers_error_is_marked():
     noisy = with_times(**{"A/A": [(SESSION / k).tolist() for k in (1, 2, 3)]})
     names = ["fp32", "naive"]
     cells = [
-        report.speedup_table([t], names).iloc[1, 2] for t in (TIMING, noisy)
+        report.speedup_table([t], names).iloc[1, 2:].tolist()
+        for t in (TIMING, noisy)
     ]
     assert cells == [
-        "2.00 (2.00–2.00)",
-        "2.00 (2.00–2.00), no difference shown",
+        ["2.00 (2.00–2.00)", "faster"],
+        ["2.00 (2.00–2.00)", "no difference shown"],
     ]
+
+
+def test_a_table_of_speed_has_one_number_of_threads():
+    more = dataclasses.replace(TIMING, threads=TIMING.threads + 1)
+    with pytest.raises(ValueError, match=r"\[1, 2\] threads"):
+        report.speedup_table([TIMING, more], ["fp32", "naive"])
+
+
+def test_the_timers_error_is_computed_once_a_timing(monkeypatch):
+    pairs, ratio = [], evidence.speedup
+
+    def counted(slow, fast):
+        pairs.append((slow.tobytes(), fast.tobytes()))
+        return ratio(slow, fast)
+
+    monkeypatch.setattr(evidence, "speedup", counted)
+    timing = with_times(**{"A/A": [(1.01 * SESSION).tolist()] * 3})
+    names = ["fp32", "naive"]
+    report.timing_rows([timing], names)
+    report.speedup_table([timing], names)
+    itself = timing.of("fp32").tobytes(), timing.of("A/A").tobytes()
+    # Once as the error, and once in the last row of each table.
+    assert pairs.count(itself) == 3
 
 
 def test_a_busy_machine_is_said_and_gives_no_verdict(capsys):
@@ -228,16 +252,17 @@ def test_too_few_rounds_are_said_in_every_table():
     )
     assert few.verdict("fp32", "naive") == "too few rounds"
     names = ["fp32", "naive"]
-    cell = report.speedup_table([few], names).iloc[1, 2]
-    assert cell == "2.00, too few rounds"
+    cells = report.speedup_table([few], names).iloc[1, 2:].tolist()
+    assert cells == ["2.00", "too few rounds"]
     assert report.timing_rows([few], names).loc[1, "speed-up"] == "2.00"
     assert "Too few rounds" in report.remarks([few], names)
     records = [record("fp32"), record()]
     frame = report.comparison(records, LABELS, few, single=few)
     assert frame.loc["naive", "time_verdict"] == "too few rounds"
     shown = report.headline(frame).set_index("strategy").loc["Naive"]
-    assert shown["speed-up, batch 64"] == "2.00, too few rounds"
-    assert shown["speed-up, batch 1"] == "2.00, too few rounds"
+    for batch in (64, 1):
+        assert shown[f"batch {batch}: times as fast"] == "2.00"
+        assert shown[f"batch {batch}: verdict"] == "too few rounds"
 
 
 def test_two_humps_are_said():

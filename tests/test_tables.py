@@ -16,7 +16,7 @@ SETTLED = """async () => {
 }"""
 BOXES = """() => [...document.querySelectorAll(
     ".bd-article :is(.pst-scrollable-table-container, .drawing, " +
-    "div.math > mjx-container, span.math)"
+    "div.math > mjx-container, pre, span.math)"
 // A formula in a line of text cannot scroll.
 )].filter(box => box.tagName !== "SPAN"
     || box.querySelector("svg").getBoundingClientRect().right
@@ -29,6 +29,7 @@ BOXES = """() => [...document.querySelectorAll(
     const edge = box.getBoundingClientRect().right;
     return {
         what: `${box.className} ${whole.textContent.trim().slice(0, 40)}`,
+        code: box.tagName === "PRE",
         table: box.querySelector("table")?.className ?? "",
         room: box.clientWidth,
         width: box.scrollWidth,
@@ -48,10 +49,11 @@ BOXES = """() => [...document.querySelectorAll(
     };
 })"""
 MARKS = ("pst-scrollable-table-container", 'class="drawing"', 'class="math ')
+MARKS += ("<pre",)
 
 
 def look(page) -> list[dict]:
-    """Tables, figures and equations of a page as they are laid out now."""
+    """What of a page may be wider than it, as it is laid out now."""
     page.evaluate(SETTLED)
     return page.evaluate(BOXES)
 
@@ -107,11 +109,22 @@ def test_nothing_is_cut_without_a_cue(looks):
     assert sum(box["width"] > box["room"] + 1 for box in scrolling) > 20
 
 
+def test_code_that_scrolls_says_so_on_phones(looks):
+    code = [
+        box
+        for _, narrow, _ in looks.values()
+        for box in narrow
+        if box["code"] and box["width"] > box["room"] + 1
+    ]
+    assert {box["label"].split(",")[0] for box in code} == {"Code", "Output"}
+
+
 def test_tables_fit_beside_the_contents(looks):
     for name, (wide, _, _) in looks.items():
         for box in wide:
             fits = box["width"] <= box["room"] + 1
-            assert fits or "desk-wide" in box["table"], (name, box)
+            wide_by_choice = box["code"] or "desk-wide" in box["table"]
+            assert fits or wide_by_choice, (name, box)
             assert box["header"] < 110, (name, box)
     front = [box for box in looks["book/intro.html"][0] if box["table"]]
     assert front and all(box["width"] <= box["room"] + 1 for box in front)

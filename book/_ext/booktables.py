@@ -98,7 +98,7 @@ def _need(cell: str, way: str, heads: bool) -> float:
         arrow = 0 if way == "small" else 1
         return 1.1 * max(_widest(_tokens(cell)), 2 * _lines(cell)) + arrow
     if not is_number(cell):
-        least = min(wordy(cell), 16) - 1 if way == "small" else wordy(cell)
+        least = min(wordy(cell) - 2, 15) if way == "small" else wordy(cell)
         return max(_widest(re.split("[ -]", cell)), least)
     if way == "roomy":
         return len(cell)

@@ -1,9 +1,9 @@
 // What is wider than the page scrolls by itself: a table, a figure, an
-// equation. Then it can be reached by the keyboard, has a name that says so to
-// those who hear it, and a cue for those who see it.
+// equation, code or its output. Then it can be reached by the keyboard, has a
+// name that says so to those who hear it, and a cue for those who see it.
 (() => {
   const BOXES = ".bd-article :is(.pst-scrollable-table-container, .drawing, " +
-    "div.math > mjx-container)";
+    "div.math > mjx-container, pre)";
   const cues = new WeakMap();
 
   const cueOf = (box) => {
@@ -22,6 +22,8 @@
 
   const nameOf = (box) => {
     const equation = box.closest("div.math");
+    if (box.matches("pre"))
+      return box.closest(".cell_output") ? "Output" : "Code";
     const number = (equation ?? box.closest("figure") ?? box)
       .querySelector(".eqno, .caption-number")?.firstChild.textContent;
     const kind = equation ? "Equation" : box.matches(".drawing") ? "" : "Table";
