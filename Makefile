@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
-# A process for each core, with some memory for each.
-TEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
+# A process for each core, while there is memory.
+TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py)
 
