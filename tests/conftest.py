@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ FIRST = "test_chapters.py"
 # Threads that wait for a core that another test has would only spin there.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+# A suite in the background ignores Ctrl-C, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
