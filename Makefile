@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
+# A process for each core, while there is memory.
+TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py)
 
@@ -41,10 +43,10 @@ style: env ## check how code and notebooks are written
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 test: env ## run the tests
-	$(BIN)/python -m pytest
+	$(TEST)
 
 test-package: env ## run those that need neither chapters nor pages
-	$(BIN)/python -m pytest -m "not slow and not book"
+	$(TEST) -m "not slow and not book"
 
 test-slow: env ## run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow

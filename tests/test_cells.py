@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browser import Tab, serve
-from bs4 import BeautifulSoup
+from conftest import soup
 
 from ptq import paths, pipeline
 
@@ -14,13 +14,8 @@ CHAPTERS = [path.stem for path in pipeline.chapters()]
 @pytest.fixture(scope="module")
 def pages(site):
     """The chapters' pages, parsed."""
-    return {
-        name: BeautifulSoup(
-            (site / "book" / "chapters" / f"{name}.html").read_text(),
-            "html.parser",
-        )
-        for name in CHAPTERS
-    }
+    folder = site / "book" / "chapters"
+    return {name: soup(folder / f"{name}.html") for name in CHAPTERS}
 
 
 def summaries(content) -> list[str]:
@@ -143,8 +138,8 @@ def test_the_icon_leaves_the_query_free(visitor, width):
 
 
 def test_every_reference_has_a_link(site):
-    page = (site / "book" / "references.html").read_text()
-    entries = BeautifulSoup(page, "html.parser").select("div.citation")
+    page = soup(site / "book" / "references.html")
+    entries = page.select("div.citation")
     source = (paths.REPOSITORY / "book" / "references.bib").read_text()
     assert len(entries) == len(re.findall(r"^@\w+\{", source, re.M)) > 10
     for entry in entries:

@@ -216,28 +216,31 @@ def test_front_page_has_the_table(site):
     assert rows == [s.label for s in report.STRATEGIES.values()]
 
 
+def links(content):
+    """Address of each link, image and script of a page, in its parts."""
+    for tag, attribute in (("a", "href"), ("img", "src"), ("script", "src")):
+        for element in content.find_all(tag):
+            yield urlparse(element.get(attribute) or "")
+
+
 def test_no_dead_internal_link(site):
     pages = {
         p: soup(p) for p in site.rglob("*.html") if "_static" not in p.parts
     }
+    anchors = {
+        page: {element["id"] for element in content.find_all(id=True)}
+        for page, content in pages.items()
+    }
     dead = []
     for page, content in pages.items():
-        for tag, attribute in (
-            ("a", "href"),
-            ("img", "src"),
-            ("script", "src"),
-        ):
-            for element in content.find_all(tag):
-                url = urlparse(element.get(attribute) or "")
-                if url.scheme or url.netloc:
-                    continue
-                target = (page.parent / unquote(url.path)).resolve()
-                target = target if url.path else page
-                known = target.suffix != ".html" or not url.fragment
-                if not target.exists():
-                    dead.append((page.name, url.geturl()))
-                elif not known:
-                    anchor = unquote(url.fragment)
-                    if not pages[target].find(id=anchor):
-                        dead.append((page.name, url.geturl()))
+        for url in links(content):
+            if url.scheme or url.netloc:
+                continue
+            target = (page.parent / unquote(url.path)).resolve()
+            target = target if url.path else page
+            named = target.suffix == ".html" and url.fragment
+            if not target.exists() or (
+                named and unquote(url.fragment) not in anchors[target]
+            ):
+                dead.append((page.name, url.geturl()))
     assert not dead

@@ -296,12 +296,12 @@ def by_mouse(page, control):
     settle(page)
 
 
-def test_explorers_of_the_book_move(browser, server):
+def test_explorers_of_the_book_move(browser, server, site):
     tab, found = Tab(browser), 0
     for name in CHAPTERS:
-        visit = tab.visit(f"{server}/{name}.html")
-        if not tab.page.locator("div.cell.tag_explorer").count():
+        if not soup(site / f"{name}.html").select("div.cell.tag_explorer"):
             continue
+        visit = tab.visit(f"{server}/{name}.html")
         for box in boxes(tab.page):
             found += 1
             for control in inputs(box):

@@ -393,8 +393,6 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        # A suite in the background ignores Ctrl-C, and its children too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait(lambda: logged(tmp_path))
     let_pass(tmp_path, logged(tmp_path)[0][0])

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from browser import Tab, serve
 from bs4 import BeautifulSoup
+from conftest import soup
 
 SETTLED = """async () => {
     for (const fold of document.querySelectorAll("details"))
@@ -186,7 +187,7 @@ def texts(table) -> list[list[str]]:
 def test_files_of_all_tables_hold_numbers(site):
     found = 0
     for page in site.glob("book/**/*.html"):
-        content = BeautifulSoup(page.read_text(), "html.parser")
+        content = soup(page)
         for caption in content.select("article table > caption"):
             links = caption.find_next("p", class_="downloads")
             file = page.parent / links.a["href"]
@@ -198,6 +199,7 @@ def test_files_of_all_tables_hold_numbers(site):
 def test_negative_numbers_have_a_minus(site):
     hyphen = re.compile(r"(?:^|[\s(\[])-\d")
     for page in [*site.glob("book/*.html"), *site.glob("book/chapters/*")]:
+        # Parsed anew, as it is changed.
         content = BeautifulSoup(page.read_text(), "html.parser")
         for code in content.select("code, pre, script, .math"):
             code.decompose()
