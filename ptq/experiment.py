@@ -17,6 +17,7 @@ from ptq import (
     networks,
     parameters,
     paths,
+    recipes,
     results,
     strategies,
     timer,
@@ -37,8 +38,11 @@ SCIENCE = (
     "inputs",
     "measure",
     "mixed_precision",
+    "depthwise",
     "networks",
     "quantizer",
+    "recipes",
+    "resnet8",
     "statefile",
     "strategies",
     "supported",
@@ -167,7 +171,7 @@ class Experiment:
         """
         places = ("engine", "data_dir", "run_dir")
         settings = DEFAULTS | {name: self.settings[name] for name in places}
-        recipe = training.Recipe(settings["train_seed"], settings["epochs"])
+        recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
         network, card = trained(recipe, self.cifar, paths.checkpoint_folder())
         train, _ = data.split(recipe.seed)
         count, seed = settings["calibration_images"], settings["seed"]
@@ -199,7 +203,7 @@ class Experiment:
 
     def _blank(self, name: str) -> nn.Module:
         """The strategy's structure, with nothing of the trained network."""
-        fresh = training.initial_network(0)
+        fresh = recipes.untrained("compact_cnn", 0)
         return strategies.build(name, fresh, torch.zeros(1, 3, 32, 32))
 
     def key(self, *settings: str, **more) -> str:
@@ -236,7 +240,7 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     settings = DEFAULTS | settings
     engine = engines.select(settings["engine"])
     cifar = data.load(settings["data_dir"])
-    recipe = training.Recipe(settings["train_seed"], settings["epochs"])
+    recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
     folder = run_folder(settings)
     network, card = trained(recipe, cifar, folder / "models", retrain)
     train, validation = data.split(recipe.seed)
@@ -274,7 +278,7 @@ def run_folder(settings: dict) -> Path:
     return default.with_name("-".join(changed)) if changed else default
 
 
-def checkpoint(recipe: training.Recipe, folder: Path) -> Path | None:
+def checkpoint(recipe: recipes.Recipe, folder: Path) -> Path | None:
     """The recipe's checkpoint: in ``folder``, else shipped, else none."""
     for place in (folder, paths.checkpoint_folder()):
         path = place / f"{recipe.name}.pt"
@@ -284,7 +288,7 @@ def checkpoint(recipe: training.Recipe, folder: Path) -> Path | None:
 
 
 def trained(
-    recipe: training.Recipe,
+    recipe: recipes.Recipe,
     cifar: data.Cifar10,
     folder: Path,
     retrain: bool = False,
@@ -292,7 +296,7 @@ def trained(
     """The network of a recipe: from ``folder``, shipped, or trained now."""
     found = None if retrain else checkpoint(recipe, folder)
     if found:
-        network = networks.CompactCNN().eval()
+        network = recipes.untrained(recipe.network, recipe.seed).eval()
         return network, networks.load_checkpoint(found, network)
     path = folder / f"{recipe.name}.pt"
     progress = path.with_suffix(".partial.pt")

@@ -23,7 +23,7 @@ from ptq import (
 from ptq.execution import defaults, execute
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
-from ptq.training import Recipe
+from ptq.recipes import Recipe
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / "chapters"

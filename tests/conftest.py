@@ -26,8 +26,8 @@ from ptq import (
     networks,
     paths,
     pipeline,
+    recipes,
     strategies,
-    training,
 )
 from ptq.npm import ASSETS, NpmError, fetch_asset
 
@@ -56,7 +56,7 @@ def cifar():
 def network():
     """The shipped network; a test that changes it must copy it."""
     loaded = networks.CompactCNN().eval()
-    name = f"{training.Recipe().name}.pt"
+    name = f"{recipes.Recipe().name}.pt"
     networks.load_checkpoint(paths.checkpoint_folder() / name, loaded)
     return loaded
 
