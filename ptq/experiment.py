@@ -1,6 +1,8 @@
 """What every chapter starts from: data, network, draws, and its folders."""
 
+import ast
 import hashlib
+import itertools
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -226,6 +228,33 @@ class Experiment:
     def _key(self, name: str) -> str:
         settings = ("seed", "calibration_images", "test_images")
         return self.key(*settings, strategy=name)
+
+
+def opened(notebook: dict) -> Experiment:
+    """Open the experiment of a notebook, by the names it has set.
+
+    ``notebook`` is its ``globals()``: names of ``DEFAULTS``, and
+    ``retrain``, are settings; what is left out takes its default. Raises
+    the errors of ``open_experiment``, and ParameterError for a name that
+    papermill set and the notebook's cell of parameters does not know.
+    """
+    _refuse_unknown(notebook.get("In", []))
+    known = [*DEFAULTS, "retrain"]
+    return open_experiment(**{n: notebook[n] for n in known if n in notebook})
+
+
+def _refuse_unknown(cells: list[str]) -> None:
+    """Papermill's own cell, which follows that of the parameters."""
+    for parameters_cell, injected in itertools.pairwise(cells):
+        if injected.startswith("# Parameters\n"):
+            parameters.check_names(
+                _assigned(injected), _assigned(parameters_cell)
+            )
+
+
+def _assigned(cell: str) -> list[str]:
+    names = (n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Name))
+    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
 
 
 def open_experiment(*, retrain: bool = False, **settings) -> Experiment:

@@ -176,7 +176,7 @@ def excerpt(folder, *names):
         cell
         for cell in chapter.cells
         if "parameters" in cell.metadata.get("tags", [])
-        or "open_experiment(" in cell.source
+        or "experiment.opened(" in cell.source
     ]
     assert len(opening) == 2
     code = (
