@@ -55,7 +55,7 @@ def data_command(folder):
 
 @main.command()
 @click.option("--seed", default=42, show_default=True)
-@click.option("--epochs", default=0, help="Default: the recipe's.")
+@click.option("--epochs", type=int, help="Default: the recipe's.")
 @click.option(
     "--network", default="compact_cnn", help="A name in ptq.recipes."
 )

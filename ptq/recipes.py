@@ -77,8 +77,8 @@ _USUAL = {
 }
 
 
-def of(network: str, seed: int = 42, epochs: int = 0) -> Recipe:
-    """The recipe of a network, with its own number of epochs if 0.
+def of(network: str, seed: int = 42, epochs: int | None = None) -> Recipe:
+    """The recipe of a network, with its usual number of epochs if None.
 
     InputError names the networks that there are.
     """
@@ -87,7 +87,7 @@ def of(network: str, seed: int = 42, epochs: int = 0) -> Recipe:
             f"network={network}: expected one of {', '.join(_USUAL)}"
         )
     usual = replace(_USUAL[network], network=network, seed=seed)
-    return replace(usual, epochs=epochs) if epochs else usual
+    return usual if epochs is None else replace(usual, epochs=epochs)
 
 
 def untrained(network: str, seed: int) -> nn.Module:
