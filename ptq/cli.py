@@ -55,19 +55,25 @@ def data_command(folder):
 
 @main.command()
 @click.option("--seed", default=42, show_default=True)
-@click.option("--epochs", default=20, show_default=True)
+@click.option("--epochs", type=int, help="Default: the recipe's.")
+@click.option(
+    "--network", default="compact_cnn", help="A name in ptq.recipes."
+)
 @click.option("--run-dir", default="", help="Default: below runs/.")
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
-def train(seed, epochs, run_dir, data_dir):
+def train(seed, epochs, network, run_dir, data_dir):
     """Train from scratch; an interrupted training goes on."""
-    from ptq import data, experiment, locks, parameters, training
+    from ptq import data, experiment, locks, parameters, recipes
 
     with _told(
-        parameters.ParameterError, data.DataError, locks.LockedError
+        parameters.ParameterError,
+        data.DataError,
+        locks.LockedError,
+        recipes.InputError,
     ) as told:
-        given = {"train_seed": seed, "epochs": epochs}
+        recipe = recipes.of(network, seed, epochs)
+        given = {"train_seed": seed, "epochs": recipe.epochs}
         parameters.check(given, experiment.DEFAULTS)
-        recipe = training.Recipe(seed, epochs)
         settings = experiment.DEFAULTS | given | {"run_dir": run_dir}
         told.folder = experiment.run_folder(settings)
         folder = told.folder / "models"

@@ -1,6 +1,8 @@
 """What every chapter starts from: data, network, draws, and its folders."""
 
+import ast
 import hashlib
+import itertools
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -17,6 +19,7 @@ from ptq import (
     networks,
     parameters,
     paths,
+    recipes,
     results,
     strategies,
     timer,
@@ -37,8 +40,11 @@ SCIENCE = (
     "inputs",
     "measure",
     "mixed_precision",
+    "depthwise",
     "networks",
     "quantizer",
+    "recipes",
+    "resnet8",
     "statefile",
     "strategies",
     "supported",
@@ -167,7 +173,7 @@ class Experiment:
         """
         places = ("engine", "data_dir", "run_dir")
         settings = DEFAULTS | {name: self.settings[name] for name in places}
-        recipe = training.Recipe(settings["train_seed"], settings["epochs"])
+        recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
         network, card = trained(recipe, self.cifar, paths.checkpoint_folder())
         train, _ = data.split(recipe.seed)
         count, seed = settings["calibration_images"], settings["seed"]
@@ -199,7 +205,7 @@ class Experiment:
 
     def _blank(self, name: str) -> nn.Module:
         """The strategy's structure, with nothing of the trained network."""
-        fresh = training.initial_network(0)
+        fresh = recipes.untrained("compact_cnn", 0)
         return strategies.build(name, fresh, torch.zeros(1, 3, 32, 32))
 
     def key(self, *settings: str, **more) -> str:
@@ -224,6 +230,33 @@ class Experiment:
         return self.key(*settings, strategy=name)
 
 
+def opened(notebook: dict) -> Experiment:
+    """Open the experiment of a notebook, by the names it has set.
+
+    ``notebook`` is its ``globals()``: names of ``DEFAULTS``, and
+    ``retrain``, are settings; what is left out takes its default. Raises
+    the errors of ``open_experiment``, and ParameterError for a name that
+    papermill set and the notebook's cell of parameters does not know.
+    """
+    _refuse_unknown(notebook.get("In", []))
+    known = [*DEFAULTS, "retrain"]
+    return open_experiment(**{n: notebook[n] for n in known if n in notebook})
+
+
+def _refuse_unknown(cells: list[str]) -> None:
+    """Papermill's own cell, which follows that of the parameters."""
+    for parameters_cell, injected in itertools.pairwise(cells):
+        if injected.startswith("# Parameters\n"):
+            parameters.check_names(
+                _assigned(injected), _assigned(parameters_cell)
+            )
+
+
+def _assigned(cell: str) -> list[str]:
+    names = (n for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Name))
+    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
+
+
 def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     """Check the settings, load the data, load or train the network.
 
@@ -236,7 +269,7 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     settings = DEFAULTS | settings
     engine = engines.select(settings["engine"])
     cifar = data.load(settings["data_dir"])
-    recipe = training.Recipe(settings["train_seed"], settings["epochs"])
+    recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
     folder = run_folder(settings)
     network, card = trained(recipe, cifar, folder / "models", retrain)
     train, validation = data.split(recipe.seed)
@@ -274,7 +307,7 @@ def run_folder(settings: dict) -> Path:
     return default.with_name("-".join(changed)) if changed else default
 
 
-def checkpoint(recipe: training.Recipe, folder: Path) -> Path | None:
+def checkpoint(recipe: recipes.Recipe, folder: Path) -> Path | None:
     """The recipe's checkpoint: in ``folder``, else shipped, else none."""
     for place in (folder, paths.checkpoint_folder()):
         path = place / f"{recipe.name}.pt"
@@ -284,7 +317,7 @@ def checkpoint(recipe: training.Recipe, folder: Path) -> Path | None:
 
 
 def trained(
-    recipe: training.Recipe,
+    recipe: recipes.Recipe,
     cifar: data.Cifar10,
     folder: Path,
     retrain: bool = False,
@@ -292,7 +325,7 @@ def trained(
     """The network of a recipe: from ``folder``, shipped, or trained now."""
     found = None if retrain else checkpoint(recipe, folder)
     if found:
-        network = networks.CompactCNN().eval()
+        network = recipes.untrained(recipe.network, recipe.seed).eval()
         return network, networks.load_checkpoint(found, network)
     path = folder / f"{recipe.name}.pt"
     progress = path.with_suffix(".partial.pt")

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from types import NoneType
 from typing import Any
 
@@ -68,12 +68,25 @@ def check(
         raise ParameterError("\n".join(faults))
 
 
+def check_names(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise ParameterError for names that are not ``known``, one a line."""
+    known = list(known)
+    if faults := [
+        _unknown(name, known) for name in given if name not in known
+    ]:
+        raise ParameterError("\n".join(faults))
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    expected = ", ".join(known) or "one set by NAME = VALUE in its cell"
+    return f"{name}: no such parameter; expected {expected}"
+
+
 def _fault(
     name: str, value: Any, defaults: dict[str, Any], rules: dict
 ) -> str | None:
     if name not in defaults:
-        known = ", ".join(defaults) or "one set by NAME = VALUE in its cell"
-        return f"{name}: no such parameter; expected {known}"
+        return _unknown(name, defaults)
     default = defaults[name]
     expected = type(default)
     if type(value) is not expected:

@@ -23,7 +23,7 @@ from ptq import (
 from ptq.execution import defaults, execute
 from ptq.experiment import DEFAULTS, checkpoint, package_hash, run_folder
 from ptq.networks import card_path
-from ptq.training import Recipe
+from ptq.recipes import Recipe
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / "chapters"
@@ -74,7 +74,7 @@ def resolve(sources: list[Path], values: dict) -> dict[Path, dict]:
     Raises ParameterError before anything ran.
     """
     own = {source: defaults(source) for source in sources}
-    every = {name: v for d in own.values() for name, v in d.items()}
+    every = DEFAULTS | {n: v for d in own.values() for n, v in d.items()}
     parameters.check(values, every)
     return {
         source: d | {n: v for n, v in values.items() if n in d}
@@ -102,8 +102,11 @@ def run(
     values = dict(values or {})
     if run_dir:
         values["run_dir"] = str(Path(run_dir).absolute())
-    plan = resolve(chapters(only), values)
     folder = run_folder(DEFAULTS | values)
+    if folder != paths.run_folder():
+        # A chapter cannot tell it from the parameters that it knows alone.
+        values["run_dir"] = str(folder)
+    plan = resolve(chapters(only), values)
     with locks.folder(folder):
         # Nobody else has the folder: a killed run left them.
         for left in (folder / "chapters").glob("*.running.ipynb"):
@@ -176,14 +179,15 @@ def _bring_up_to_date(
 
 def _fingerprint(text: str, values: dict) -> str:
     """What an execution depends on: source, values, code, data it reads."""
-    machine = measure.machine()
-    recipe = Recipe(values["train_seed"], values["epochs"])
-    trained = checkpoint(recipe, run_folder(values) / "models")
+    machine, known = measure.machine(), DEFAULTS | values
+    recipe = Recipe(known["train_seed"], known["epochs"])
+    folder = run_folder(known)
+    trained = checkpoint(recipe, folder / "models")
     content = json.dumps(
         [
             text,
             values,
-            "lab.times(" in text and times.stamp(run_folder(values)),
+            "lab.times(" in text and times.stamp(folder),
             package_hash(),
             [path.read_text() for path in reference.files()],
             trained and card_path(trained).read_text(),

@@ -30,6 +30,7 @@ from ptq import (
     networks,
     paths,
     pipeline,
+    recipes,
     timer,
     training,
 )
@@ -195,7 +196,7 @@ def _provide_network(values: dict, models: Path) -> None:
     """Train a network that is not shipped once a worker, not once a point."""
     if not {"train_seed", "epochs"} <= values.keys():
         return
-    recipe = training.Recipe(values["train_seed"], values["epochs"])
+    recipe = recipes.Recipe(values["train_seed"], values["epochs"])
     if values.get("retrain") or experiment.checkpoint(recipe, models):
         return
     folder = paths.REPOSITORY / "runs" / "checkpoints" / _training_hash()
@@ -213,7 +214,7 @@ def _provide_network(values: dict, models: Path) -> None:
 def _training_hash() -> str:
     """Hash of the code that a trained network comes from, torch's too."""
     digest = hashlib.sha256(torch.__version__.encode())
-    for module in (data, networks, training):
+    for module in (data, networks, recipes, training):
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()[:16]
 

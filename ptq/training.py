@@ -3,7 +3,8 @@
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass, fields
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,34 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ptq import data, inputs, networks, paths
-from ptq.networks import CompactCNN
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The published recipe: Adam, cross entropy, no augmentation.
-
-    ``seed`` fixes the split, the initial weights and the batch order.
-    ``train_images`` of the 45,000 are used (all but in quick tests).
-    """
-
-    seed: int = 42
-    epochs: int = 20
-    train_images: int = 45_000
-    batch: int = 64
-    learning_rate: float = 1e-3
-
-    @property
-    def name(self) -> str:
-        """File name that differs where the trained network would."""
-        usual = Recipe(self.seed, self.epochs)
-        changed = "".join(
-            f"-{field.name}{getattr(self, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(usual, field.name)
-        )
-        return f"cnn-seed{self.seed}-epochs{self.epochs}{changed}"
+from ptq import data, inputs, networks, paths, recipes
+from ptq.recipes import Recipe
 
 
 def device() -> torch.device:
@@ -52,17 +27,17 @@ def device() -> torch.device:
 
 def train(
     recipe: Recipe, cifar: data.Cifar10, progress_file: Path
-) -> tuple[CompactCNN, dict]:
+) -> tuple[nn.Module, dict]:
     """Train and return the network (on the CPU, eval mode) and its card.
 
     After each epoch the state goes to ``progress_file``; a later call with
     the same recipe goes on from there, to the same result.
     """
     where = device()
-    network = initial_network(recipe.seed).to(
+    network = recipes.untrained(recipe.network, recipe.seed).to(
         where, memory_format=torch.channels_last
     )
-    optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate)
+    optimizer = _optimizer(network, recipe)
     history, seconds = _resume(progress_file, recipe, network, optimizer)
     train_set, validation_set = (
         (cifar.train_images[chosen].to(where), cifar.train_labels[chosen])
@@ -94,10 +69,10 @@ def train(
 def _card(recipe, history, seconds, where) -> dict:
     """How the network came about, to lie beside its checkpoint."""
     return {
-        "network": "CompactCNN",
+        "network": recipe.network,
         "recipe": asdict(recipe),
         "history": history,
-        "device": str(where),
+        "device": _device_name(where),
         "threads": torch.get_num_threads(),
         "seconds": round(seconds),
         "versions": {"torch": torch.__version__},
@@ -105,11 +80,47 @@ def _card(recipe, history, seconds, where) -> dict:
     }
 
 
-def initial_network(seed: int) -> CompactCNN:
-    """The untrained network; torch's global generator is left untouched."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return CompactCNN()
+def _device_name(where: torch.device) -> str:
+    cuda = where.type == "cuda"
+    return torch.cuda.get_device_name(where) if cuda else str(where)
+
+
+def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Move each image by up to four pixels, and mirror half of them.
+
+    ``images`` is (N, C, H, W) of any dtype, and so is the result. What moves
+    in at an edge is the image reflected there; each image is moved and
+    mirrored by draws of its own.
+    """
+    count, _, height, width = images.shape
+    down, right = torch.randint(-4, 5, (2, count, 1), generator=generator)
+    mirrored = torch.randint(0, 2, (count, 1), generator=generator) == 1
+    rows = _reflected(torch.arange(height) + down, height)
+    columns = torch.arange(width)
+    columns = torch.where(mirrored, columns.flip(0), columns)
+    columns = _reflected(columns + right, width)
+    image, rows, columns = (
+        index.to(images.device)
+        for index in (
+            torch.arange(count)[:, None, None],
+            rows[:, :, None],
+            columns[:, None, :],
+        )
+    )
+    return images.permute(0, 2, 3, 1)[image, rows, columns].permute(
+        0, 3, 1, 2
+    )
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The rate of one of the ``steps`` of a training, counted from 0."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    rise = steps / 5
+    done = step + 1
+    return recipe.learning_rate * min(
+        done / rise, (steps - step) / (steps - rise)
+    )
 
 
 def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
@@ -143,31 +154,71 @@ def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
     }
 
 
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights = [p for p in network.parameters() if p.dim() > 1]
+    others = [p for p in network.parameters() if p.dim() == 1]
+    groups = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, recipe.learning_rate)
+    return torch.optim.SGD(
+        groups, recipe.learning_rate, momentum=0.9, nesterov=True
+    )
+
+
+def _reflected(index: Tensor, size: int) -> Tensor:
+    """Positions inside 0 to size - 1; those beyond an edge are mirrored."""
+    return size - 1 - (size - 1 - index.abs()).abs()
+
+
+def _precision(recipe: Recipe, where: torch.device):
+    """Bfloat16 where it is faster: convolutions over channels, with AMX."""
+    gains = recipe.bfloat16 and torch.cpu._is_amx_tile_supported()
+    if where.type != "cpu" or not gains:
+        return nullcontext()
+    return torch.autocast("cpu", torch.bfloat16)
+
+
 def _one_epoch(network, optimizer, train_set, recipe, epoch):
     """One pass in an order drawn from (seed, epoch); loss and accuracy."""
     images, labels = train_set
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     order = torch.randperm(len(labels), generator=generator)
+    if recipe.augmentation == "crop and flip":
+        images = torch.cat(
+            [crop_and_flip(p, generator) for p in images.split(5_000)]
+        )
     labels = labels.to(images.device)
     network.train()
-    loss_sum, correct = 0.0, 0
+    batches = order.to(images.device).split(recipe.batch)
+    # On the device: reading a number there would wait for it at each step.
+    sums = torch.zeros(2, dtype=torch.float64, device=images.device)
     bar = tqdm(
-        order.to(images.device).split(recipe.batch),
+        batches,
         desc=f"epoch {epoch + 1}/{recipe.epochs}",
         leave=False,
         mininterval=1,
         file=sys.stderr,
     )
-    for batch in bar:
+    for step, batch in enumerate(bar, epoch * len(batches)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(
+                recipe, step, recipe.epochs * len(batches)
+            )
         x = data.normalize(images[batch])
-        logits = network(x.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits, labels[batch])
+        x = x.contiguous(memory_format=torch.channels_last)
+        with _precision(recipe, images.device):
+            logits = network(x)
+        loss = functional.cross_entropy(logits.float(), labels[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        loss_sum += loss.item() * len(batch)
-        correct += (logits.argmax(1) == labels[batch]).sum().item()
-    return loss_sum / len(labels), correct / len(labels)
+        right = (logits.argmax(1) == labels[batch]).sum()
+        sums += torch.stack([loss.detach().double() * len(batch), right])
+    loss, correct = (sums / len(labels)).tolist()
+    return loss, correct
 
 
 def _resume(

@@ -28,8 +28,8 @@ from ptq import (
     networks,
     paths,
     pipeline,
+    recipes,
     strategies,
-    training,
 )
 from ptq.npm import ASSETS, NpmError, fetch_asset
 
@@ -99,7 +99,7 @@ def cifar():
 def network():
     """The shipped network; a test that changes it must copy it."""
     loaded = networks.CompactCNN().eval()
-    name = f"{training.Recipe().name}.pt"
+    name = f"{recipes.Recipe().name}.pt"
     networks.load_checkpoint(paths.checkpoint_folder() / name, loaded)
     return loaded
 
@@ -223,7 +223,7 @@ def excerpt(folder, *names):
         cell
         for cell in chapter.cells
         if "parameters" in cell.metadata.get("tags", [])
-        or "open_experiment(" in cell.source
+        or "experiment.opened(" in cell.source
     ]
     assert len(opening) == 2
     code = (

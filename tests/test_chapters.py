@@ -40,7 +40,9 @@ class TestSource:
             node.targets[0].id: ast.literal_eval(node.value)
             for node in ast.parse(tagged[0].source).body
         }
-        assert values.items() >= experiment.DEFAULTS.items()
+        known = experiment.DEFAULTS | {"retrain": False}
+        assert values.items() <= known.items()
+        assert {"seed", "engine", "data_dir", "run_dir"} <= values.keys()
 
     def test_asks_and_checks(self, source):
         text = cells(source, "markdown")
@@ -156,15 +158,22 @@ def test_plain_papermill_from_another_folder(cifar, tmp_path, monkeypatch):
     assert stored["parameters"]["calibration_images"] == 40
 
 
-def test_chapter_refuses_a_bad_value_itself(cifar, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"calibration_images": 0}, "expected 1 to 45000"),
+        ({"calibration_image": 5}, "calibration_image: no such parameter"),
+    ],
+)
+def test_chapter_refuses_bad_parameters_itself(given, told, cifar, tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as caught:
         papermill.execute_notebook(
             str(excerpt(tmp_path)),
             str(tmp_path / "out.ipynb"),
-            parameters={"calibration_images": 0, "run_dir": str(tmp_path)},
+            parameters=given | {"run_dir": str(tmp_path)},
             progress_bar=False,
         )
-    assert "expected 1 to 45000" in str(caught.value)
+    assert told in str(caught.value)
 
 
 FAILURES = {

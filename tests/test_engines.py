@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ptq import calibration, engines, measure, quantizer, strategies, training
+from ptq import calibration, engines, measure, quantizer, recipes, strategies
 from ptq.networks import LAYERS, capture
 
 MIXED = ["mixed_precision_published", "mixed_precision_folded"]
@@ -43,7 +43,7 @@ def test_saved_file_loads_as_the_same_network(
     path = tmp_path / f"{name}.pt"
     assert engines.save_state(built, path) == path.stat().st_size
     # Nothing of the trained network may come from elsewhere than the file.
-    other = training.initial_network(0)
+    other = recipes.untrained("compact_cnn", 0)
     blank = strategies.build(name, other, torch.zeros(1, 3, 32, 32))
     loaded = engines.load_state(blank, path)
     assert torch.equal(

@@ -13,8 +13,8 @@ from ptq import (
     folding,
     mixed_precision,
     noise_budget,
+    recipes,
     strategies,
-    training,
 )
 from ptq.networks import capture
 
@@ -127,7 +127,7 @@ def test_budget_in_decibels():
 @pytest.fixture(scope="module")
 def pictures(cifar):
     """Calibration pictures of three draws, and validation pictures."""
-    train, validation = data.split(training.Recipe().seed)
+    train, validation = data.split(recipes.Recipe().seed)
     return (
         [
             data.normalize(cifar.train_images[data.draw(train, 100, seed)])
@@ -155,7 +155,7 @@ def test_shipped_network_is_within_budget(network, pictures, draw):
 
 
 def test_untrained_network_is_within_budget(pictures):
-    fresh = training.initial_network(3).eval()
+    fresh = recipes.untrained("compact_cnn", 3).eval()
     integer = strategies.folded(fresh, pictures[0][0])
     found = excesses(fresh, integer, integer, pictures[1])
     assert max(map(abs, found.values())) < TOLERANCE, found

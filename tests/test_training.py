@@ -1,14 +1,16 @@
 """Training by seed, interrupted training, and checkpoints."""
 
+import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from ptq import data, experiment, networks, training
+from ptq import data, experiment, networks, paths, recipes, training
 
-SMALL = training.Recipe(epochs=2, train_images=256)
+SMALL = recipes.Recipe(epochs=2, train_images=256)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_interrupted_training_goes_on_to_the_same_network(
     assert card["history"] == trained[1]["history"]
 
 
-ONE_EPOCH = training.Recipe(epochs=1, train_images=256)
+ONE_EPOCH = recipes.Recipe(epochs=1, train_images=256)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def test_another_seed_starts_anew_and_gives_another_network(
     interrupted, generated
 ):
     stored = torch.load(interrupted, weights_only=True)
-    recipe = training.Recipe(seed=43, epochs=1, train_images=256)
+    recipe = recipes.Recipe(seed=43, epochs=1, train_images=256)
     network, card = training.train(recipe, generated, interrupted)
     assert card["history"] != stored["history"]
     assert not torch.equal(
@@ -124,28 +126,92 @@ def test_training_lowers_the_loss(trained):
 
 
 def test_names_tell_recipes_apart():
-    recipes = [
-        training.Recipe(),
-        training.Recipe(seed=7),
-        training.Recipe(epochs=3),
-        training.Recipe(train_images=256),
-        training.Recipe(batch=32),
-        training.Recipe(learning_rate=0.01),
+    different = [
+        recipes.Recipe(),
+        recipes.Recipe(seed=7),
+        recipes.Recipe(epochs=3),
+        recipes.Recipe(train_images=256),
+        recipes.Recipe(batch=32),
+        recipes.Recipe(learning_rate=0.01),
+        recipes.Recipe(weight_decay=1e-4),
+        *(recipes.of(n) for n in recipes.NETWORKS if n != "compact_cnn"),
     ]
-    assert len({recipe.name for recipe in recipes}) == len(recipes)
+    assert len({recipe.name for recipe in different}) == len(different)
+
+
+@pytest.mark.parametrize("name", recipes.NETWORKS)
+def test_each_network_is_trained_by_its_recipe(name, generated, tmp_path):
+    recipe = recipes.of(name, seed=3, epochs=1)
+    recipe = replace(recipe, train_images=512, batch=32)
+    network, card = training.train(recipe, generated, tmp_path / "p.pt")
+    assert card["network"] == name
+    assert card["recipe"]["learning_rate"] == recipe.learning_rate
+    fresh = recipes.untrained(name, 3).eval()
+    assert {k: v.shape for k, v in network.state_dict().items()} == {
+        k: v.shape for k, v in fresh.state_dict().items()
+    }
+    assert not same_weights(network, fresh)
+
+
+def test_an_unknown_network_is_refused_with_those_known():
+    with pytest.raises(recipes.InputError, match="resnet9.*resnet8"):
+        recipes.of("resnet9")
+
+
+def test_crops_are_shifts_with_reflected_edges():
+    generator = torch.Generator().manual_seed(1)
+    images = torch.arange(64 * 36.0).reshape(64, 1, 6, 6)
+    moved = training.crop_and_flip(images, generator)
+    padded = nn.functional.pad(images, (4, 4, 4, 4), mode="reflect")
+    seen = set()
+    for image, wide in zip(moved, padded, strict=True):
+        crops = {
+            (top, left, flip): wide[:, top : top + 6, left : left + 6].flip(
+                [2] if flip else []
+            )
+            for top in range(9)
+            for left in range(9)
+            for flip in (False, True)
+        }
+        found = [k for k, crop in crops.items() if torch.equal(crop, image)]
+        assert found
+        seen.add(found[0])
+    assert len(seen) > 40
+
+
+def test_the_cycle_rises_to_the_rate_and_ends_near_zero():
+    recipe = recipes.of("resnet8")
+    rates = [training.learning_rate(recipe, s, 1000) for s in range(1000)]
+    assert max(rates) == rates[199] == recipe.learning_rate
+    assert rates == sorted(rates[:200]) + sorted(rates[200:], reverse=True)
+    assert rates[-1] < recipe.learning_rate / 500
+    assert {
+        training.learning_rate(recipes.Recipe(), s, 9) for s in range(9)
+    } == {1e-3}
+
+
+def test_decay_spares_biases_and_normalization():
+    network = recipes.untrained("resnet8", 0)
+    decayed, spared = training._optimizer(
+        network, recipes.of("resnet8")
+    ).param_groups
+    assert decayed["weight_decay"] == 5e-4
+    assert spared["weight_decay"] == 0
+    assert {p.dim() for p in decayed["params"]} == {2, 4}
+    assert {p.dim() for p in spared["params"]} == {1}
 
 
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "cnn.pt"
-    network = training.initial_network(3)
+    network = recipes.untrained("compact_cnn", 3)
     networks.save_checkpoint(network, path, {"recipe": {"seed": 3}})
     return network, path
 
 
 def test_checkpoint_round_trip(saved):
     network, path = saved
-    other = training.initial_network(4)
+    other = recipes.untrained("compact_cnn", 4)
     card = networks.load_checkpoint(path, other)
     assert same_weights(network, other)
     assert card["recipe"] == {"seed": 3}
@@ -154,7 +220,7 @@ def test_checkpoint_round_trip(saved):
 def test_a_loaded_card_can_be_saved_with_changed_weights(saved, tmp_path):
     network, path = saved
     card = networks.load_checkpoint(path, network)
-    changed = training.initial_network(5)
+    changed = recipes.untrained("compact_cnn", 5)
     networks.save_checkpoint(changed, tmp_path / "changed.pt", card)
     networks.load_checkpoint(tmp_path / "changed.pt", network)
     assert same_weights(network, changed)
@@ -200,20 +266,36 @@ def test_damaged_checkpoint_is_refused_by_name(damage, saved):
 def test_checkpoint_of_another_network_names_the_layer(
     layer, other, tmp_path
 ):
-    network = training.initial_network(0)
+    network = recipes.untrained("compact_cnn", 0)
     setattr(network, layer, other)
     networks.save_checkpoint(network, tmp_path / "other.pt", {})
     with pytest.raises(networks.CheckpointError, match=f"other.pt.*{layer}"):
         networks.load_checkpoint(
-            tmp_path / "other.pt", training.initial_network(0)
+            tmp_path / "other.pt", recipes.untrained("compact_cnn", 0)
         )
 
 
 def test_run_folder_goes_before_the_shipped_network(network, tmp_path):
-    recipe = training.Recipe()
+    recipe = recipes.Recipe()
     shipped, _ = experiment.trained(recipe, None, tmp_path)
     assert same_weights(shipped, network)
-    own = training.initial_network(9)
+    own = recipes.untrained("compact_cnn", 9)
     networks.save_checkpoint(own, tmp_path / f"{recipe.name}.pt", {})
     found, _ = experiment.trained(recipe, None, tmp_path)
     assert same_weights(found, own)
+
+
+SHIPPED = sorted(paths.checkpoint_folder().glob("*.pt"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_networks_predict_as_their_cards_say(path, cifar):
+    card = json.loads(networks.card_path(path).read_text())
+    recipe = recipes.Recipe(**card["recipe"])
+    assert recipe.name == path.stem
+    network, _ = experiment.trained(recipe, None, path.parent)
+    found = training.evaluate(
+        network, cifar.test_images[:500], cifar.test_labels[:500]
+    )
+    share = card["test_correct"] / card["test_images"]
+    assert found["validation_accuracy"] == pytest.approx(share, abs=0.06)

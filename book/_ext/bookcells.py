@@ -44,7 +44,7 @@ class Folds(SphinxPostTransform):
         code = _source(cell).rawsource
         if _only_imports(code):
             return "the imports"
-        if "open_experiment(" in code:
+        if "experiment.opened(" in code:
             return "how data and network are opened"
         if drawn := next(filter(None, map(self._drawn, after)), None):
             return f"the preparation of {drawn}"
