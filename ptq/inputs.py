@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# What ``data.normalize`` makes of pixels, and how far beyond is the same.
+# What ``image_sets.normalize`` makes of pixels, and how far beyond is the
+# same.
 NORMALIZED = (-1.0, 1.0)
 SLACK = 0.05
 # Layers that take a certain number of channels or features, float or not.
@@ -19,7 +20,7 @@ class InputError(ValueError):
 
 
 class RangeWarning(UserWarning):
-    """Images that are not normalized as ``data.normalize`` does it."""
+    """Images that are not normalized as ``image_sets.normalize`` does it."""
 
 
 def check_pixels(images: Tensor) -> None:
@@ -32,7 +33,8 @@ def check_pixels(images: Tensor) -> None:
     if images.dtype != torch.uint8:
         raise InputError(
             f"images are {_name(images.dtype)}{_span(images)}: expected "
-            "uint8 pixels, 0 to 255, which data.normalize maps to [-1, 1]"
+            "uint8 pixels, 0 to 255, which image_sets.normalize maps to "
+            "[-1, 1]"
         )
 
 
@@ -40,13 +42,15 @@ def check_normalized(images: Tensor) -> None:
     """Raise InputError unless ``images`` can be shown to a network.
 
     Expected is float32 (N, ...) with N at least 1 and finite values, as
-    ``data.normalize`` makes it.
+    ``image_sets.normalize`` makes it.
     """
-    _check_tensor(images, "float32 images, as data.normalize makes them")
+    _check_tensor(
+        images, "float32 images, as image_sets.normalize makes them"
+    )
     if images.dtype != torch.float32:
         raise InputError(
             f"images are {_name(images.dtype)}{_span(images)}: expected "
-            "float32, as data.normalize makes it of uint8 pixels"
+            "float32, as image_sets.normalize makes it of uint8 pixels"
         )
     check_finite("images", images)
 
@@ -66,8 +70,9 @@ def check_calibration(images: Tensor) -> None:
     if low < high and (beyond or low >= 0):
         warnings.warn(
             f"calibration images range from {low:.4g} to {high:.4g}, what "
-            f"data.normalize makes from {least:g} to {most:g}: calibrate on "
-            "images that are normalized as those the network will be asked",
+            f"image_sets.normalize makes from {least:g} to {most:g}: "
+            "calibrate on images that are normalized as those the network "
+            "will be asked",
             RangeWarning,
             stacklevel=5,
         )

@@ -19,19 +19,16 @@ from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from xdist.scheduler import LoadFileScheduling
 
-from ptq import (
-    colophon,
-    data,
-    engines,
-    folding,
-    frontpage,
-    networks,
-    paths,
-    pipeline,
-    recipes,
-    strategies,
-)
-from ptq.npm import ASSETS, NpmError, fetch_asset
+from ptq import paths
+from ptq.book import frontpage, run_pages
+from ptq.book.site_assets import ASSETS, fetch_asset
+from ptq.data import cifar10, image_sets
+from ptq.engines import torch_eager
+from ptq.experiment import strategies
+from ptq.methods import folding
+from ptq.networks import checkpoints, compact_cnn, recipes
+from ptq.npm import NpmError
+from ptq.running import pipeline
 
 # Who needs one of these tests the book, not the package alone.
 WAITING = {"quick_run", "site"}
@@ -90,17 +87,17 @@ def once(tmp_path_factory, worker_id):
 @pytest.fixture(scope="session")
 def cifar():
     try:
-        return data.load()
-    except data.DataError as error:
+        return cifar10.load()
+    except cifar10.DataError as error:
         pytest.skip(f"needs CIFAR-10: {error}")
 
 
 @pytest.fixture(scope="session")
 def network():
     """The shipped network; a test that changes it must copy it."""
-    loaded = networks.CompactCNN().eval()
+    loaded = compact_cnn.CompactCNN().eval()
     name = f"{recipes.Recipe().name}.pt"
-    networks.load_checkpoint(paths.checkpoint_folder() / name, loaded)
+    checkpoints.load_checkpoint(paths.checkpoint_folder() / name, loaded)
     return loaded
 
 
@@ -117,7 +114,7 @@ def pixels():
 @pytest.fixture(scope="session")
 def images(pixels):
     """The generated pictures as the network takes them."""
-    return data.normalize(pixels)
+    return image_sets.normalize(pixels)
 
 
 @pytest.fixture(scope="session")
@@ -127,14 +124,14 @@ def folded_float(network):
 
 @pytest.fixture(scope="session")
 def quantized(network, images):
-    engines.select()
+    torch_eager.select()
     return strategies.folded(network, images)
 
 
 @pytest.fixture(autouse=True)
 def _preferred_engine():
     # The engine is a global of torch: no test may inherit another's.
-    engines.select()
+    torch_eager.select()
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +179,7 @@ def site(request):
     def make(root):
         lay_out(root)
         shutil.copytree(run / "chapters", root / "book" / "chapters")
-        colophon.write(run, root / "book" / "_generated")
+        run_pages.write(run, root / "book" / "_generated")
         frontpage.write_headline(run, root / "book" / "_generated")
         build(root, "-W", "--keep-going", "-n")
 
@@ -223,11 +220,11 @@ def excerpt(folder, *names):
         cell
         for cell in chapter.cells
         if "parameters" in cell.metadata.get("tags", [])
-        or "experiment.opened(" in cell.source
+        or "laboratory.opened(" in cell.source
     ]
     assert len(opening) == 2
     code = (
-        "from ptq import experiment",
+        "from ptq.experiment import laboratory",
         *map("lab.record({!r})".format, names),
     )
     first, *records = map(nbformat.v4.new_code_cell, code)

@@ -18,31 +18,27 @@ from torch.ao.nn.quantized import FloatFunctional
 from torch.nn.utils import parametrizations
 
 import ptq
-from ptq import (
-    bias_correction,
-    calibration,
-    data,
+from ptq import inputs, packing
+from ptq.book import exercises
+from ptq.data import image_sets
+from ptq.engines import statefile, torch_eager
+from ptq.experiment import factors, strategies
+from ptq.graph import activations, supported
+from ptq.measure import (
     diagnostics,
-    engines,
-    exercises,
-    folding,
-    inputs,
-    measure,
-    mixed_precision,
-    networks,
+    inference,
+    layer_errors,
     noise_budget,
-    quantizer,
-    statefile,
-    strategies,
-    supported,
+    resources,
     timer,
-    training,
-    variants,
 )
+from ptq.methods import bias_correction, folding
+from ptq.networks import checkpoints, compact_cnn, training
+from ptq.quantizer import affine, calibration
 
 REFUSED = (inputs.InputError, supported.UnsupportedError)
 BLOCKS = (("conv", "bn", "relu"),)
-POINTS = mixed_precision.LIKE_FOR_LIKE_POINTS
+POINTS = layer_errors.LIKE_FOR_LIKE_POINTS
 
 
 def small(channels=3, seed=21, size=128, **replaced):
@@ -83,7 +79,7 @@ def warmed(network, images):
 
 @pytest.fixture(scope="module")
 def noise():
-    return data.normalize(random_pixels())
+    return image_sets.normalize(random_pixels())
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +118,26 @@ USES = {
     "diagnostics.grid_use": lambda g: diagnostics.grid_use(
         g.prepared, g.quantized, g.images
     ),
-    "engines.activation_scales": lambda g: engines.activation_scales(
+    "torch_eager.activation_scales": lambda g: torch_eager.activation_scales(
         g.quantized
     ),
-    "engines.convert": lambda g: engines.convert(g.prepared, g.images),
-    "engines.fuse_modules": lambda g: engines.fuse_modules(
+    "torch_eager.convert": lambda g: torch_eager.convert(
+        g.prepared, g.images
+    ),
+    "torch_eager.fuse_modules": lambda g: torch_eager.fuse_modules(
         g.network, g.network.blocks
     ),
-    "engines.integer_layers": lambda g: engines.integer_layers(g.quantized),
-    "engines.pre_activation": lambda g: engines.pre_activation(
+    "torch_eager.integer_layers": lambda g: torch_eager.integer_layers(
+        g.quantized
+    ),
+    "torch_eager.pre_activation": lambda g: torch_eager.pre_activation(
         g.quantized.module.conv1, g.images
     ),
-    "engines.prepare": lambda g: engines.prepare(g.network),
-    "engines.save_state": lambda g: engines.save_state(g.quantized, g.path),
-    "engines.weight_codes": lambda g: engines.weight_codes(
+    "torch_eager.prepare": lambda g: torch_eager.prepare(g.network),
+    "torch_eager.save_state": lambda g: torch_eager.save_state(
+        g.quantized, g.path
+    ),
+    "torch_eager.weight_codes": lambda g: torch_eager.weight_codes(
         g.quantized.module.conv1
     ),
     "exercises.faulty": lambda g: [
@@ -147,8 +149,8 @@ USES = {
     ),
     "folding.fusable": lambda g: folding.fusable(g.network),
     "inputs.check_weights": lambda g: inputs.check_weights(g.network),
-    "measure.counted_bytes": lambda g: measure.counted_bytes(
-        g.network, dict.fromkeys(networks.LAYERS, 8), False
+    "resources.counted_bytes": lambda g: resources.counted_bytes(
+        g.network, dict.fromkeys(compact_cnn.LAYERS, 8), False
     ),
     "timer.compare": lambda g: timer.compare(
         {"float": g.network, "integer": g.quantized},
@@ -157,23 +159,23 @@ USES = {
         rounds=1,
         seed=0,
     ),
-    "measure.logits": lambda g: [
-        measure.logits(n, g.pixels) for n in (g.network, g.quantized)
+    "inference.logits": lambda g: [
+        inference.logits(n, g.pixels) for n in (g.network, g.quantized)
     ],
     "timer.parts": lambda g: timer.parts(
         {"float": g.network, "integer": g.quantized}, g.images, 1, 1, 0
     ),
-    "measure.payload_bytes": lambda g: measure.payload_bytes(g.quantized),
-    "mixed_precision.layer_errors": lambda g: [
-        mixed_precision.layer_errors(g.network, n, g.images, POINTS)
+    "resources.payload_bytes": lambda g: resources.payload_bytes(g.quantized),
+    "layer_errors.layer_errors": lambda g: [
+        layer_errors.layer_errors(g.network, n, g.images, POINTS)
         for n in (g.prepared, g.quantized)
     ],
-    "networks.capture": lambda g: [
-        networks.capture(g.network, ["bn1"], g.images),
-        networks.capture(g.prepared, ["module.fc1"], g.images),
+    "activations.capture": lambda g: [
+        activations.capture(g.network, ["bn1"], g.images),
+        activations.capture(g.prepared, ["module.fc1"], g.images),
     ],
-    "networks.macs": lambda g: networks.macs(g.network),
-    "networks.save_checkpoint": lambda g: networks.save_checkpoint(
+    "resources.macs": lambda g: resources.macs(g.network),
+    "checkpoints.save_checkpoint": lambda g: checkpoints.save_checkpoint(
         g.network, g.path, {}
     ),
     "noise_budget.layer_noise": lambda g: noise_budget.layer_noise(
@@ -196,10 +198,10 @@ USES = {
     "training.evaluate": lambda g: training.evaluate(
         g.network, g.pixels, g.labels
     ),
-    "variants.build": lambda g: variants.build(
-        g.network, g.images, variants.Variant(images=4, corrected=True)
+    "factors.build": lambda g: factors.build(
+        g.network, g.images, factors.Variant(images=4, corrected=True)
     ),
-    "variants.with_biases": lambda g: variants.with_biases(g.network),
+    "factors.with_biases": lambda g: factors.with_biases(g.network),
 }
 USES |= {
     f"strategies.{s.build.__name__}": lambda g, build=s.build: build(
@@ -210,14 +212,14 @@ USES |= {
 # Functions whose task is to fill or change what they are given; contexts
 # and helpers of those above; and what calls those above on its own network.
 OTHER = {
-    "engines.add_to_bias",
-    "engines.load_state",
-    "experiment.Experiment.evaluate",
-    "times.compare",
-    "times.of_networks",
+    "torch_eager.add_to_bias",
+    "torch_eager.load_state",
+    "laboratory.Experiment.evaluate",
+    "run_times.compare",
+    "run_times.of_networks",
     "inputs.fitting",
-    "networks.evaluating",
-    "networks.load_checkpoint",
+    "activations.evaluating",
+    "checkpoints.load_checkpoint",
     "saturation.runs",
     "statefile.load",
     "groups.check_fused",
@@ -234,12 +236,14 @@ class Given:
     def __init__(self, network, pixels):
         self.network = copy.deepcopy(network)
         self.pixels = pixels[:8].clone()
-        self.images = data.normalize(self.pixels)
+        self.images = image_sets.normalize(self.pixels)
         self.labels = torch.arange(8) % 10
         self.shift = torch.ones(10)
         self.folded = folding.fold(network)
-        self.prepared = engines.prepare(self.folded, folding.fusable(network))
-        self.quantized = engines.convert(self.prepared, self.images)
+        self.prepared = torch_eager.prepare(
+            self.folded, folding.fusable(network)
+        )
+        self.quantized = torch_eager.convert(self.prepared, self.images)
         for module in self.modules().values():
             module.train()
         # Flags may differ within one network.
@@ -285,7 +289,7 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def careless(network, pixels):
-    engines.select()
+    torch_eager.select()
     return Given(network, pixels)
 
 
@@ -302,16 +306,17 @@ def test_nothing_changes_what_it_is_given(name, careless, tmp_path):
 
 
 def public_functions():
-    for module in pkgutil.iter_modules(ptq.__path__):
-        if not module.name.startswith("__"):
-            found = importlib.import_module(f"ptq.{module.name}")
+    for module in pkgutil.walk_packages(ptq.__path__, "ptq."):
+        if not module.ispkg and not module.name.endswith("__"):
+            found = importlib.import_module(module.name)
+            short = module.name.rpartition(".")[2]
             for name, thing in vars(found).items():
                 if getattr(thing, "__module__", "") != found.__name__:
                     continue
                 if inspect.isclass(thing):
                     for key, method in vars(thing).items():
-                        yield f"{module.name}.{name}.{key}", method
-                yield f"{module.name}.{name}", thing
+                        yield f"{short}.{name}.{key}", method
+                yield f"{short}.{name}", thing
 
 
 def test_every_function_that_takes_a_network_is_tried():
@@ -341,7 +346,7 @@ def test_training_mode_measures_what_eval_mode_does(noise):
     integer = strategies.folded(network, noise)
     points = {"conv": "relu", "fc": "fc"}
     found = [
-        mixed_precision.layer_errors(network, integer, noise, points)
+        layer_errors.layer_errors(network, integer, noise, points)
         for network in (network, copy.deepcopy(network).train())
     ]
     assert found[0] == found[1]
@@ -351,7 +356,7 @@ def test_training_mode_measures_what_eval_mode_does(noise):
 def test_evaluating_restores_flags_after_an_error(good):
     network = copy.deepcopy(good).train()
     network.bn.eval()
-    with pytest.raises(ZeroDivisionError), networks.evaluating(network):
+    with pytest.raises(ZeroDivisionError), activations.evaluating(network):
         assert not any(m.training for m in network.modules())
         _ = 1 / 0
     flags = {name: m.training for name, m in network.named_modules()}
@@ -359,13 +364,13 @@ def test_evaluating_restores_flags_after_an_error(good):
 
 
 def test_a_prepared_network_calibrates_twice_the_same(network, images):
-    prepared = engines.prepare(network)
-    engines.convert(prepared, 3 * images.clamp(-0.3, 0.3))
-    networks.capture(prepared, ["module.fc2"], images)
+    prepared = torch_eager.prepare(network)
+    torch_eager.convert(prepared, 3 * images.clamp(-0.3, 0.3))
+    activations.capture(prepared, ["module.fc2"], images)
     few = images[:2] / 2
     again, fresh = (
-        engines.activation_scales(engines.convert(p, few))
-        for p in (prepared, engines.prepare(network))
+        torch_eager.activation_scales(torch_eager.convert(p, few))
+        for p in (prepared, torch_eager.prepare(network))
     )
     assert again == fresh
 
@@ -395,8 +400,8 @@ def test_only_uint8_pixels_are_asked(kind, ask, good):
     images, message = NOT_PIXELS[kind]
     labels = torch.zeros(len(images), dtype=torch.int64)
     calls = {
-        "normalize": lambda: data.normalize(images),
-        "logits": lambda: measure.logits(good, images),
+        "normalize": lambda: image_sets.normalize(images),
+        "logits": lambda: inference.logits(good, images),
         "evaluate": lambda: training.evaluate(good, images, labels),
     }
     with pytest.raises(inputs.InputError, match=message):
@@ -461,9 +466,9 @@ BAD_IMAGES = {
     [
         lambda n, x: strategies.naive(n, x),
         lambda n, x: strategies.folded(n, x),
-        lambda n, x: networks.capture(n, ["fc"], x),
+        lambda n, x: activations.capture(n, ["fc"], x),
         lambda n, x: calibration.activation_grids(n, ["fc"], x, 127),
-        lambda n, x: engines.convert(engines.prepare(n), x),
+        lambda n, x: torch_eager.convert(torch_eager.prepare(n), x),
     ],
     ids=["naive", "folded", "capture", "grids", "convert"],
 )
@@ -477,25 +482,25 @@ def test_images_of_other_channels_are_not_asked(good, noise):
     built = strategies.folded(good, noise)
     for network in (good, built):
         with pytest.raises(inputs.InputError, match="conv takes 3 .* 4"):
-            measure.logits(network, random_pixels(2, 4))
+            inference.logits(network, random_pixels(2, 4))
 
 
 def test_one_channel_odd_sizes_and_single_images_work():
     pixels = random_pixels(32, 1, 31, 45)
-    images = data.normalize(pixels)
+    images = image_sets.normalize(pixels)
     network = warmed(small(1, 22, size=8 * 3 * 5), images)
     built = strategies.folded(network, images)
-    whole = measure.logits(built, pixels)
-    single = [measure.logits(built, part) for part in pixels.split(1)]
+    whole = inference.logits(built, pixels)
+    single = [inference.logits(built, part) for part in pixels.split(1)]
     assert torch.equal(whole, torch.cat(single))
-    assert decibels(measure.logits(network, pixels), whole) > 20
+    assert decibels(inference.logits(network, pixels), whole) > 20
 
 
 def test_a_split_leaves_training_images():
-    assert [len(part) for part in data.split(0, 5_001)] == [1, 5_000]
+    assert [len(part) for part in image_sets.split(0, 5_001)] == [1, 5_000]
     for size in (0, 100, 5_000):
         with pytest.raises(ValueError, match=f"size={size}: leaves no"):
-            data.split(0, size)
+            image_sets.split(0, size)
 
 
 # Weights.
@@ -534,7 +539,7 @@ def test_a_network_of_nan_is_not_measured(good):
     network = copy.deepcopy(good)
     network.fc.bias.data[4] = float("nan")
     with pytest.raises(inputs.InputError, match=r"outputs\[0, 4\] is nan"):
-        measure.logits(network, random_pixels(4))
+        inference.logits(network, random_pixels(4))
 
 
 @pytest.mark.parametrize(
@@ -569,15 +574,15 @@ def test_a_scripted_network_is_refused(good, noise):
 def test_other_precisions_are_refused(dtype, good, noise):
     network = copy.deepcopy(good).to(dtype)
     name = str(dtype).removeprefix("torch.")
-    for use in (folding.fold, engines.prepare):
+    for use in (folding.fold, torch_eager.prepare):
         with pytest.raises(inputs.InputError, match=f"weight is {name}"):
             use(network)
 
 
 def test_nan_has_no_code():
-    grid = quantizer.affine_grid(torch.tensor(-1.0), torch.tensor(1.0), 0, 9)
+    grid = affine.affine_grid(torch.tensor(-1.0), torch.tensor(1.0), 0, 9)
     with pytest.raises(ValueError, match="nan"):
-        quantizer.quantize(torch.tensor([0.0, float("nan")]), grid)
+        affine.quantize(torch.tensor([0.0, float("nan")]), grid)
     with pytest.raises(ValueError, match="no values"):
         calibration.minmax(torch.empty(0))
 
@@ -772,10 +777,10 @@ def test_unsupported_networks_are_refused(kind, use, noise):
 
 
 def test_what_the_engine_has_no_kernel_for_is_one_sentence(noise, good):
-    prepared = engines.prepare(good)
+    prepared = torch_eager.prepare(good)
     prepared.module.relu.register_forward_hook(lambda m, i, o: o + i[0])
     with pytest.raises(supported.UnsupportedError, match="does not run") as e:
-        engines.convert(prepared, noise)
+        torch_eager.convert(prepared, noise)
     assert "Facebook" not in str(e.value)
 
 
@@ -803,7 +808,7 @@ def test_functions_of_shapes_are_taken(shape, noise):
     network = Shaped().eval()
     if shape == "reshape":
         noise = noise[:32]
-    prepared = engines.prepare(network)
+    prepared = torch_eager.prepare(network)
     assert prepared(noise).shape == (32, 10)
 
 
@@ -842,7 +847,7 @@ def test_a_part_named_blocks_is_told_from_the_list(noise):
             supported.UnsupportedError, match="has a part named blocks"
         ):
             use(network)
-    assert engines.integer_layers(strategies.naive(network, noise))
+    assert torch_eager.integer_layers(strategies.naive(network, noise))
 
 
 def test_an_output_used_elsewhere_is_not_fused(noise):
@@ -850,7 +855,7 @@ def test_an_output_used_elsewhere_is_not_fused(noise):
     network.blocks = (("conv", "bn", None),)
     folding.fold(network)
     with pytest.raises(supported.UnsupportedError, match="no rule to fuse"):
-        engines.prepare(network, [("bn", "relu")])
+        torch_eager.prepare(network, [("bn", "relu")])
     network.blocks = (("conv", "bn", "relu"),)
     assert folding.fusable(network) == [("conv", "relu")]
 
@@ -891,11 +896,11 @@ def test_averages_and_joined_branches_say_what_they_cost(noise):
     fused = folding.fusable(network)
     with warnings.catch_warnings():
         warnings.simplefilter("error", supported.CostWarning)
-        apart = engines.prepare(folding.fold(network), fused, [("pool",)])
+        apart = torch_eager.prepare(folding.fold(network), fused, [("pool",)])
     with torch.inference_mode():
         found = [
             decibels(network(noise), net(noise))
-            for net in (built, engines.convert(apart, noise))
+            for net in (built, torch_eager.convert(apart, noise))
         ]
     assert found[1] > found[0] + 3
 
@@ -932,12 +937,12 @@ def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
     with torch.inference_mode():
         assert torch.equal(*(net(noise) for net in found))
     with pytest.raises(supported.UnsupportedError, match="runs them as"):
-        engines.prepare(network, keep_float=[("conv1",)])
+        torch_eager.prepare(network, keep_float=[("conv1",)])
 
 
 def test_an_island_of_unknown_parts_is_refused(good):
     with pytest.raises(supported.UnsupportedError, match="'nocv' is no"):
-        engines.prepare(good, keep_float=[("nocv",)])
+        torch_eager.prepare(good, keep_float=[("nocv",)])
 
 
 # Files.
@@ -945,10 +950,10 @@ def test_an_island_of_unknown_parts_is_refused(good):
 
 @pytest.fixture(scope="module")
 def saved(good, noise, tmp_path_factory):
-    engines.select()
+    torch_eager.select()
     built = strategies.folded(good, noise)
     path = tmp_path_factory.mktemp("state") / "folded.pt"
-    engines.save_state(built, path)
+    torch_eager.save_state(built, path)
     return built, path.read_bytes()
 
 
@@ -956,8 +961,8 @@ def refuses(network, content, path, message):
     """One sentence with the file's name, and an unchanged network."""
     path.write_bytes(content)
     before = copy.deepcopy(network.state_dict())
-    with pytest.raises(networks.CheckpointError, match=message) as caught:
-        engines.load_state(network, path)
+    with pytest.raises(packing.CheckpointError, match=message) as caught:
+        torch_eager.load_state(network, path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     after = network.state_dict()
     assert all(same(value, after[key]) for key, value in before.items())
@@ -996,8 +1001,8 @@ def test_other_files_are_refused(kind, saved, tmp_path):
         refuses(built, contents[kind], tmp_path / "a.pt", "damaged")
         return
     path = tmp_path if kind == "folder" else tmp_path / "none.pt"
-    with pytest.raises(networks.CheckpointError, match=str(path)):
-        engines.load_state(built, path)
+    with pytest.raises(packing.CheckpointError, match=str(path)):
+        torch_eager.load_state(built, path)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -1012,7 +1017,9 @@ OTHER_STRUCTURES = {
     "naive": (lambda n, x: strategies.naive(n, x), "bn.* absent there"),
     "float": (lambda n, x: copy.deepcopy(n), "absent"),
     "per channel": (
-        lambda n, x: strategies.assignment(n, x, grids=engines.Grids(True)),
+        lambda n, x: strategies.assignment(
+            n, x, grids=torch_eager.Grids(True)
+        ),
         "per_tensor_affine .* there, qint8 per_channel_affine",
     ),
     "wider": (
@@ -1028,7 +1035,9 @@ OTHER_STRUCTURES = {
         "kinds of its layers or their settings",
     ),
     "unfused": (
-        lambda n, x: engines.convert(engines.prepare(folding.fold(n)), x),
+        lambda n, x: torch_eager.convert(
+            torch_eager.prepare(folding.fold(n)), x
+        ),
         "kinds of its layers or their settings",
     ),
 }
@@ -1041,11 +1050,11 @@ def test_another_structure_is_refused(kind, saved, good, noise, tmp_path):
 
 
 @pytest.mark.skipif(
-    len(engines.available()) < 2, reason="only one engine is here"
+    len(torch_eager.available()) < 2, reason="only one engine is here"
 )
 def test_another_engine_is_refused(saved, good, noise, tmp_path):
-    here, other = engines.available()[:2]
-    with engines.selected(other):
+    here, other = torch_eager.available()[:2]
+    with torch_eager.selected(other):
         network = strategies.folded(good, noise[:2])
     assert torch.backends.quantized.engine == here
     message = f"engine {here}, this network of {other}"
@@ -1054,7 +1063,7 @@ def test_another_engine_is_refused(saved, good, noise, tmp_path):
 
 def test_structure_adds_little_to_a_file(saved):
     built, content = saved
-    assert len(content) - len(networks.pack(built.state_dict())) == 64
+    assert len(content) - len(packing.pack(built.state_dict())) == 64
 
 
 # Checkpoints.
@@ -1064,7 +1073,7 @@ def checkpoint(state, path):
     """Save a state as ``save_checkpoint`` does."""
     holder = nn.Module()
     holder.state_dict = lambda: state
-    networks.save_checkpoint(holder, path, {})
+    checkpoints.save_checkpoint(holder, path, {})
     return path
 
 
@@ -1076,7 +1085,7 @@ def test_other_precisions_become_float32_with_a_word(dtype, good, tmp_path):
     path = checkpoint(source.state_dict(), tmp_path / "a.pt")
     network = small(seed=0)
     with pytest.warns(UserWarning, match=f"{dtype} numbers: converted"):
-        networks.load_checkpoint(path, network)
+        checkpoints.load_checkpoint(path, network)
     wanted = source.float().state_dict()
     for name, tensor in network.state_dict().items():
         assert same(tensor, wanted[name]), name
@@ -1086,7 +1095,7 @@ def test_the_prefix_of_parallel_training_is_dropped(good, tmp_path):
     state = nn.DataParallel(good).state_dict()
     path = checkpoint(state, tmp_path / "a.pt")
     network = small(seed=0)
-    networks.load_checkpoint(path, network)
+    checkpoints.load_checkpoint(path, network)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, good.state_dict()[name])
 
@@ -1106,12 +1115,12 @@ def test_a_refused_checkpoint_changes_nothing(
     state = small(seed=0).state_dict() | {key: value}
     network = copy.deepcopy(good)
     path = tmp_path / "a.pt"
-    packed = networks.pack(state)
+    packed = packing.pack(state)
     path.write_bytes(packed)
     digest = statefile.hashlib.sha256(packed).hexdigest()
-    networks.card_path(path).write_text(f'{{"sha256": "{digest}"}}')
-    with pytest.raises(networks.CheckpointError, match=message) as caught:
-        networks.load_checkpoint(path, network)
+    checkpoints.card_path(path).write_text(f'{{"sha256": "{digest}"}}')
+    with pytest.raises(packing.CheckpointError, match=message) as caught:
+        checkpoints.load_checkpoint(path, network)
     assert str(path) in str(caught.value)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, good.state_dict()[name])

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from sphinx.util import logging
 
-from ptq import npm
+from ptq.book import site_assets
 
 logger = logging.getLogger(__name__)
 
 
 def use(app, config):
     """Point the pages to MathJax and to the script of the explorers."""
-    path, attributes = _source(app, npm.MATHJAX)
+    path, attributes = _source(app, site_assets.MATHJAX)
     config.mathjax_path, config.mathjax_options = path, attributes
-    path, attributes = _source(app, npm.HTML_MANAGER)
+    path, attributes = _source(app, site_assets.HTML_MANAGER)
     # Both wait for the page; the repairs must be there before the script.
     defer = {"defer": "defer"}
     config.nb_ipywidgets_js = {

@@ -44,7 +44,7 @@ class Folds(SphinxPostTransform):
         code = _source(cell).rawsource
         if _only_imports(code):
             return "the imports"
-        if "experiment.opened(" in code:
+        if "laboratory.opened(" in code:
             return "how data and network are opened"
         if drawn := next(filter(None, map(self._drawn, after)), None):
             return f"the preparation of {drawn}"
@@ -86,14 +86,14 @@ def _only_imports(code: str) -> bool:
 
 
 def _leave_out_notes(source) -> None:
-    """Show no ``report.note(...)``, which only keeps numbers for the text."""
+    """Show no ``show.note(...)``, which only keeps numbers for the text."""
     lines = source.rawsource.splitlines()
     try:
         body = ast.parse(source.rawsource).body
     except SyntaxError:
         return
     for statement in reversed(body):
-        if ast.unparse(statement).startswith("report.note("):
+        if ast.unparse(statement).startswith("show.note("):
             del lines[statement.lineno - 1 : statement.end_lineno]
     text = "\n".join(lines).strip("\n")
     if text and text != source.rawsource.strip("\n"):

@@ -1,0 +1,156 @@
+"""Figures of designed experiments: over draws, seeds and factors."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ptq.book.figures import (
+    AFTER,
+    COLOURS,
+    MARKERS,
+    NEUTRAL,
+    OBSERVERS,
+    error_bars,
+    figure,
+    styled,
+)
+from ptq.evidence.intervals import Interval
+from ptq.evidence.levels import SIGNIFICANCE
+from ptq.experiment import factors
+
+# A colour and a marker for each observer; no strategy has either.
+OBSERVER_STYLES = {
+    name: (ink, marker)
+    for (name, ink), marker in zip(OBSERVERS.items(), ">p*", strict=True)
+}
+
+
+@styled
+def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
+    """Upper end of a range over the number of pictures, a panel per layer.
+
+    ``bounds`` holds, per layer and number of pictures, values (draws,) in
+    the unit that ``ylabel`` names; the line is their median, the band holds
+    the central 90 %.
+    """
+    made, axes = figure(7.0, 2.6, ncols=len(bounds), squeeze=False)
+    for axis, (layer, found) in zip(axes.flat, bounds.items(), strict=True):
+        counts = list(found)
+        low, middle, high = np.percentile(
+            [found[count] for count in counts], [5, 50, 95], axis=1
+        )
+        axis.fill_between(counts, low, high, color=AFTER, alpha=0.25)
+        axis.plot(counts, middle, "o-", color=AFTER, markersize=4)
+        axis.set_title(layer, fontsize=10)
+        axis.set_ylim(bottom=0)
+        _logarithmic(axis, counts[::2])
+    made.supxlabel("calibration pictures (logarithmic)", fontsize=10)
+    axes.flat[0].set_ylabel(ylabel)
+    return made
+
+
+@styled
+def bands(frame: pd.DataFrame, margin: float) -> Figure:
+    """Change of accuracy over the number of pictures, a panel per source.
+
+    ``frame`` has the columns source, images, observer and change (a share),
+    one row a draw. Marks are medians, bars hold the central 95 % of draws;
+    the dotted line is a loss of ``margin`` (a share).
+    """
+    sources = [s for s in factors.SOURCES if s in set(frame.source)]
+    rows = -(-len(sources) // 2)
+    made, axes = figure(
+        7.0, 2.5 * rows, nrows=rows, ncols=2, sharex=True, sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axis, source in zip(axes.flat, sources, strict=False):
+        for i, (observer, style) in enumerate(OBSERVER_STYLES.items()):
+            found = frame[
+                (frame.source == source) & (frame.observer == observer)
+            ].groupby("images")["change"]
+            low, middle, high = (
+                100 * found.quantile(q)
+                for q in (SIGNIFICANCE / 2, 0.5, 1 - SIGNIFICANCE / 2)
+            )
+            axis.errorbar(
+                middle.index * 1.12 ** (i - 1), middle,
+                yerr=error_bars(map(Interval, middle, low, high)),
+                color=style[0], marker=style[1], markersize=5, elinewidth=1,
+                capsize=2, label=factors.OBSERVERS[observer],
+            )  # fmt: skip
+        axis.axhline(0, color=NEUTRAL, linewidth=0.8)
+        axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":")
+        axis.set_title(source, fontsize=10)
+        _logarithmic(axis, sorted(frame.images.unique()))
+    made.supxlabel("calibration pictures (logarithmic)", fontsize=10)
+    made.supylabel("change of accuracy (points)", fontsize=10)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside upper center", ncols=3)
+    return made
+
+
+def _logarithmic(axis, counts: list[int]) -> None:
+    """A logarithmic axis across, with ticks at these counts alone."""
+    axis.set_xscale("log")
+    axis.set_xticks(counts, [f"{count:,}" for count in counts])
+    axis.minorticks_off()
+
+
+@styled
+def seeds(
+    changes: pd.DataFrame, means: dict[str, Interval], labels: dict[str, str]
+) -> Figure:
+    """Change of accuracy of each strategy at each training seed.
+
+    ``changes`` (a share) has a row a seed and a column a strategy, one of
+    ``labels``; thick bars are the means with their intervals.
+    """
+    made, axis = figure(7.0, 0.42 * len(labels) + 1.0)
+    for row, name in enumerate(labels):
+        values = 100 * changes[name].to_numpy()
+        middle = means[name]
+        axis.plot(
+            values, np.full(len(values), row), MARKERS[name],
+            color=COLOURS[name], markersize=5,
+        )  # fmt: skip
+        axis.errorbar(
+            100 * middle.value, row + 0.28,
+            xerr=100 * error_bars([middle]),
+            fmt="|", color=COLOURS[name], elinewidth=2.5, markersize=9,
+        )  # fmt: skip
+    axis.axvline(0, color=NEUTRAL, linewidth=0.8)
+    axis.set_yticks(range(len(labels)), labels.values())
+    axis.invert_yaxis()
+    label = "change of accuracy against the same seed's FP32 (points)"
+    axis.set_xlabel(label)
+    return made
+
+
+@styled
+def effects(tables: dict[str, pd.DataFrame], terms: list[str]) -> Figure:
+    """Effects with their intervals, a panel per response.
+
+    Each table has value, low and high (in the response's unit) by term, of
+    ``factors.FACTORS``; a filled marker is an effect whose Holm-adjusted p
+    is below 5 %.
+    """
+    made, axes = figure(
+        7.0, 0.27 * len(terms) + 1.1, ncols=len(tables), sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axis, (title, table) in zip(axes.flat, tables.items(), strict=True):
+        for row, term in enumerate(terms):
+            found = table.loc[term]
+            shown = found.p_holm < SIGNIFICANCE
+            interval = Interval(found["value"], found.low, found.high)
+            axis.errorbar(
+                interval.value, row, xerr=error_bars([interval]),
+                fmt="o", color=AFTER if shown else NEUTRAL, capsize=2,
+                markersize=5, markerfacecolor=AFTER if shown else "none",
+            )  # fmt: skip
+        axis.axvline(0, color=NEUTRAL, linewidth=0.8)
+        axis.set_xlabel(title, fontsize=8)
+    words = [factors.in_words(term) for term in terms]
+    axes.flat[0].set_yticks(range(len(terms)), words, fontsize=8)
+    axes.flat[0].invert_yaxis()
+    return made

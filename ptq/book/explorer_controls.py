@@ -1,0 +1,135 @@
+"""Pictures drawn beforehand, and controls that choose one.
+
+Controls are linked to pictures in the browser, so that they work in
+JupyterLab and, without a kernel or a network, on the pages of the book.
+"""
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from ipywidgets import (
+    HTML,
+    Dropdown,
+    Layout,
+    SelectionSlider,
+    Stack,
+    VBox,
+    jslink,
+)
+from matplotlib.figure import Figure
+
+from ptq.book.figures import DARK, GRID, INK, STYLE, variable
+
+# What says nothing to a reader, the page's own letters, and a style sheet,
+# which would be one for the whole page.
+DROPPED = (
+    r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|"
+    r' id="[\w.]+_\d+"|font-family: [^;"]*;? ?'
+)
+
+
+_HIDDEN = 'aria-hidden="true"'
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One control: its label, and the keys that its options stand for.
+
+    Options with an order make a slider, others a drop-down list; ``start``
+    is the key of the option that is set at first.
+    """
+
+    label: str
+    options: dict[str, Any]
+    start: Any
+    ordered: bool = False
+
+
+def explorer(choices: list[Choice], draw: Callable[..., str]) -> VBox:
+    """Controls over the pictures ``draw(key, ...)``, one key a choice.
+
+    Every combination is drawn now, as HTML; the browser only chooses.
+    """
+    controls = [_control(choice) for choice in choices]
+    stack = _stack(choices, controls, draw, Layout(width="100%"), ())
+    stack.add_class("ptq-frames")
+    box = VBox([*controls, stack])
+    box.add_class("ptq-explorer")
+    return box
+
+
+def _control(choice: Choice):
+    kind = SelectionSlider if choice.ordered else Dropdown
+    return kind(
+        options=list(choice.options),
+        index=list(choice.options.values()).index(choice.start),
+        description=choice.label,
+        style={"description_width": "8em"},
+        layout={"width": "100%", "max_width": "30em"},
+    )
+
+
+def _stack(choices, controls, draw, layout, keys: tuple) -> Stack:
+    """A stack for the first control, of stacks for those that follow."""
+    (choice, *later), (control, *others) = choices, controls
+    children = [
+        _stack(later, others, draw, layout, (*keys, key))
+        if later
+        else HTML(draw(*keys, key), layout=layout)
+        for key in choice.options.values()
+    ]
+    stack = Stack(children, selected_index=control.index, layout=layout)
+    jslink((control, "index"), (stack, "selected_index"))
+    return stack
+
+
+def picture(made: Figure, name: str, alt: str, reading: str) -> str:
+    """A figure as HTML, above the sentence that reads it.
+
+    ``name`` tells the parts of this picture from those of others on the
+    page; ``alt`` is what a reader hears who does not see it.
+    """
+    # A number and its unit stay on one line.
+    reading = re.sub(r"(?<=\d) (?=%|dB)", "\u00a0", reading)
+    return f"<div>{svg(made, name, alt)}<p>{escape(reading)}</p></div>"
+
+
+def svg(made: Figure, name: str, alt: str) -> str:
+    """A figure as SVG in the page's letters and the inks of its theme.
+
+    Without ``alt`` it only decorates the words beside it.
+    """
+    buffer = io.StringIO()
+    style = STYLE | {"svg.fonttype": "none", "svg.hashsalt": name}
+    with mpl.rc_context(style):
+        made.savefig(buffer, format="svg", transparent=True)
+    text = buffer.getvalue()
+    text = re.sub(DROPPED, "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"\s*\n\s*", " ", text).strip()
+    # Within tags only: the numbers between them are for the reader.
+    text = re.sub(r"<[^>]+>", lambda tag: _rounded(tag[0]), text)
+    text = re.sub(r"(stroke|fill): (#[0-9a-f]{6})\b", _inked, text)
+    look = "max-width: 100%; height: auto; stroke-linejoin: round"
+    role = f'role="img" aria-label="{escape(alt)}"' if alt else _HIDDEN
+    head = f'<svg {role} style="{look}" fill="currentColor"'
+    return text.replace("<svg", head, 1)
+
+
+def _inked(found: re.Match) -> str:
+    """A colour as the page has it: its text's, or its theme's ink."""
+    part, colour = found.groups()
+    if colour in ("#000000", INK):
+        return f"{part}: currentColor"
+    if colour == GRID:  # faint on any ground, also without a style sheet
+        return f"{part}: currentColor; {part}-opacity: .2"
+    return f"{part}: {variable(colour)}" if colour in DARK else found[0]
+
+
+def _rounded(tag: str) -> str:
+    """A tag, its lengths to a tenth of a point."""
+    return re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}", tag)

@@ -1,0 +1,59 @@
+"""The numbers that the paper prints, and ours beside them."""
+
+import pandas as pd
+import yaml
+
+from ptq import paths
+from ptq.book import tables
+from ptq.book.tables import MIB
+
+
+def published(part: str = "rows") -> dict[str, dict]:
+    """What the paper says: its "rows", "counts" or "claims".
+
+    The rows are those of its headline table, by the strategy that
+    reproduces them.
+    """
+    path = paths.REPOSITORY / "book" / "reference" / "paper.yml"
+    return yaml.safe_load(path.read_text())[part]
+
+
+def published_orderings() -> list[tuple[str, str]]:
+    """Pairs of quantized rows of the paper, the more accurate one first.
+
+    Without its row *bias correction*, which is naive's network once more.
+    """
+    rows = {
+        name: row["accuracy"]
+        for name, row in published().items()
+        if name not in ("fp32", "bias_correction_published")
+    }
+    return [
+        (first, second)
+        for first in rows
+        for second in rows
+        if rows[first] > rows[second]
+    ]
+
+
+def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
+    """The paper's rows with ours, as text, in the paper's own units."""
+    rows = []
+    for name, paper in published().items():
+        ours = frame.loc[name]
+        rows.append(
+            {
+                "row of the paper": paper["label"],
+                "top-1 (%), paper": f"{paper['accuracy']:.2f}",
+                "ours": f"{100 * ours.accuracy:.2f} "
+                f"({100 * ours.accuracy_low:.1f}–"
+                f"{100 * ours.accuracy_high:.1f})",
+                "ms at batch 64, paper": f"{paper['milliseconds']:.3f}",
+                "ours ": f"{ours.milliseconds:.3f}",
+                "speed-up, paper": f"{paper['speedup']:.1f}",
+                "ours  ": tables.readable_time(ours.to_dict())["speed-up"],
+                "MiB, paper": f"{paper['mebibytes']:.2f}",
+                "ours   ": f"{ours.file_bytes / MIB:.2f}",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,116 @@
+"""What a chapter shows: tables, sources, and numbers for its text."""
+
+import inspect
+import re
+from collections.abc import Callable
+
+import pandas as pd
+from IPython.display import display
+
+from ptq.book import captions
+from ptq.evidence import formats
+from ptq.experiment.comparison import REFERENCE_ROW
+
+# What the cells of this kernel's notebook have noted.
+_noted: dict[str, formats.Plain] = {}
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A pipe table: columns of numbers to the right, of words to the left."""
+    cells = frame.astype(str)
+    sides = [
+        "--:" if _all_numbers(column.tolist()) else ":--"
+        for _, column in cells.items()
+    ]
+    lines = [list(frame.columns), sides, *cells.values.tolist()]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def table(
+    frame: pd.DataFrame, name: str, caption: str, text: bool = False
+) -> None:
+    """Display as a numbered table of the book, labelled ``tab-name``.
+
+    Notebooks have the caption above it. With ``text``, cells hold words,
+    and may wrap.
+    """
+    captions.caption(f"tab-{name}", caption)
+    display(
+        {
+            "text/markdown": captioned(frame, name, caption, text),
+            "text/html": frame.to_html(index=False, border=0),
+            "text/plain": frame.to_string(index=False),
+        },
+        raw=True,
+    )
+
+
+def source(*functions: Callable) -> None:
+    """Display the source of functions, as the book sets code.
+
+    Raises OSError where a function's source is in no file, as that of one
+    typed into a terminal, and TypeError for what has none.
+    """
+    text = "\n\n".join(inspect.getsource(f) for f in functions)
+    fenced = f"```python\n{text}```"
+    display({"text/markdown": fenced, "text/plain": text}, raw=True)
+
+
+def columns(cells: dict[str, list]) -> pd.DataFrame:
+    """A table from its columns."""
+    return pd.DataFrame(cells)
+
+
+def _all_numbers(cells: list[str]) -> bool:
+    """Whether there is a number, and nothing but numbers and intervals."""
+    filled = [c for c in cells if c.strip("–- ") and c != REFERENCE_ROW]
+    words = re.compile(r"[^\W\d_]")
+    plain = (
+        re.sub(r"\b(to|of|nan|inf|none)\b|e[-+]\d", "", c) for c in filled
+    )
+    return bool(filled) and not any(map(words.search, plain))
+
+
+def captioned(
+    frame: pd.DataFrame, name: str, caption: str, text: bool = False
+) -> str:
+    """MyST source of a numbered table; cells of ``text`` may wrap."""
+    words = ":class: words\n" if text else ""
+    return (
+        f":::{{table}} {caption}\n:name: tab-{name}\n{words}\n"
+        f"{markdown(frame)}\n:::\n"
+    )
+
+
+def note(**numbers) -> None:
+    """Keep numbers, words and intervals, for sentences to ``quote``.
+
+    Displays them by their names, rounded. Raises TypeError for a value of
+    another kind.
+    """
+    found = {name: formats.plain(value) for name, value in numbers.items()}
+    _noted.update(found)
+    told = {name: formats.short(value) for name, value in found.items()}
+    display(
+        {
+            "text/markdown": " · ".join(
+                f"`{name}` {formats.escaped(text)}"
+                for name, text in told.items()
+            ),
+            "text/plain": ", ".join(f"{n} = {t}" for n, t in told.items()),
+        },
+        raw=True,
+        metadata=captions.FOR_NOTEBOOKS | {"noted": found},
+    )
+
+
+def quote(asked: str) -> str:
+    """What was noted, for a sentence: ``quote('gain:.1f')``.
+
+    JupyterLab evaluates ``{eval}`` roles when it runs a cell of text;
+    ``python -m ptq run`` writes their values into the executed copy. An
+    ellipsis stands for what no cell has noted so far. Raises ValueError
+    where the format does not fit the value.
+    """
+    name, _, form = asked.partition(":")
+    return formats.written(_noted[name], form) if name in _noted else "…"

@@ -1,0 +1,1 @@
+"""Labelled images: verified, split, drawn, normalized."""

@@ -1,0 +1,1 @@
+"""One file a runtime that executes a quantized network."""

@@ -1,0 +1,1 @@
+"""Settings in, measured records out, and records compared."""

@@ -1,0 +1,194 @@
+"""Results of the big sweeps, kept with the book and checked by the chapters.
+
+A sweep takes an hour or more, so its table is committed. Each chapter that
+reads one measures a part of it again.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ptq import paths
+from ptq.evidence import intervals
+from ptq.experiment.results import Record
+from ptq.measure import host
+
+FOLDER = paths.REPOSITORY / "book" / "reference"
+NAMES = ("replication", "factorial", "calibration")
+# What decides, besides the code, whether answers come out the same: scales
+# come from the float kernels, which each processor has its own choice of.
+SAME = ("processor", "architecture", "features", "torch_capability", "torch")
+REDUNDANT = ["point", "accuracy"]
+ALL_TEST_IMAGES = 10_000
+
+
+class ReferenceError(RuntimeError):
+    """A reference is missing, incomplete or damaged; says what to do."""
+
+
+def files() -> list[Path]:
+    """What is committed here and read by chapters."""
+    tables = (f"{name}.{kind}" for name in NAMES for kind in ("csv", "json"))
+    found = (FOLDER / name for name in ("paper.yml", *tables))
+    return [path for path in found if path.exists()]
+
+
+def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
+    """Make a finished sweep's table the reference ``name``; its path.
+
+    Columns with one value throughout go into the manifest. Raises
+    ReferenceError where points are missing, failed, or were measured on
+    different kinds of machine.
+    """
+    manifest = json.loads((sweep_folder / "manifest.json").read_text())
+    states = manifest["points"]
+    if unfinished := [p for p, s in states.items() if s != "manifest.json"]:
+        raise ReferenceError(
+            f"{sweep_folder}: {len(unfinished)} of {len(states)} points are "
+            "not done; run the sweep again, with --retry if they failed"
+        )
+    frame = pd.read_parquet(sweep_folder / "table.parquet")
+    frame = frame.drop(columns=[c for c in REDUNDANT if c in frame])
+    constant = {
+        column: frame[column].iloc[0].item()
+        if hasattr(frame[column].iloc[0], "item")
+        else frame[column].iloc[0]
+        for column in frame
+        if frame[column].nunique(dropna=False) == 1
+    }
+    kept = {n: manifest[n] for n in ("sweep", "chapter", "version")}
+    kept |= _measured(sweep_folder, list(states)) | {"constant": constant}
+    frame = frame.drop(columns=constant).round(6)
+    path = target / f"{name}.csv"
+    paths.write_whole(path, frame.to_csv(index=False))
+    text = json.dumps(kept, indent=1) + "\n"
+    paths.write_whole(path.with_suffix(".json"), text)
+    return path
+
+
+def _measured(sweep_folder: Path, points: list[str]) -> dict:
+    """When, where and from which commit, as the points themselves tell."""
+    folder = sweep_folder / "points"
+    told = [
+        json.loads((folder / point / "manifest.json").read_text())
+        for point in points
+    ]
+    machines = [
+        {k: v for k, v in one["machine"].items() if k != "load"}
+        for one in told
+    ]
+    if others := [m for m in machines if m != machines[0]]:
+        raise ReferenceError(
+            f"{sweep_folder}: measured on {machines[0]} and on {others[0]}; "
+            "expected one kind of machine, as a reference is compared with "
+            "what that machine gives"
+        )
+    days = sorted(one["finished"][:10] for one in told)
+    return {
+        "commit": ", ".join(sorted({one["commit"] for one in told})),
+        "measured": " to ".join(dict.fromkeys([days[0], days[-1]])),
+        "machine": machines[0],
+        "points": len(told),
+        "seconds": round(sum(one["seconds"] for one in told), 1),
+    }
+
+
+def keep_overhead(
+    points: int, workers: int, seconds: float, target: Path = FOLDER
+) -> None:
+    """Keep what scheduling one trivial point cost, in ``seconds``."""
+    found = {
+        "points": points,
+        "workers": workers,
+        "milliseconds": round(1000 * seconds, 2),
+        "measured": time.strftime("%Y-%m-%d", time.gmtime()),
+        "processor": host.machine()["processor"],
+    }
+    text = json.dumps(found, indent=1) + "\n"
+    paths.write_whole(target / "overhead.json", text)
+
+
+def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
+    """Table and manifest of a reference, ``accuracy`` (0 to 1) included.
+
+    ReferenceError where one of the two is missing or damaged.
+    """
+    path = folder / f"{name}.csv"
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text())
+        frame = pd.read_csv(path, dtype={"predictions": str})
+        frame = frame.assign(**manifest["constant"])
+        return frame.assign(accuracy=frame.correct / frame.n), manifest
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ReferenceError(
+            f"{path} and .json: {error!r}; `make sweeps` makes them anew"
+        ) from error
+
+
+def origin(manifest: dict) -> str:
+    """When and where a reference was measured, as a sentence."""
+    machine = manifest["machine"]
+    return (
+        f"Measured on {manifest['measured']} at commit {manifest['commit']}, "
+        f"{manifest['points']:,} points in {manifest['seconds'] / 3600:.1f} "
+        f"worker hours, on {machine['processor']} "
+        f"({', '.join(machine['features'])}), torch {machine['torch']}."
+    )
+
+
+def same_arithmetic(manifest: dict, engine: str) -> bool:
+    """Whether this machine and engine must give equal predictions."""
+    here = host.machine()
+    return engine == manifest["constant"]["engine"] and all(
+        here[key] == manifest["machine"][key] for key in SAME
+    )
+
+
+def agreement(
+    rows: pd.DataFrame, records: list[Record], manifest: dict
+) -> pd.DataFrame:
+    """Records measured now beside their rows of the reference, in order.
+
+    Where the arithmetic is the same, the predictions must be equal;
+    elsewhere the accuracy must lie in the 95 % interval of the reference's.
+    Column ``how`` says which of the two it is, ``agrees`` whether it holds.
+    """
+    found = []
+    for row, record in zip(rows.itertuples(), records, strict=True):
+        exact = same_arithmetic(manifest, record.engine)
+        known = intervals.accuracy(int(row.correct), int(row.n))
+        now = record.correct / record.n
+        found.append(
+            {
+                "reference": int(row.correct),
+                "now": record.correct,
+                "how": "equal predictions" if exact else "within interval",
+                "agrees": digest(record) == row.predictions
+                if exact
+                else known.low <= now <= known.high,
+            }
+        )
+    return pd.DataFrame(found, index=rows.index)
+
+
+def repeated(choices: Sequence, test_images: int, fewest: int = 2) -> list:
+    """What of a reference a chapter measures again, in order.
+
+    All ``choices``, or the same share of them as ``test_images`` is of the
+    10,000 that the book asks, spread evenly; never less than ``fewest``.
+    """
+    share = test_images / ALL_TEST_IMAGES
+    count = max(fewest, round(len(choices) * share))
+    chosen = np.linspace(0, len(choices) - 1, count).round().astype(int)
+    return [choices[i] for i in chosen]
+
+
+def digest(record: Record) -> str:
+    """What stands for a record's predictions in a table."""
+    answers = record.predictions.tobytes()
+    return hashlib.sha256(answers).hexdigest()[:12]

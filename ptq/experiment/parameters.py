@@ -1,0 +1,113 @@
+"""The parameters that chapters share: types, limits, and clear refusals."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Collection, Iterable
+from types import NoneType
+from typing import Any
+
+from ptq.engines import torch_eager
+
+
+class ParameterError(ValueError):
+    """A parameter's name, type or value is refused; says what is valid."""
+
+
+def _between(low: int, high: int) -> Callable[[int], str | None]:
+    def rule(value):
+        inside = low <= value <= high
+        return None if inside else f"expected {low} to {high}"
+
+    return rule
+
+
+def _engine(value: str) -> str | None:
+    try:
+        torch_eager.choose(value)
+    except torch_eager.EngineError as error:
+        return str(error)
+
+
+def _threads(value: int) -> str | None:
+    return _between(1, os.cpu_count() or 1)(value)
+
+
+# The largest seed leaves room for what is derived from it.
+_SEED = _between(0, 2**31 - 1)
+RULES: dict[str, Callable[[Any], str | None]] = {
+    "seed": _SEED,
+    "train_seed": _SEED,
+    "epochs": _between(1, 1000),
+    "calibration_images": _between(1, 45_000),
+    "test_images": _between(1, 10_000),
+    "rounds": _between(2, 100_000),
+    "threads": _threads,
+    "engine": _engine,
+}
+# What this machine has need not be what another one has.
+LOCAL = ("threads", "engine")
+
+
+def check(
+    values: dict[str, Any], defaults: dict[str, Any], elsewhere: bool = False
+) -> None:
+    """Refuse unknown names, other types than the defaults', bad values.
+
+    Values for machines ``elsewhere`` may ask for what this one does not have.
+    Raises ParameterError that lists every fault, one a line.
+    """
+    skipped = LOCAL if elsewhere else ()
+    rules = {name: r for name, r in RULES.items() if name not in skipped}
+    faults = [
+        fault
+        for name, value in values.items()
+        if (fault := _fault(name, value, defaults, rules))
+    ]
+    if faults:
+        raise ParameterError("\n".join(faults))
+
+
+def check_names(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise ParameterError for names that are not ``known``, one a line."""
+    known = list(known)
+    if faults := [
+        _unknown(name, known) for name in given if name not in known
+    ]:
+        raise ParameterError("\n".join(faults))
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    expected = ", ".join(known) or "one set by NAME = VALUE in its cell"
+    return f"{name}: no such parameter; expected {expected}"
+
+
+def _fault(
+    name: str, value: Any, defaults: dict[str, Any], rules: dict
+) -> str | None:
+    if name not in defaults:
+        return _unknown(name, defaults)
+    default = defaults[name]
+    expected = type(default)
+    if type(value) is not expected:
+        return (
+            f"{name}={value!r}: expected {expected.__name__}, "
+            f"as in {name}={default!r}{_how_to_write(value, expected)}"
+        )
+    if expected is float and math.isfinite(default) > math.isfinite(value):
+        return f"{name}={value!r}: expected a finite number"
+    problem = rules[name](value) if name in rules else None
+    return f"{name}={value!r}: {problem}" if problem else None
+
+
+def _how_to_write(value: Any, expected: type) -> str:
+    """How a value of another type is written to be of the expected one."""
+    if expected is bool:
+        return "; write True or False"
+    if expected is float and type(value) is int:
+        return f"; write {value}.0"
+    if expected is int and type(value) is float and value.is_integer():
+        return f"; write {int(value)}"
+    if expected is str and type(value) in (bool, int, float, NoneType):
+        return f"; write '{json.dumps(value)}' in quotes"
+    return ""

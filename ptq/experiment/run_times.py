@@ -1,0 +1,148 @@
+"""The one time result of a run: every strategy, under every condition."""
+
+import hashlib
+import os
+import time
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from ptq.data import image_sets
+from ptq.evidence import time_ratios
+from ptq.experiment import results, strategies
+from ptq.measure import host, timer
+
+# What a network may seem to gain or lose against itself on a quiet machine.
+FLOOR = 0.05
+
+
+def of_run(
+    lab, batch: int = 64, threads: int = 0, mode: str = timer.HOT
+) -> results.Timing:
+    """All strategies under one condition, from the run folder of ``lab``.
+
+    Timed now, under all conditions, unless it was with this code and these
+    settings. At batch 64 every assignment of chapter 5 runs along.
+    ``threads`` of 0 stands for the experiment's setting. KeyError names the
+    conditions there are.
+    """
+    plan = _plan(lab)
+    batch = min(batch, len(lab.test_images))
+    threads = threads or lab.settings["threads"]
+    wanted = timer.Conditions((), batch, threads, mode).title
+    if wanted not in (known := [c.title for c in plan]):
+        raise KeyError(f"{wanted}: expected one of {', '.join(known)}")
+    path = lab.run_folder / "timings" / f"{wanted}.json"
+    if path.exists():
+        found = results.load_timing(path)
+        if found.key == _key(lab):
+            return found
+    return next(t for t in _measure(lab, plan) if t.name == wanted)
+
+
+def of_networks(
+    lab, title: str, networks: dict[str, nn.Module]
+) -> list[results.Timing]:
+    """A time result of a chapter's own networks: batch 64 hot, 1 hot, cold.
+
+    With the experiment's number of threads. Their names in the run folder
+    begin with ``title``.
+    """
+    threads = lab.settings["threads"]
+    plan = [
+        timer.Conditions(tuple(networks), batch, threads, mode)
+        for batch, mode in _batches(lab)
+    ]
+    return compare(lab, networks, plan, f"{title}-")
+
+
+def stamp(run_folder: Path) -> list[str]:
+    """What tells that the times of a run were measured again."""
+    found = (run_folder / "timings").glob("batch*.json")
+    return [hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(found)]
+
+
+def _key(lab) -> str:
+    settings = ("seed", "calibration_images", "rounds")
+    return lab.key(*settings, processor=host.machine()["processor"])
+
+
+def _plan(lab) -> list[timer.Conditions]:
+    names = tuple(strategies.STRATEGIES)
+    every = tuple(dict.fromkeys((*names, *strategies.assigned())))
+    own = lab.settings["threads"]
+    return [
+        timer.Conditions(
+            every if batch > 1 and threads == own else names,
+            batch,
+            threads,
+            mode,
+        )
+        for threads in sorted({1, own, os.cpu_count() or 1})
+        for batch, mode in _batches(lab)
+    ]
+
+
+def _batches(lab) -> list[tuple[int, str]]:
+    full = min(64, len(lab.test_images))
+    return [(full, timer.HOT), (1, timer.HOT), (1, timer.COLD)]
+
+
+def _measure(lab, plan: list[timer.Conditions]) -> list[results.Timing]:
+    networks = {name: lab.build(name) for name in strategies.STRATEGIES}
+    for name, (fold, kept) in strategies.assigned().items():
+        if name not in networks:
+            networks[name] = strategies.assignment(
+                lab.network, lab.calibration, kept, fold
+            )
+    return compare(lab, networks, plan)
+
+
+def compare(
+    lab,
+    networks: dict[str, nn.Module],
+    plan: list[timer.Conditions],
+    title: str = "",
+) -> list[results.Timing]:
+    """Time networks under each condition of ``plan``; keep the times.
+
+    They lie in the run folder of ``lab``, under names that begin with
+    ``title``. The images are the first ones of its test set.
+    """
+    images = image_sets.normalize(lab.test_images[:64])
+    rounds, seed = lab.settings["rounds"], lab.settings["seed"]
+    found = timer.compare(networks, images, plan, rounds, seed)
+    machine = host.machine()
+    timings = [
+        results.Timing(
+            name=f"{title}{conditions.title}",
+            key=_key(lab),
+            batch=conditions.batch,
+            threads=conditions.threads,
+            mode=conditions.mode,
+            engine=lab.engine,
+            machine=machine,
+            measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            busy=samples.busy
+            + timer.starved(conditions, plan, found)
+            + _unsteady(samples.seconds),
+            seconds={n: v.tolist() for n, v in samples.seconds.items()},
+        )
+        for conditions, samples in zip(plan, found, strict=True)
+    ]
+    for timing in timings:
+        timing.save(lab.run_folder / "timings")
+    return timings
+
+
+def _unsteady(seconds: dict[str, np.ndarray]) -> list[str]:
+    """A sentence if a network does not even keep up with itself."""
+    first = next(iter(seconds.values()))
+    floor = time_ratios.speedup(first, seconds[timer.TWIN])
+    found = [v for v in astuple(floor) if not np.isnan(v)]
+    if min(found) >= 1 - FLOOR and max(found) <= 1 + FLOOR:
+        return []
+    span = " to ".join(f"{v:.2f}" for v in sorted({min(found), max(found)}))
+    return [f"a network against itself came out as {span} times as fast"]

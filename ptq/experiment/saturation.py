@@ -1,0 +1,161 @@
+"""Products of bytes that are added in 16 bits: where they saturate.
+
+Processors of the x86 family without VNNI multiply bytes in pairs and add the
+two products in 16 bits. That fits with seven bits, and not with eight.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptq import paths
+from ptq.engines import torch_eager
+from ptq.experiment import strategies
+from ptq.measure import inference, timer
+from ptq.networks import compact_cnn
+
+LARGEST = 2**15 - 1
+SWITCH = "ONEDNN_MAX_CPU_ISA"
+ENGINE = "onednn"
+BITS = (7, 8)
+
+
+def sum_in_pairs(x: Tensor, w: Tensor) -> Tensor:
+    """Sum of ``x * w`` as an engine without VNNI makes it, int64 (...).
+
+    ``x`` holds uint8 codes and ``w`` int8 codes, (..., K) with K even. The
+    two products of neighbours are added in 16 bits, which saturate; the sum
+    of the pairs has 32 bits. Equation (eq-pairs).
+    """
+    products = x.long() * w.long()
+    pairs = products.unflatten(-1, (-1, 2)).sum(-1)
+    return pairs.clamp(-LARGEST - 1, LARGEST).sum(-1)
+
+
+def saturates() -> bool:
+    """Whether the selected engine clips 255 · 127 + 255 · 127 = 64,770."""
+    x = torch.tensor([255, 255], dtype=torch.uint8)
+    w = torch.tensor([127, 127], dtype=torch.int8)
+    return torch_eager.linear_sum(x, w) < 2 * 255 * 127 - torch_eager.SUM_STEP
+
+
+def codes(count: int = 200) -> tuple[Tensor, Tensor]:
+    """Random uint8 and int8 codes, (count, 8), to try an engine with."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (count, 8)
+    x = torch.randint(0, 256, shape, generator=generator)
+    w = torch.randint(-128, 128, shape, generator=generator)
+    return x.to(torch.uint8), w.to(torch.int8)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one engine says: by activation bits, uint8 (N,) predictions.
+
+    ``sums`` is what its kernel makes of ``codes``, int64 (count,), and
+    ``saturates`` what it makes of two products.
+    """
+
+    saturates: bool
+    sums: Tensor
+    predictions: dict[int, Tensor]
+
+
+def engine() -> str:
+    """The engine that is tried: the one that obeys a limit, if it is here."""
+    return (
+        ENGINE if ENGINE in torch_eager.available() else torch_eager.choose()
+    )
+
+
+def limits() -> dict[str, str]:
+    """Title of each run that this machine can do, to its limit.
+
+    A limit is a value of ONEDNN_MAX_CPU_ISA, empty for none. It means
+    something to one engine, on one family of processors.
+    """
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    older = {"AVX2 only": "AVX2"} if engine() == ENGINE and x86 else {}
+    return {"all": ""} | older
+
+
+def runs(
+    network: nn.Module, calibration: Tensor, images: Tensor
+) -> dict[str, Answers]:
+    """Answers of two integer networks in each of ``limits``, by its title.
+
+    They are the folded network with seven- and with eight-bit activations.
+    Both are calibrated here, once: a limit changes the float kernels too.
+    ``calibration`` is float32, ``images`` uint8, both (N, 3, 32, 32).
+    RuntimeError where the process of a run fails, with what it wrote.
+    """
+    with paths.scratch_folder() as folder:
+        torch.save(images, folder / "images.pt")
+        with timer.pinned_threads(1), torch_eager.selected(engine()):
+            for bits in BITS:
+                built = _build(network, calibration, bits)
+                torch_eager.save_state(built, folder / f"{bits}.pt")
+        return {
+            title: _run(folder, limit) for title, limit in limits().items()
+        }
+
+
+def exact_and_clipped(found: list[Answers]) -> tuple | None:
+    """An exact run and one that saturates; None unless there are both."""
+    by_kind = {answers.saturates: answers for answers in found}
+    return (by_kind[False], by_kind[True]) if len(by_kind) == 2 else None
+
+
+def _build(network: nn.Module, calibration: Tensor, bits: int) -> nn.Module:
+    grids = torch_eager.Grids(bits=bits)
+    return strategies.assignment(network, calibration, grids=grids)
+
+
+def _run(folder: Path, limit: str) -> Answers:
+    """Answers of a process of its own: oneDNN reads its limit only once."""
+    environment = {k: v for k, v in os.environ.items() if k != SWITCH}
+    if limit:
+        environment[SWITCH] = limit
+    done = subprocess.run(
+        [sys.executable, "-m", "ptq.experiment.saturation", str(folder)],
+        cwd=paths.REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"ptq.experiment.saturation failed:\n{done.stderr}"
+        )
+    return Answers(**torch.load(folder / "answers.pt", weights_only=True))
+
+
+def _work(folder: Path) -> None:
+    """What the process does: load both networks, keep what they answer."""
+    torch_eager.select(engine())
+    images = torch.load(folder / "images.pt", weights_only=True)
+    predictions = {}
+    for bits in BITS:
+        # Any network, calibrated on anything, has the structure to fill.
+        built = _build(
+            compact_cnn.CompactCNN(), torch.ones(1, 3, 32, 32), bits
+        )
+        torch_eager.load_state(built, folder / f"{bits}.pt")
+        logits = inference.logits(built, images)
+        predictions[bits] = logits.argmax(1).to(torch.uint8)
+    sums = [
+        torch_eager.linear_sum(x, w) for x, w in zip(*codes(), strict=True)
+    ]
+    found = Answers(saturates(), torch.tensor(sums), predictions)
+    torch.save(vars(found), folder / "answers.pt")
+
+
+if __name__ == "__main__":
+    with timer.pinned_threads(1):
+        _work(Path(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""Hashes of the code: of all, and of what makes a record."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from ptq import paths
+
+PACKAGE = paths.REPOSITORY / "ptq"
+# What a record depends on; not on how a chapter shows it.
+SCIENCE = (
+    "graph",
+    "data",
+    "quantizer",
+    "networks",
+    "methods",
+    "engines",
+    "measure",
+    "experiment/strategies.py",
+    "experiment/factors.py",
+    "inputs.py",
+    "packing.py",
+)
+
+
+@cache
+def package_hash() -> str:
+    """Hash of the whole package's source: what a chapter shows may change."""
+    return _source_hash(sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def science_hash() -> str:
+    """Hash of the source that decides a network's predictions and times."""
+    return _source_hash(science_files())
+
+
+def science_files() -> list[Path]:
+    """The modules that ``SCIENCE`` names, by itself or by their room."""
+    places = [PACKAGE / name for name in SCIENCE]
+    found = [p for p in places if p.is_file()]
+    rooms = [path for p in places for path in p.rglob("*.py")]
+    return sorted([*found, *rooms])
+
+
+def _source_hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(PACKAGE)}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

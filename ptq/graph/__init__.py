@@ -1,0 +1,1 @@
+"""Any traceable module as layers, groups and activations."""

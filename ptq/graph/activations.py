@@ -1,0 +1,63 @@
+"""What named modules put out, asked in eval mode."""
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ptq import inputs
+
+
+@contextmanager
+def evaluating(*given: nn.Module) -> Iterator[None]:
+    """Put networks into eval mode for a while.
+
+    Afterwards every module has the training flag that it had, so that
+    whoever goes on training finds dropout and batch normalization as left.
+    """
+    flags = {m: m.training for network in given for m in network.modules()}
+    try:
+        for network in given:
+            network.eval()
+        yield
+    finally:
+        for module, flag in flags.items():
+            module.training = flag
+
+
+@torch.no_grad()
+def capture(
+    network: nn.Module, names: Iterable[str], images: Tensor, at="output"
+) -> dict[str, Tensor]:
+    """What the named modules put out (or take in) for ``images``.
+
+    ``images`` is float32 (N, 3, 32, 32); ``at`` is "output" or "input".
+    Quantized tensors come back dequantized to float32, in the order in
+    which the modules ran. A copy in eval mode is asked, as observers, too,
+    would remember the images. Raises KeyError where a name is unknown or
+    its module never ran, InputError where the images are none, not
+    float32, not finite, or do not fit.
+    """
+    inputs.check_normalized(images)
+    seen = {}
+
+    def keep(name):
+        def hook(module, given, output):
+            tensor = output if at == "output" else given[0]
+            seen[name] = tensor.dequantize().clone()
+
+        return hook
+
+    copied = copy.deepcopy(network).eval()
+    modules, names = dict(copied.named_modules()), list(names)
+    if unknown := [name for name in names if name not in modules]:
+        raise KeyError(f"{', '.join(unknown)}: no such module")
+    for name in names:
+        modules[name].register_forward_hook(keep(name))
+    with inputs.fitting(copied, images):
+        copied(images)
+    if idle := [name for name in names if name not in seen]:
+        raise KeyError(f"{', '.join(idle)}: never used by the network")
+    return seen

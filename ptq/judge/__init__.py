@@ -1,0 +1,1 @@
+"""The result of any tool, judged from its files."""

@@ -1,0 +1,139 @@
+"""What networks put out, from any tool: predictions that can be compared."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptq.evidence import checks, paired_tests
+from ptq.evidence.checks import InputError
+
+# One file in a thousand with its labels shuffled may pass for one that is
+# right; a network worth judging is far beyond it.
+CHANCE = 0.001
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Predictions of one network: int64 (N,), and what they came from.
+
+    ``classes`` is the number of its outputs, 0 where only predictions are
+    known; ``ties`` counts the images whose largest output is shared.
+    """
+
+    predictions: np.ndarray
+    classes: int = 0
+    ties: int = 0
+
+
+def outputs(given, name: str, classes: int = 0) -> Outputs:
+    """Predictions from class numbers (N,), or from outputs (N, C), C > 1.
+
+    Outputs are logits or probabilities of any number type; the largest
+    decides, the first of equals. InputError, naming the first image, where
+    there is NaN or plus infinity, and for other shapes and types.
+    """
+    array = checks.plain(given, name)
+    if array.ndim != 2 or array.shape[1] == 1:
+        if array.ndim > 2:
+            raise InputError(
+                f"{name}: shape {array.shape}: expected class numbers (N,) "
+                "or one row of outputs an image, (N, C); reshape it"
+            )
+        return Outputs(checks.classes(array, name, classes))
+    if array.dtype.kind not in "iuf" or not len(array):
+        raise InputError(
+            f"{name}: {array.dtype} of shape {array.shape}: expected a row "
+            "of numbers an image, (N, C)"
+        )
+    if len(array) == 1:
+        raise InputError(
+            f"{name}: shape {array.shape}: expected more than one image; of "
+            "class numbers, shape (N,)"
+        )
+    odd = (
+        np.isnan(array)
+        | (array == np.inf)
+        | np.all(array == -np.inf, axis=1, keepdims=True)
+    )
+    if odd.any():
+        image, output = np.argwhere(odd)[0]
+        raise InputError(
+            f"{name}: image {image} (from 0) has {array[image, output]} as "
+            f"output {output}: no prediction can be made of it"
+        )
+    if classes and array.shape[1] != classes:
+        raise InputError(
+            f"{name}: {array.shape[1]} outputs an image: expected {classes}, "
+            "one a class"
+        )
+    shared = (array == array.max(1, keepdims=True)).sum(1) > 1
+    return Outputs(array.argmax(1), array.shape[1], int(shared.sum()))
+
+
+def number_of_classes(made: dict[str, Outputs], classes: int) -> int:
+    """As told, or as the outputs tell; 0 where only predictions are known.
+
+    InputError where two differ, or a prediction is beyond it.
+    """
+    counts = {n: one.classes for n, one in made.items() if one.classes}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{n} has {count}" for n, count in counts.items())
+        raise InputError(
+            f"numbers of outputs differ: {told}: expected the same classes "
+            "in the same order; does one have a background class?"
+        )
+    classes = classes or max(counts.values(), default=0)
+    for name, one in made.items():
+        checks.classes(one.predictions, name, classes)
+    return classes
+
+
+def check_sizes(networks: dict, found: dict, truth) -> None:
+    """Refuse other numbers of images, and outputs that lie on their side.
+
+    ``networks`` holds class numbers (N,) or outputs (N, C), ``found`` the
+    predictions (N,) made of them; ``truth`` is the labels (N,) or None.
+    Raises InputError, with the sizes, and a hint where they differ by one.
+    """
+    given = found if truth is None else {"labels": truth} | found
+    wanted = len(next(iter(given.values())))
+    for name, array in networks.items():
+        shape = np.shape(array)
+        if len(shape) == 2 and shape[0] != wanted == shape[1]:
+            raise InputError(
+                f"{name}: shape {shape}: expected one row an image, of "
+                f"{wanted} images; transpose it"
+            )
+    sizes = [len(array) for array in given.values()]
+    hint = ""
+    if max(sizes) - min(sizes) == 1:
+        hint = "; is the first row of one a header?"
+    try:
+        checks.same_images(**given)
+    except InputError as error:
+        raise InputError(f"{error}{hint}") from error
+
+
+def check_labels(truth: np.ndarray, found: dict, classes: int) -> None:
+    """Refuse labels (N,) that are no class of these networks."""
+    if classes:
+        checks.classes(truth, "labels", classes)
+    else:
+        checks.known_labels(truth, *found.values())
+
+
+def check_knows(name: str, predictions: np.ndarray, truth) -> None:
+    """Refuse a reference that is not shown to be right beyond chance.
+
+    ``predictions`` and ``truth`` are class numbers, int64 (N,). Raises
+    InputError where p of ``paired_tests.by_chance`` is ``CHANCE`` or more,
+    and where the two are of other lengths.
+    """
+    if paired_tests.by_chance(predictions, truth) >= CHANCE:
+        right = int((predictions == truth).sum())
+        raise InputError(
+            f"{name}: right on {right:,} of {len(truth):,} images, which is "
+            "not shown to be more than chance, so nothing can be judged; are "
+            "these the labels of these images, in this order, and do both "
+            "count their classes alike?"
+        )

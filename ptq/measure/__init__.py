@@ -1,0 +1,1 @@
+"""Predictions, time, bytes, machine, and error of each layer."""

@@ -1,0 +1,33 @@
+"""What a network puts out for images, asked in eval mode."""
+
+import torch
+from torch import Tensor, nn
+
+from ptq import inputs
+from ptq.data import image_sets
+from ptq.graph.activations import evaluating
+
+EVALUATION_BATCH = 250
+
+
+def logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32).
+
+    The network is asked in eval mode and left as it was. Raises InputError
+    where there are no images, their dtype or shape does not fit, or the
+    network puts out anything but one tensor of finite numbers.
+    """
+    inputs.check_pixels(images)
+    with (
+        evaluating(network),
+        inputs.fitting(network, images),
+        torch.inference_mode(),
+    ):
+        parts = [
+            network(image_sets.normalize(part))
+            for part in images.split(EVALUATION_BATCH)
+        ]
+    inputs.check_outputs(parts[0])
+    outputs = torch.cat(parts)
+    inputs.check_finite("outputs", outputs)
+    return outputs

@@ -1,0 +1,66 @@
+"""Error of each quantized layer, and of the outputs."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ptq.graph.activations import capture
+from ptq.quantizer.affine import mse, sqnr
+
+# Where the float network puts out what the folded integer layer does.
+PUBLISHED_POINTS = {
+    "conv1": "conv1",
+    "conv2": "conv2",
+    "fc1": "fc1",
+    "fc2": "fc2",
+}
+LIKE_FOR_LIKE_POINTS = PUBLISHED_POINTS | {"conv1": "relu1", "conv2": "relu2"}
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """Error of one layer's output: mean square, and SQNR in dB."""
+
+    mse: float
+    sqnr: float
+
+
+def layer_errors(
+    network: nn.Module,
+    quantized: nn.Module,
+    images: Tensor,
+    points: dict[str, str],
+) -> dict[str, LayerError]:
+    """Error of each integer layer's output against a float module's.
+
+    ``points`` names, for each integer layer, the float module to compare it
+    with; ``images`` is float32 (N, 3, 32, 32). Both networks are asked in
+    eval mode and left as they are. Raises KeyError where one has no module
+    of a name or never uses it, ValueError where the shapes of a pair
+    differ, InputError where images are none, not float32, or not finite.
+    """
+    wanted = capture(network, points.values(), images)
+    found = capture(quantized, [f"module.{n}" for n in points], images)
+    return {
+        name: LayerError(
+            float(mse(wanted[point], found[f"module.{name}"])),
+            sqnr(wanted[point], found[f"module.{name}"]),
+        )
+        for name, point in points.items()
+    }
+
+
+def divergence(wanted: Tensor, found: Tensor) -> float:
+    """Mean Kullback-Leibler divergence (nats) of two networks' answers.
+
+    Both are logits, float32 (N, 10); the first is the reference. Raises
+    ValueError where their shapes differ.
+    """
+    if wanted.shape != found.shape:
+        raise ValueError(
+            f"logits of shapes {tuple(wanted.shape)} and "
+            f"{tuple(found.shape)}: expected the same"
+        )
+    log_p, log_q = (functional.log_softmax(x, 1) for x in (wanted, found))
+    return float((log_p.exp() * (log_p - log_q)).sum(1).mean())

@@ -1,0 +1,1 @@
+"""One file a method: a network in, a better one out."""

@@ -1,0 +1,1 @@
+"""The shipped networks, their training and checkpoints."""

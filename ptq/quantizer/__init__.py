@@ -1,0 +1,1 @@
+"""Ranges, grids and integer codes."""

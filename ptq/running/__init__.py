@@ -1,0 +1,1 @@
+"""Chapters and sweeps through papermill, here or on workers."""

@@ -1,0 +1,216 @@
+"""Points on a Dask cluster; each answers for its own worker's death only."""
+
+import collections
+import copy
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+
+import distributed
+from distributed.utils import silence_logging_cmgr
+
+from ptq import paths
+from ptq.running import worker
+
+# So many workers may die under a point before it counts as failed.
+DEATHS = 4
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot be reached, or is lost; says what to do."""
+
+
+@contextmanager
+def client(scheduler: str, workers: int) -> Iterator[distributed.Client]:
+    """A client of the cluster at ``scheduler``, or of one made here.
+
+    One made here has ``workers`` processes of one thread each. Raises
+    ClusterError if there is no scheduler at the address.
+    """
+    with ExitStack() as stack:
+        # A point that fails tells what befell its workers.
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
+        cluster = scheduler or stack.enter_context(_local(workers))
+        try:
+            connected = distributed.Client(cluster)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"--scheduler {scheduler}: {error}; expected the address "
+                "that `dask scheduler` prints, as in tcp://10.0.0.1:8786"
+            ) from error
+        yield stack.enter_context(connected)
+
+
+@contextmanager
+def _local(workers: int) -> Iterator[distributed.LocalCluster]:
+    """Workers on this machine, whose temporary files go with them."""
+    with (
+        paths.scratch_folder() as scratch,
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+            local_directory=str(scratch),
+            # Ctrl-C is for the command, which ends its workers itself.
+            preload=[
+                "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
+            ],
+            # Bars of trainings would write into the line of the sweep.
+            env={"TQDM_DISABLE": "1", "TMPDIR": str(scratch)},
+        ) as cluster,
+    ):
+        yield cluster
+
+
+class Batch:
+    """Points handed to a cluster, to be taken as they end.
+
+    ``work(values, chapter)`` makes the files of one point, on a worker.
+    ``tell`` gets the sentences that workers have for the user.
+
+    Dask suspects every task that a dead worker had, those that waited for
+    their turn, too. Here a point answers only for workers that had begun it,
+    as it says itself when it begins.
+    """
+
+    def __init__(
+        self,
+        client: distributed.Client,
+        work: Callable[[dict, worker.Chapter], dict[str, bytes]],
+        chapter: worker.Chapter,
+        todo: dict[str, dict],
+        tell: Callable[[str], None],
+    ):
+        self.client, self.work, self.todo, self.tell = (
+            client,
+            work,
+            todo,
+            tell,
+        )
+        # A task, not scattered data: it outlives the worker that has it.
+        self.chapter = client.submit(copy.copy, chapter, pure=False)
+        self.group = f"point-{uuid.uuid4().hex}"
+        self.events = collections.deque()
+        for topic in (self.group, "all"):
+            client.subscribe_topic(topic, self.events.append)
+        self.begun = collections.defaultdict(set)
+        self.deaths = collections.Counter()
+        self.attempts = collections.Counter()
+        self.futures = {}
+        self.arriving = distributed.as_completed()
+        self._submit([*todo])
+
+    def ended(self) -> Iterator[tuple[str, dict[str, bytes]] | None]:
+        """Identity and files of each point that ends, None in between.
+
+        Raises ClusterError if the scheduler is lost.
+        """
+        while self.futures:
+            found = self._killers()
+            # Not the blocking iterator: its timeout ends the whole of it.
+            for future in self.arriving.next_batch(block=False):
+                digest = future.key[1]
+                files = self._files(digest, future)
+                if files is not None:
+                    del self.futures[digest]
+                    found[digest] = files
+            yield from found.items()
+            if not found:
+                yield None
+                time.sleep(0.1)
+
+    def close(self) -> None:
+        """Listen no more."""
+        for topic in (self.group, "all"):
+            self.client.unsubscribe_topic(topic)
+
+    def _submit(self, digests: list[str]) -> None:
+        self.attempts.update(digests)
+        submitted = self.client.map(
+            _begin,
+            [self.todo[digest] for digest in digests],
+            chapter=self.chapter,
+            work=self.work,
+            # One group of tasks, so that the scheduler keeps the queue.
+            key=[(self.group, d, self.attempts[d]) for d in digests],
+            retries=0,
+            pure=False,
+        )
+        self.futures |= dict(zip(digests, submitted, strict=True))
+        self.arriving.update(submitted)
+
+    def _files(self, digest: str, future) -> dict[str, bytes] | None:
+        """Files of a point; None if it runs again, or has been given up."""
+        known = self.futures.get(digest)
+        if known is None or known.key != future.key:
+            return None
+        if future.status in ("lost", "pending"):
+            # Its worker died with it, and another one is at it again.
+            self.arriving.add(future)
+            return None
+        try:
+            return future.result()
+        except distributed.KilledWorker:
+            # Others' deaths may be among those that Dask has counted.
+            self._submit([digest])
+            return None
+        except (CancelledError, OSError) as error:
+            raise ClusterError(
+                "the scheduler is lost; what arrived is kept, and the same "
+                "command goes on from there"
+            ) from error
+        except Exception as error:
+            return self._failed(digest, error)
+
+    def _killers(self) -> dict[str, dict[str, bytes]]:
+        """Files of the points that are given up, by what workers told."""
+        given_up = {}
+        while self.events:
+            _, told = self.events.popleft()
+            if "said" in told:
+                self.tell(told["said"])
+            elif "began" in told:
+                self._mark(told)
+            elif told.get("action") == "remove-worker":
+                for digest in self._suspects(told):
+                    self.deaths[digest] += 1
+                    if self.deaths[digest] == DEATHS:
+                        self.futures.pop(digest).cancel(force=True)
+                        given_up[digest] = self._failed(
+                            digest, worker.WorkerDied(DEATHS)
+                        )
+        return given_up
+
+    def _mark(self, told: dict) -> None:
+        """Note that a worker began a point."""
+        begun = self.begun[told["worker"]]
+        if told["threads"] == 1:
+            # The one before has ended, even if that was not heard yet.
+            begun.clear()
+        begun.add(tuple(told["began"]))
+
+    def _suspects(self, told: dict) -> set[str]:
+        """Points that may have killed the worker whose end is told."""
+        had = {tuple(key) for key in told["processing-tasks"]}
+        # A worker that never began any may die of the code itself.
+        begun = self.begun.pop(told["worker"], had)
+        if told["expected"]:
+            return set()
+        # A point that has ended has ended well, whatever is told of it later.
+        return {
+            key[1]
+            for key in had & begun
+            if key[0] == self.group and key[1] in self.futures
+        }
+
+    def _failed(self, digest: str, error: Exception) -> dict[str, bytes]:
+        return {worker.FAILURE: worker.failure(self.todo[digest], error)}
+
+
+def _begin(values: dict, chapter: worker.Chapter, work: Callable):
+    worker.mark()
+    return work(values, chapter)

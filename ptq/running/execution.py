@@ -1,0 +1,282 @@
+"""One notebook, executed in a kernel that leaves nothing behind."""
+
+import ast
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import papermill
+from jupyter_client import KernelManager
+from nbclient.exceptions import DeadKernelError
+
+from ptq import paths
+from ptq.experiment import parameters
+from ptq.running import quotes
+
+QUIET = logging.NullHandler()
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+
+
+class _Kernel(KernelManager):
+    """A kernel that starts once.
+
+    After its end, which may come before papermill has looked for it,
+    nbclient would start another one.
+    """
+
+    started = False
+
+    def start_kernel(self, **given):
+        if self.started:
+            raise DeadKernelError("the kernel has ended")
+        self.started = True
+        return super().start_kernel(**given)
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter stopped; names the cell and the executed copy."""
+
+
+def defaults(source: Path) -> dict:
+    """Name to value of the literals in a notebook's parameters cell.
+
+    What no JSON could hold, as a set, is no parameter. Raises ParameterError
+    if the file is no Python notebook or has not one code cell tagged
+    ``parameters``, and OSError if it cannot be read.
+    """
+    tagged = [cell for cell in _python(source).cells if _is_tagged(cell)]
+    if len(tagged) > 1:
+        raise parameters.ParameterError(
+            f"{source.name} has {len(tagged)} cells tagged parameters: "
+            "expected one, for what a later one sets would hold"
+        )
+    if not tagged:
+        raise parameters.ParameterError(
+            f"{source.name} has no cell tagged parameters; tag the one that "
+            "sets them: in JupyterLab select it, open the Property Inspector "
+            "(the gear wheels on the right) and add the cell tag parameters"
+        )
+    try:
+        lines = ast.parse(tagged[0].source).body
+    except SyntaxError as error:
+        raise parameters.ParameterError(
+            f"{source.name}: the cell tagged parameters is not plain Python "
+            f"({error}); expected lines of NAME = VALUE"
+        ) from error
+    return dict(found for line in lines if (found := _literal(line)))
+
+
+def _is_tagged(cell) -> bool:
+    tags = cell.metadata.get("tags")
+    is_code = cell.cell_type == "code"
+    return is_code and isinstance(tags, list) and "parameters" in tags
+
+
+def _python(source: Path):
+    """The notebook in a file, which must be one for a Python kernel."""
+    try:
+        text = source.read_text(encoding="utf-8")
+        notebook = nbformat.reads(text, as_version=4)
+        kernel = notebook.metadata.get("kernelspec") or {}
+        language = kernel.get("language") or "python"
+    except (
+        ValueError,
+        AttributeError,
+        KeyError,
+        nbformat.ValidationError,
+    ) as error:
+        raise parameters.ParameterError(
+            f"{source.name} is not a notebook: {str(error)[:200]}"
+        ) from error
+    if language.lower() != "python":
+        raise parameters.ParameterError(
+            f"{source.name} is written in {language}; expected Python"
+        )
+    return notebook
+
+
+def _literal(line: ast.stmt) -> tuple | None:
+    """Name and value of an assignment of a literal, else None."""
+    if isinstance(line, ast.Assign) and len(line.targets) == 1:
+        target = line.targets[0]
+    elif isinstance(line, ast.AnnAssign) and line.value:
+        target = line.target
+    else:
+        return None
+    try:
+        found = target.id, ast.literal_eval(line.value)
+        json.dumps(found)
+    except (AttributeError, ValueError, TypeError):
+        return None
+    return found
+
+
+def execute(
+    source: Path,
+    values: dict,
+    target: Path,
+    timeout: int | None = None,
+    quiet: bool = False,
+) -> None:
+    """Execute one chapter; only a whole copy lands at ``target``.
+
+    ``timeout`` limits the seconds of each cell; ``quiet`` keeps progress
+    and the chapter's stderr off the terminal. Raises ChapterFailed; what was
+    executed then lies beside the target as ``NAME.failed.ipynb``. Raises
+    OSError where the copy, or in a cell a file, finds no room on the disk.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    failed = target.with_suffix(".failed.ipynb")
+    temporary = target.with_suffix(".running.ipynb")
+    try:
+        notebook = _papermill(source, values, temporary, timeout, quiet)
+        _check_whole(notebook)
+        quotes.fill_in(notebook)
+    except Exception as error:
+        _raise_if_full(error, target)
+        if temporary.exists():
+            temporary.replace(failed)
+        told = str(error)
+        if isinstance(error, DeadKernelError):
+            told = "its kernel died, most often of too little memory"
+        raise ChapterFailed(
+            f"{source.name} failed:\n{told}\nexecuted so far: {failed}"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    _lift(notebook)
+    _scrub(notebook, source)
+    paths.write_whole(target, _with_steady_ids(notebook, source) + "\n")
+    failed.unlink(missing_ok=True)
+
+
+def _raise_if_full(error: Exception, target: Path) -> None:
+    """Raise OSError with a file's name if a disk is full, here or there."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    number, file = getattr(error, "errno", None), str(target)
+    in_kernel = re.match(
+        r"\[Errno (\d+)\][^']*(?:'(.+)')?", getattr(error, "evalue", "")
+    )
+    if in_kernel:
+        number, file = int(in_kernel[1]), in_kernel[2] or file
+    if number in full:
+        raise OSError(number, os.strerror(number), file) from error
+
+
+def _papermill(
+    source: Path, values: dict, target: Path, timeout: int | None, quiet: bool
+):
+    # What papermill would log of a kernel's end is told by what it raises.
+    logging.getLogger("papermill").addHandler(QUIET)
+    # In a thread of its own: in the main one nbclient catches Ctrl-C.
+    with ThreadPoolExecutor(1) as thread, _kernel() as kernel:
+        executed = thread.submit(
+            papermill.execute_notebook,
+            str(source),
+            str(target),
+            parameters=values,
+            kernel_name="python3",
+            language="python",
+            progress_bar=not quiet and sys.stderr.isatty(),
+            stderr_file=None if quiet else sys.stderr,
+            execution_timeout=timeout,
+            # A large figure on a busy machine is late, not lost.
+            iopub_timeout=60,
+            km=kernel,
+        )
+        return executed.result()
+
+
+@contextmanager
+def _kernel() -> Iterator[KernelManager]:
+    """A kernel for one notebook; it and its files go in the end."""
+    # No ports, and sockets in a folder of their own (jupyter's default is
+    # the working one): kernels that start at once cannot race for either.
+    with paths.scratch_folder() as folder:
+        kernel = _Kernel(
+            kernel_name="python3",
+            transport="ipc",
+            ip=f"{folder}/kernel",
+            connection_file=f"{folder}/kernel.json",
+            # As nbclient has it: another one would wait for ever.
+            client_class="jupyter_client.asynchronous.AsyncKernelClient",
+        )
+        kernel.start_kernel(
+            extra_arguments=["--HistoryManager.hist_file=:memory:"],
+            # What it says of its own end would reach the user's terminal.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        gently = False
+        try:
+            yield kernel
+            gently = True
+        except Exception:
+            gently = True
+            raise
+        finally:
+            kernel.shutdown_kernel(now=not gently)
+
+
+def _check_whole(notebook) -> None:
+    # A dead kernel or sys.exit leaves cells that papermill calls completed.
+    for cell in notebook.cells:
+        is_code = cell.cell_type == "code" and cell.source.strip()
+        if is_code and not cell.execution_count:
+            raise RuntimeError(f"cell {cell.id} did not run to its end")
+
+
+def _lift(notebook) -> None:
+    """Captions and alt texts that code made: to where the book reads them."""
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        for output in outputs:
+            facts = output.get("metadata", {}).get("ptq")
+            if isinstance(facts, dict):
+                caption = {"caption": facts["caption"], "name": facts["name"]}
+                own = cell.metadata.get("mystnb", {})
+                cell.metadata["mystnb"] = own | {
+                    "figure": caption,
+                    "image": {"alt": facts["alt"]},
+                }
+        if outputs:
+            cell.outputs = [o for o in outputs if not _for_lab_only(o)]
+
+
+def _for_lab_only(output) -> bool:
+    """A caption shown as text, or a progress bar."""
+    is_bar = output.get("name") == "stderr" and "\r" in output.get("text", "")
+    return output.get("metadata", {}).get("ptq") == "caption" or is_bar
+
+
+def _scrub(notebook, source: Path) -> None:
+    """Drop times and paths, which change at each run and mean nothing."""
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+    notebook.metadata["papermill"] = {
+        "input_path": f"notebooks/{source.name}",
+        "parameters": notebook.metadata.papermill.parameters,
+        "version": notebook.metadata.papermill.version,
+    }
+
+
+def _with_steady_ids(notebook, source: Path) -> str:
+    """The notebook as text, its widgets numbered: ids are drawn at random."""
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {})
+    text = nbformat.writes(notebook)
+    for i, drawn in enumerate(widgets.get("state", {})):
+        steady = hashlib.sha256(f"{source.stem}-{i}".encode()).hexdigest()
+        text = text.replace(drawn, steady[:32])
+    # Written once more, for the ids decide the order of the widgets.
+    return nbformat.writes(nbformat.reads(text, as_version=4))

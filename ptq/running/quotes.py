@@ -1,0 +1,37 @@
+"""The numbers that a chapter's sentences quote, filled in."""
+
+import re
+
+from ptq.evidence import formats
+
+QUOTE = re.compile(r"\{eval\}`show\.quote\('(\w+):([^']+)'\)`([.)]?)")
+
+
+def fill_in(notebook) -> None:
+    """Write numbers into the sentences that quote them, and keep them.
+
+    ``notebook`` is an executed one. RuntimeError where a sentence quotes a
+    name that no ``show.note`` has.
+    """
+    noted = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            noted |= output.get("metadata", {}).get("noted", {})
+    texts = [c for c in notebook.cells if c.cell_type == "markdown"]
+    for cell in texts:
+        quoted = {name for name, _, _ in QUOTE.findall(cell.source)}
+        if unknown := sorted(quoted - noted.keys()):
+            raise RuntimeError(
+                f"cell {cell.id} quotes {', '.join(unknown)}; expected names "
+                "that a show.note of the chapter has"
+            )
+        cell.source = QUOTE.sub(
+            lambda quote: _in_markdown(noted, *quote.groups()), cell.source
+        )
+    notebook.metadata["ptq"] = {"noted": noted}
+
+
+def _in_markdown(noted: dict, name: str, form: str, end: str) -> str:
+    # A number with a point behind it may begin an item of a list.
+    text = formats.escaped(formats.written(noted[name], form))
+    return f"{text}\\{end}" if end else text

@@ -1,0 +1,194 @@
+"""Sweep files: a chapter, and the points at which it shall run."""
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from ptq.experiment import parameters
+from ptq.running import execution, pipeline, plain_yaml, worker
+
+KEYS = ("chapter", "fixed", "list", "grid")
+RANGE = ("from", "to", "step")
+# Where a chapter writes and reads is the worker's affair.
+PLACES = ("run_dir", "data_dir")
+LIMIT = 100_000
+STOPWATCH = r"\blab\.times\(|\btimer\.(compare|parts)\(|\brun_times\.of_"
+
+
+class SweepError(RuntimeError):
+    """A sweep cannot be read, begun or brought to its end; says why."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file, checked: ``points`` maps identity to parameters."""
+
+    name: str
+    chapter: worker.Chapter
+    points: dict[str, dict]
+
+
+def read(path: Path, elsewhere: bool = False) -> Sweep:
+    """Read a sweep file; check every point before anything runs.
+
+    Points that run ``elsewhere`` may ask for threads and engines that this
+    machine does not have; the worker checks these. Raises SweepError that
+    names the file and all that is wrong with it, one fault a line.
+    """
+    faults = []
+    try:
+        content, faults = plain_yaml.read(path, literal=("chapter",))
+        source = _chapter(content, path.parent, faults)
+        defaults = execution.defaults(source)
+        points = [defaults | given for given in _points(content, faults)]
+        faults += _bad_values(points, defaults, elsewhere)
+        _refuse(faults)
+        text = source.read_text(encoding="utf-8")
+        chapter = worker.Chapter(
+            source.stem, text, worker.version(), exclusive=times(text)
+        )
+        return Sweep(path.stem, chapter, _identified(points, chapter))
+    except (OSError, ValueError, yaml.YAMLError, SweepError) as error:
+        told = dict.fromkeys([*faults, *str(error).splitlines()])
+        raise SweepError(f"{path}: " + "\n".join(told)) from error
+
+
+def expand(content: dict) -> list[dict]:
+    """Parameters of each point: ``fixed``, and ``list`` times ``grid``.
+
+    Raises SweepError that tells every fault of these three.
+    """
+    faults = []
+    points = _points(content, faults)
+    _refuse(faults)
+    return points
+
+
+def _points(content: dict, faults: list[str]) -> list[dict]:
+    """The points that are left without what ``faults`` gets to hear of."""
+    fixed, grid = (
+        _mapping(content.get(key, {}), key, faults)
+        for key in ("fixed", "grid")
+    )
+    listed = content.get("list", [{}])
+    if not isinstance(listed, list) or not listed:
+        faults.append(f"list: expected a list of points, not {listed!r}")
+        listed = [{}]
+    rows = [
+        _mapping(row, f"list[{i}]", faults) for i, row in enumerate(listed)
+    ]
+    axes = {name: _axis(name, given, faults) for name, given in grid.items()}
+    for row in rows:
+        if twice := sorted(map(str, _repeated([*fixed, *row, *axes]))):
+            faults.append(
+                f"{', '.join(twice)}: expected in one of fixed, list and "
+                "grid only"
+            )
+    axes = {name: values for name, values in axes.items() if values}
+    if math.prod(map(len, [rows, *axes.values()])) > LIMIT:
+        raise SweepError(f"more than {LIMIT:,} points: split the sweep")
+    return [
+        fixed | row | dict(zip(axes, values, strict=True))
+        for row in rows
+        for values in itertools.product(*axes.values())
+    ]
+
+
+def _bad_values(
+    points: list[dict], defaults: dict, elsewhere: bool
+) -> list[str]:
+    """What is wrong with the parameters of points, save what is unclear."""
+    faults = []
+    for given in points:
+        clear = {
+            name: value
+            for name, value in given.items()
+            if not isinstance(value, plain_yaml.Unclear)
+        }
+        try:
+            parameters.check(clear, defaults, elsewhere)
+        except parameters.ParameterError as error:
+            faults += str(error).splitlines()
+    return faults
+
+
+def _refuse(faults: list[str]) -> None:
+    """Raise SweepError if there are faults, each of them told once."""
+    if faults:
+        raise SweepError("\n".join(dict.fromkeys(faults)))
+
+
+def times(notebook: str) -> bool:
+    """Whether a notebook's text uses the stopwatch, as its code tells."""
+    cells = nbformat.reads(notebook, as_version=4).cells
+    code = (cell.source for cell in cells if cell.cell_type == "code")
+    return any(re.search(STOPWATCH, source) for source in code)
+
+
+def _chapter(content: dict, folder: Path, faults: list[str]) -> Path:
+    """The notebook that a sweep file names; its keys are checked first."""
+    if not isinstance(content, dict) or "chapter" not in content:
+        raise SweepError(f"expected the keys {', '.join(KEYS)}")
+    if odd := sorted(map(str, content.keys() - set(KEYS))):
+        faults.append(
+            f"{', '.join(odd)}: no such key; expected {', '.join(KEYS)}"
+        )
+    name = str(content["chapter"] or "")
+    if not name.endswith(".ipynb"):
+        return pipeline.chapters((name,))[0]
+    if not (source := folder / name).exists():
+        raise SweepError(f"chapter: {source.absolute()} does not exist")
+    return source
+
+
+def _mapping(given, key: str, faults: list[str]) -> dict:
+    if not isinstance(given, dict):
+        faults.append(f"{key}: expected lines of NAME: VALUE, not {given!r}")
+        return {}
+    if places := sorted(given.keys() & set(PLACES)):
+        faults.append(
+            f"{key}: {', '.join(places)}: each point has its own folder, and "
+            "each worker its data; set PTQ_DATA_DIR where workers start"
+        )
+    return given
+
+
+def _axis(name: str, given, faults: list[str]) -> Sequence:
+    """The values of a parameter of the grid: a list, or a range of int."""
+    if isinstance(given, list) and given:
+        return given
+    if isinstance(given, dict) and {"from", "to"} <= given.keys():
+        ends = [given["from"], given["to"], given.get("step", 1)]
+        whole = all(type(end) is int for end in ends)
+        known = given.keys() <= set(RANGE)
+        if whole and known and ends[0] <= ends[1] and ends[2] > 0:
+            return range(ends[0], ends[1] + 1, ends[2])
+    faults.append(
+        f"grid: {name}: expected a list of values, or a range of whole "
+        f"numbers {{from: 0, to: 9, step: 1}}, both ends in; not {given!r}"
+    )
+    return []
+
+
+def _repeated(names: list) -> set:
+    return {name for name in names if names.count(name) > 1}
+
+
+def _identified(points: list[dict], chapter: worker.Chapter) -> dict:
+    found = {}
+    for values in points:
+        parts = [chapter.name, chapter.text, chapter.version, values]
+        text = json.dumps(parts, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if digest in found:
+            raise SweepError(f"this point is there twice: {values}")
+        found[digest] = values
+    return found

@@ -1,0 +1,230 @@
+"""One point of a sweep, on the worker that has it: files out, no disk shared.
+
+A worker needs this repository and its environment; data and checkpoints it
+fetches or trains itself.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import distributed
+import filelock
+import torch
+
+from ptq import paths
+from ptq.data import cifar10
+from ptq.experiment import laboratory, source_hash
+from ptq.measure import host, timer
+from ptq.networks import checkpoints, recipes
+from ptq.running import execution, locks, pipeline
+
+MANIFEST = "manifest.json"
+FAILURE = "failure.json"
+
+
+class VersionError(RuntimeError):
+    """A worker has another version of the package than the sweep."""
+
+
+class WorkerDied(RuntimeError):
+    """The workers that ran a point died, one after the other."""
+
+    def __init__(self, deaths: int):
+        super().__init__(
+            f"its worker died {deaths} times, most often of too little memory"
+        )
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What all points of a sweep share.
+
+    ``version`` is that of the package and data where the sweep began;
+    ``timeout`` limits the seconds of each cell; an ``exclusive`` chapter
+    has its host to itself, as far as sweeps go, and others are told that
+    ``holder`` has it.
+    """
+
+    name: str
+    text: str
+    version: str
+    timeout: int | None = None
+    exclusive: bool = False
+    holder: str = ""
+
+
+def version() -> str:
+    """Hash of the package as it lies on disk now, and of the data."""
+    # A kernel imports what is there when it starts, however old we are.
+    source_hash.package_hash.cache_clear()
+    cards = sorted(paths.checkpoint_folder().glob("*.json"))
+    parts = [
+        source_hash.package_hash(),
+        cifar10.CHECKSUMS,
+        [card.read_text() for card in cards],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
+    """Execute the chapter in a folder of its own; return the files in it.
+
+    One of them is MANIFEST or, where the point failed, FAILURE, with the
+    traceback. Networks stay behind, as they are large.
+    """
+    with tempfile.TemporaryDirectory(dir=_scratch()) as name:
+        folder = Path(name) / "point"
+        try:
+            alone = locks.stopwatch(chapter.holder or locks.myself(), say)
+            with alone if chapter.exclusive else nullcontext():
+                facts = _execute(folder, values, chapter)
+            last = {MANIFEST: _packed({"parameters": values} | facts)}
+        except Exception as error:
+            told = failure(values, error)
+            last = {FAILURE: told.replace(f"{folder}/".encode(), b"")}
+        return _files(folder) | last
+
+
+def failure(values: dict, error: BaseException) -> bytes:
+    """Content of FAILURE."""
+    text = str(error)
+    if not isinstance(
+        error, execution.ChapterFailed | VersionError | WorkerDied
+    ):
+        text = "".join(traceback.format_exception(error))
+    return _packed({"parameters": values, "error": text})
+
+
+def trivial(values: dict, chapter: Chapter) -> dict[str, bytes]:
+    """A point that costs nothing, to measure what scheduling costs."""
+    return {MANIFEST: _packed({"parameters": values})}
+
+
+def mark() -> None:
+    """Tell the sweep which of its points this worker begins now.
+
+    Should the worker die, it is this point that may have killed it, and not
+    those that wait for their turn.
+    """
+    worker = distributed.get_worker()
+    key = worker.get_current_task()
+    _log({"began": list(key), "threads": worker.state.nthreads})
+
+
+def say(text: str) -> None:
+    """Tell a sentence to who runs the sweep, or here if there is none."""
+    try:
+        _log({"said": text})
+    except ValueError:
+        print(text, file=sys.stderr)
+
+
+def _log(message: dict) -> None:
+    """Send a message to the sweep; ValueError where no worker runs this."""
+    worker = distributed.get_worker()
+    group, *_ = worker.get_current_task()
+    worker.log_event(group, message | {"worker": worker.address})
+
+
+def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
+    started = time.time()
+    _check_version(chapter)
+    _prepare_kernels()
+    _provide_network(values, folder / "models")
+    given = values | ({"run_dir": str(folder)} if "run_dir" in values else {})
+    source = folder.parent / f"{chapter.name}.ipynb"
+    source.write_text(chapter.text)
+    target = folder / source.name
+    execution.execute(source, given, target, chapter.timeout, quiet=True)
+    return {
+        "chapter": chapter.name,
+        "version": chapter.version,
+        "commit": pipeline.commit(),
+        "host": platform.node(),
+        "machine": host.machine(),
+        "seconds": round(time.time() - started, 1),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _scratch() -> str | None:
+    """The worker's own folder, which Dask clears where a worker died."""
+    try:
+        return distributed.get_worker().local_directory
+    except ValueError:
+        return None
+
+
+def _check_version(chapter: Chapter) -> None:
+    if (found := version()) != chapter.version:
+        raise VersionError(
+            f"{paths.REPOSITORY} on {platform.node()} has version {found} of "
+            f"package and checkpoints, the sweep began with "
+            f"{chapter.version}: bring both to the same commit, start the "
+            "workers again and run the sweep with --retry"
+        )
+
+
+def _prepare_kernels() -> None:
+    """A kernel inherits: one thread a point, and this very package."""
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    ours = str(paths.REPOSITORY)
+    found = [ours, *(p for p in others if p not in ("", ours))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(found)
+
+
+def _provide_network(values: dict, models: Path) -> None:
+    """Train a network that is not shipped once a worker, not once a point."""
+    if not {"train_seed", "epochs"} <= values.keys():
+        return
+    recipe = recipes.Recipe(values["train_seed"], values["epochs"])
+    if values.get("retrain") or laboratory.checkpoint(recipe, models):
+        return
+    folder = paths.REPOSITORY / "runs" / "checkpoints" / _training_hash()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / f"{recipe.name}.lock")
+    with lock, timer.pinned_threads(1):
+        if not laboratory.checkpoint(recipe, folder):
+            laboratory.trained(recipe, cifar10.load(), folder)
+    models.mkdir(parents=True)
+    trained = folder / f"{recipe.name}.pt"
+    for path in (trained, checkpoints.card_path(trained)):
+        shutil.copy(path, models)
+
+
+def _training_hash() -> str:
+    """Hash of the code that a trained network comes from, torch's too."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for room in ("data", "networks"):
+        for path in sorted((source_hash.PACKAGE / room).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    found = {
+        path.relative_to(folder): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return {
+        name.as_posix(): path.read_bytes()
+        for name, path in found.items()
+        if name.parts[0] != "models"
+    }
+
+
+def _packed(content: dict) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()

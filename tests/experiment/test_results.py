@@ -1,0 +1,355 @@
+"""Records and timings on disk, and the tables made of them."""
+
+import ast
+import dataclasses
+import json
+import shutil
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ptq import paths
+from ptq.book import show, tables
+from ptq.evidence import intervals, time_ratios
+from ptq.experiment import comparison, laboratory, results, source_hash
+
+LABELS = np.arange(100) % 10
+
+
+def record(strategy="naive", wrong=(), **changes):
+    predictions = LABELS.astype(np.uint8)
+    predictions[list(wrong)] = (predictions[list(wrong)] + 1) % 10
+    made = results.Record(
+        strategy=strategy,
+        key="0123456789abcdef",
+        bits={"conv1": 8, "conv2": 32},
+        correct=100 - len(wrong),
+        n=100,
+        loss=1.4142135623730951,
+        file_bytes=551_234,
+        payload_bytes=549_000,
+        engine="x86",
+        parameters={"seed": 42, "data_dir": ""},
+        machine={"processor": "Ω 9000", "features": ["avx2"], "load": 0.25},
+        predictions=predictions,
+    )
+    return replace(made, **changes)
+
+
+SESSION = np.array([0.5, 0.7, 0.6, 0.6])
+TIMING = results.Timing(
+    name="batch64-threads1-hot",
+    key="fedcba9876543210",
+    batch=64,
+    threads=1,
+    mode="hot",
+    engine="x86",
+    machine={"processor": "Ω 9000", "cores": 2},
+    measured="2026-11-26 12:00 UTC",
+    busy=[],
+    seconds={
+        "fp32": [SESSION.tolist()] * 3,
+        "naive": [(SESSION / 2).tolist()] * 3,
+        "A/A": [SESSION.tolist()] * 3,
+    },
+)
+
+
+def assert_same(found, expected):
+    for field in fields(expected):
+        one, other = (getattr(r, field.name) for r in (found, expected))
+        if field.name == "predictions":
+            assert one.dtype == other.dtype
+            one, other = one.tolist(), other.tolist()
+        assert one == other, field.name
+
+
+def test_record_round_trip(tmp_path):
+    path = record().save(tmp_path / "records")
+    assert_same(results.load_record(path), record())
+
+
+def test_timing_round_trip(tmp_path):
+    path = TIMING.save(tmp_path / "timings")
+    assert_same(results.load_timing(path), TIMING)
+
+
+def swap_predictions(path):
+    other = record("folded", wrong=[3]).save(path.parent)
+    other.with_suffix(".npy").replace(path.with_suffix(".npy"))
+
+
+def change(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGES = {
+    "no record": lambda path: path.unlink(),
+    "no json": lambda path: path.write_text("{'correct': 7165}"),
+    "half written": halve,
+    "not text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "a list": lambda path: path.write_text("[1, 2]"),
+    "field missing": lambda path: change(path, lambda c: c.pop("loss")),
+    "field unknown": lambda path: change(path, lambda c: c.update(lost=3)),
+    "no checksum": lambda p: change(p, lambda c: c.pop("predictions_sha256")),
+    "no predictions": lambda path: path.with_suffix(".npy").unlink(),
+    "half the predictions": lambda path: halve(path.with_suffix(".npy")),
+    "other predictions": swap_predictions,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_record_is_refused_by_name(damage, tmp_path):
+    path = record().save(tmp_path)
+    damage(path)
+    with pytest.raises(results.RecordError, match="naive.json"):
+        results.load_record(path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"name": 1', "[]"])
+def test_damaged_timing_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "01_baseline_64.json"
+    path.write_text(content)
+    with pytest.raises(results.RecordError, match=path.name):
+        results.load_timing(path)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_whole_file_keeps_the_old_one_when_interrupted(error, tmp_path):
+    path = tmp_path / "record.json"
+    paths.write_whole(path, "old")
+    with pytest.raises(error), paths.whole_file(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_file_replaces_the_old_one_at_the_end(tmp_path):
+    path = tmp_path / "new" / "record.json"
+    paths.write_whole(path, "old")
+    with paths.whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_comparison_counts_against_the_first_record():
+    records = [record("fp32", wrong=[1, 2, 3]), record(wrong=[3, 4])]
+    frame = comparison.compared(records, LABELS, TIMING)
+    assert list(frame.index) == ["fp32", "naive"]
+    assert list(frame.correct) == [97, 98]
+    assert list(frame.lost) == [0, 1]
+    assert list(frame.gained) == [0, 2]
+    assert list(frame.p) == [1, 1]
+    interval = intervals.accuracy(98, 100)
+    row = frame.loc["naive"]
+    assert (row.accuracy, row.accuracy_low, row.accuracy_high) == (
+        interval.value,
+        interval.low,
+        interval.high,
+    )
+    assert row.milliseconds == pytest.approx(1e3 * 0.3 / 64)
+    assert row.milliseconds_q1 == pytest.approx(1e3 * 0.2875 / 64)
+    assert row.milliseconds_q3 == pytest.approx(1e3 * 0.3125 / 64)
+    assert row.speedup == pytest.approx(2)
+    assert row.speedup_low <= 2 <= row.speedup_high
+    assert (row.file_bytes, row.payload_bytes) == (551_234, 549_000)
+    assert frame.loc["fp32"].speedup == 1
+
+
+def test_comparison_survives_the_disk(tmp_path):
+    frame = comparison.compared([record("fp32"), record()], LABELS, TIMING)
+    comparison.save_comparison(frame, tmp_path)
+    pd.testing.assert_frame_equal(comparison.load_comparison(tmp_path), frame)
+
+
+@pytest.mark.parametrize("timing", [None, TIMING])
+def test_readable_comparison_tells_every_uncertainty(timing):
+    records = [record("fp32"), record(wrong=[3, 4])]
+    frame = tables.readable(comparison.compared(records, LABELS, timing))
+    naive = frame.set_index("strategy").loc["Naive"]
+    assert naive["top-1 (%)"] == "98.00"
+    assert naive["95 % interval"] == "93.0–99.4"
+    assert naive["lost / gained"] == "2 / 0"
+    assert naive["change (points)"] == "-5.78 to +1.86"
+    assert naive["Holm p"] == "0.5"
+    assert naive["verdict"] == "no difference shown"
+    assert naive["size (MB)"] == "0.551"
+    if timing:
+        assert naive["ms per image"] == "4.688"
+        assert naive["speed-up"] == "2.00 (2.00–2.00)"
+        assert naive["time"] == "faster"
+    else:
+        assert "speed-up" not in naive
+
+
+def with_times(**seconds):
+    return dataclasses.replace(TIMING, seconds=TIMING.seconds | seconds)
+
+
+def test_speedup_within_the_timers_error_is_marked():
+    noisy = with_times(**{"A/A": [(SESSION / k).tolist() for k in (1, 2, 3)]})
+    names = ["fp32", "naive"]
+    cells = [
+        tables.speedup_table([t], names).iloc[1, 2:].tolist()
+        for t in (TIMING, noisy)
+    ]
+    assert cells == [
+        ["2.00 (2.00–2.00)", "faster"],
+        ["2.00 (2.00–2.00)", "no difference shown"],
+    ]
+
+
+def test_a_table_of_speed_has_one_number_of_threads():
+    more = dataclasses.replace(TIMING, threads=TIMING.threads + 1)
+    with pytest.raises(ValueError, match=r"\[1, 2\] threads"):
+        tables.speedup_table([TIMING, more], ["fp32", "naive"])
+
+
+def test_the_timers_error_is_computed_once_a_timing(monkeypatch):
+    pairs, ratio = [], time_ratios.speedup
+
+    def counted(slow, fast):
+        pairs.append((slow.tobytes(), fast.tobytes()))
+        return ratio(slow, fast)
+
+    monkeypatch.setattr(time_ratios, "speedup", counted)
+    timing = with_times(**{"A/A": [(1.01 * SESSION).tolist()] * 3})
+    names = ["fp32", "naive"]
+    tables.timing_rows([timing], names)
+    tables.speedup_table([timing], names)
+    itself = timing.of("fp32").tobytes(), timing.of("A/A").tobytes()
+    # Once as the error, and once in the last row of each table.
+    assert pairs.count(itself) == 3
+
+
+def test_a_busy_machine_is_said_and_gives_no_verdict(capsys):
+    busy = dataclasses.replace(TIMING, busy=["other programs computed"])
+    assert busy.verdict("fp32", "naive") == "not judged"
+    found = busy.judged(busy.speedup("fp32", "naive"))
+    assert found.value == pytest.approx(2)
+    assert np.isnan([found.low, found.high]).all()
+    table = tables.timing_rows([busy], ["fp32", "naive"])
+    assert table.time.tolist() == ["reference", "not judged", "not judged"]
+    assert table["ms per image"].tolist() == ["9.375", "4.688", "9.375"]
+    assert "not judged" in tables.remarks([busy], ["fp32"])
+    tables.caution([busy])
+    assert "busy" in capsys.readouterr().out
+    tables.caution([TIMING])
+    assert capsys.readouterr().out == ""
+
+
+def test_too_few_rounds_are_said_in_every_table():
+    few = with_times(
+        **{name: [times[0]] for name, times in TIMING.seconds.items()}
+    )
+    assert few.verdict("fp32", "naive") == "too few rounds"
+    names = ["fp32", "naive"]
+    cells = tables.speedup_table([few], names).iloc[1, 2:].tolist()
+    assert cells == ["2.00", "too few rounds"]
+    assert tables.timing_rows([few], names).loc[1, "speed-up"] == "2.00"
+    assert "Too few rounds" in tables.remarks([few], names)
+    records = [record("fp32"), record()]
+    frame = comparison.compared(records, LABELS, few, single=few)
+    assert frame.loc["naive", "time_verdict"] == "too few rounds"
+    shown = tables.headline(frame).set_index("strategy").loc["Naive"]
+    for batch in (64, 1):
+        assert shown[f"batch {batch}: times as fast"] == "2.00"
+        assert shown[f"batch {batch}: verdict"] == "too few rounds"
+
+
+def test_two_humps_are_said():
+    slow = np.where(np.arange(12).reshape(3, 4) % 2, 0.042, 0.109)
+    noise = np.random.default_rng(1).lognormal(0, 0.02, (2, 3, 4))
+    humped = with_times(naive=(slow * noise[0]).tolist())
+    assert "*Naive*" in tables.remarks([humped], ["fp32", "naive"])
+    assert "humps" not in tables.remarks([TIMING], ["fp32"])
+
+
+def test_markdown_is_a_pipe_table():
+    frame = pd.DataFrame({"layer": ["conv1", "fc2"], "MACs": [884736, 1280]})
+    assert show.markdown(frame).splitlines() == [
+        "| layer | MACs |",
+        "| :-- | --: |",
+        "| conv1 | 884736 |",
+        "| fc2 | 1280 |",
+    ]
+
+
+def test_record_is_measured_anew_when_it_would_differ(cifar, tmp_path):
+    lab = laboratory.open_experiment(
+        test_images=40, calibration_images=8, run_dir=str(tmp_path)
+    )
+    first = lab.measure("naive")
+    right = first.predictions == cifar.test_labels[:40].numpy()
+    assert (first.correct, first.n) == (right.sum(), 40)
+    path = tmp_path / "records" / "naive.json"
+    written = path.stat().st_mtime_ns
+    assert_same(lab.record("naive"), first)
+    assert path.stat().st_mtime_ns == written
+    for name, value in (("calibration_images", 9), ("seed", 7)):
+        other = replace(lab, settings=lab.settings | {name: value})
+        again = other.record("naive")
+        assert again.parameters[name] == value
+        assert again.key != first.key
+
+
+@pytest.fixture
+def copied_package(monkeypatch, tmp_path):
+    package = tmp_path / "ptq"
+    shutil.copytree(source_hash.PACKAGE, package)
+    monkeypatch.setattr(source_hash, "PACKAGE", package)
+    return package
+
+
+def hashes():
+    for function in (source_hash.package_hash, source_hash.science_hash):
+        function.cache_clear()
+    found = source_hash.package_hash(), source_hash.science_hash()
+    for function in (source_hash.package_hash, source_hash.science_hash):
+        function.cache_clear()
+    return found
+
+
+def test_only_science_makes_a_record_stale(copied_package):
+    """One byte in each module, and in a folder that a later layout brings."""
+    before = hashes()
+    (copied_package / "later").mkdir()
+    (copied_package / "later" / "room.py").write_text("")
+    assert hashes()[0] != before[0] and hashes()[1] == before[1]
+    told = source_hash.science_files()
+    for path in sorted(copied_package.rglob("*.py")):
+        before = hashes()
+        path.write_bytes(path.read_bytes() + b"\n")
+        package, science = hashes()
+        assert package != before[0]
+        assert (science != before[1]) == (path in told)
+
+
+def test_science_imports_nothing_that_its_hash_misses():
+    package = source_hash.PACKAGE
+    science = source_hash.science_files()
+    assert len(science) > 20
+    allowed = {*science, package / "paths.py", package / "npm.py"}
+    for path in science:
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = getattr(node, "module", None) or ""
+            if module.partition(".")[0] != "ptq":
+                continue
+            parts = module.split(".")[1:]
+            for alias in node.names:
+                whole = package.joinpath(*parts, alias.name)
+                found = whole.with_suffix(".py")
+                if not found.exists():
+                    found = package.joinpath(*parts).with_suffix(".py")
+                assert found in allowed, (path, found)

@@ -1,0 +1,162 @@
+"""The rooms of the package: who may import whom, and how long a thing is."""
+
+import ast
+
+import pytest
+
+from ptq import paths
+
+PACKAGE = paths.REPOSITORY / "ptq"
+SHARED = {"paths", "npm", "inputs", "packing"}
+SCIENCE = {"graph", "data", "quantizer", "networks", "measure"}
+ALLOWED = {
+    "graph": set(),
+    "evidence": set(),
+    "data": set(),
+    "quantizer": {"graph"},
+    "networks": {"data", "graph"},
+    "measure": {"quantizer", "graph", "data"},
+    "methods": {"quantizer", "graph"},
+    "engines": {"quantizer", "graph"},
+    "judge": {"evidence"},
+    "experiment": {*SCIENCE, "methods", "engines", "evidence"},
+    "running": {*SCIENCE, "experiment", "evidence"},
+    "book": {*SCIENCE, "methods", "engines", "evidence", "experiment"},
+    "cli": {*SCIENCE, "evidence", "judge", "experiment", "running", "book"},
+}
+# Evidence and its judge load nothing heavy, and know no network.
+ALONE = {"evidence", "judge"}
+# Not allowed, and still there: "Any network" empties this list.
+FORBIDDEN = {
+    ("measure.diagnostics", "engines.torch_eager"),
+    ("measure.noise_budget", "engines.torch_eager"),
+    ("measure.resources", "networks.compact_cnn"),
+    ("methods.bias_correction", "engines.torch_eager"),
+    ("methods.bias_correction", "networks.compact_cnn"),
+    ("methods.mixed_precision", "networks.compact_cnn"),
+    ("running.pipeline", "book.frontpage"),
+    ("running.pipeline", "book.run_pages"),
+}
+# Longer than they should be; whoever shortens one shortens the list.
+LONG_MODULES = {
+    "book.explorer_drawings",
+    "book.frontpage",
+    "book.plots",
+    "cli.command_line",
+    "engines.torch_eager",
+    "experiment.laboratory",
+    "judge.judgement",
+    "measure.timer",
+}
+LONG_FUNCTIONS = {
+    "cli.command_line.judge_command",
+    "judge.network_outputs.outputs",
+    "measure.timer.compare",
+    "measure.timer.parts",
+    "running.sweep.run",
+}
+
+
+def modules():
+    """Each module by its name below ``ptq``, and its syntax."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        yield name, path.read_text()
+
+
+MODULES = dict(modules())
+
+
+def room(name):
+    return name.partition(".")[0]
+
+
+def imported(source):
+    """Modules of ours that a source imports, by their names below ptq."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            told = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports name the whole path"
+            told = [f"{node.module}.{a.name}" for a in node.names]
+        else:
+            continue
+        for name in told:
+            parts = name.split(".")[1:] if name.startswith("ptq.") else []
+            while parts and ".".join(parts) not in MODULES:
+                parts.pop()
+            if parts:
+                yield ".".join(parts)
+
+
+ARROWS = {
+    (name, other)
+    for name, source in MODULES.items()
+    for other in imported(source)
+    if room(name) != room(other) and not name.startswith("__")
+}
+
+
+def test_every_folder_is_a_room_that_tells_its_job():
+    folders = {p.parent.name for p in PACKAGE.rglob("*/*.py")}
+    assert folders - {"ptq"} == ALLOWED.keys()
+    loose = {name for name in MODULES if "." not in name}
+    assert loose == {*SHARED, "__init__", "__main__"}
+    for name in ALLOWED:
+        tree = ast.parse(MODULES[f"{name}.__init__"])
+        assert len(ast.get_docstring(tree).splitlines()) == 1
+        assert len(tree.body) == 1
+
+
+def test_imports_between_rooms_go_one_way():
+    wrong = {
+        (name, other)
+        for name, other in ARROWS
+        if room(other) not in SHARED | ALLOWED.get(room(name), set())
+        or (room(name) in ALONE and room(other) in SHARED)
+    }
+    assert len(ARROWS) > 100
+    assert wrong - FORBIDDEN == set(), "a new arrow against the direction"
+    assert FORBIDDEN - wrong == set(), "gone: take it from the list"
+
+
+def test_allowed_directions_have_no_circle():
+    left = {name: set(others) for name, others in ALLOWED.items()}
+    while left:
+        free = [n for n, others in left.items() if not others & left.keys()]
+        assert free, left
+        for name in free:
+            del left[name]
+
+
+@pytest.mark.parametrize("name", sorted(ALONE))
+def test_evidence_takes_arrays_only(name):
+    heavy = {"torch", "torchvision", "matplotlib", "IPython"}
+    for module, source in MODULES.items():
+        if room(module) == name:
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.Import):
+                    told = {a.name.split(".")[0] for a in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    told = {node.module.split(".")[0]}
+                else:
+                    continue
+                assert not told & heavy, module
+
+
+def functions(source, prefix):
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}.{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_modules_and_functions_are_short():
+    long = {n for n, s in MODULES.items() if len(s.splitlines()) > 300}
+    assert long == LONG_MODULES
+    long = {
+        name
+        for module, source in MODULES.items()
+        for name, lines in functions(source, module)
+        if lines > 40
+    }
+    assert long == LONG_FUNCTIONS
