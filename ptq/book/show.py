@@ -3,12 +3,14 @@
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import is_dataclass
 
 import pandas as pd
 from IPython.display import display
 
 from ptq.book import captions
 from ptq.evidence import formats
+from ptq.evidence.intervals import Interval
 from ptq.experiment.comparison import REFERENCE_ROW
 
 # What the cells of this kernel's notebook have noted.
@@ -27,13 +29,17 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def table(
-    frame: pd.DataFrame, name: str, caption: str, text: bool = False
+    rows: pd.DataFrame | list[dict] | dict[str, list],
+    name: str,
+    caption: str,
+    text: bool = False,
 ) -> None:
     """Display as a numbered table of the book, labelled ``tab-name``.
 
-    Notebooks have the caption above it. With ``text``, cells hold words,
-    and may wrap.
+    ``rows`` is a frame, a dictionary a row, or a list a column. Notebooks
+    have the caption above it. With ``text``, cells hold words, and may wrap.
     """
+    frame = pd.DataFrame(rows)
     captions.caption(f"tab-{name}", caption)
     display(
         {
@@ -54,11 +60,6 @@ def source(*functions: Callable) -> None:
     text = "\n\n".join(inspect.getsource(f) for f in functions)
     fenced = f"```python\n{text}```"
     display({"text/markdown": fenced, "text/plain": text}, raw=True)
-
-
-def columns(cells: dict[str, list]) -> pd.DataFrame:
-    """A table from its columns."""
-    return pd.DataFrame(cells)
 
 
 def _all_numbers(cells: list[str]) -> bool:
@@ -85,10 +86,12 @@ def captioned(
 def note(**numbers) -> None:
     """Keep numbers, words and intervals, for sentences to ``quote``.
 
-    Displays them by their names, rounded. Raises TypeError for a value of
-    another kind.
+    The fields of a dataclass are kept as ``name.field``. Displays all by
+    their names, rounded. Raises TypeError for a value of another kind.
     """
-    found = {name: formats.plain(value) for name, value in numbers.items()}
+    found = {
+        name: formats.plain(value) for name, value in _fields(numbers).items()
+    }
     _noted.update(found)
     told = {name: formats.short(value) for name, value in found.items()}
     display(
@@ -102,6 +105,17 @@ def note(**numbers) -> None:
         raw=True,
         metadata=captions.FOR_NOTEBOOKS | {"noted": found},
     )
+
+
+def _fields(numbers: dict) -> dict:
+    """The same, with each dataclass but Interval taken apart."""
+    apart = {}
+    for name, value in numbers.items():
+        if is_dataclass(value) and not isinstance(value, Interval):
+            apart |= {f"{name}.{n}": v for n, v in vars(value).items()}
+        else:
+            apart[name] = value
+    return apart
 
 
 def quote(asked: str) -> str:

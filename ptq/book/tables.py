@@ -1,7 +1,5 @@
 """Tables for chapters, the front page and the README: numbers in words."""
 
-from dataclasses import astuple
-
 import numpy as np
 import pandas as pd
 from IPython.display import display
@@ -14,12 +12,6 @@ from ptq.experiment.strategies import STRATEGIES
 from ptq.measure.timer import TWIN
 
 MIB = 2**20
-
-
-def ratio(found: intervals.Interval, digits: str = ".2f") -> str:
-    """A ratio of times as text, with its interval where it has one."""
-    value, low, high = (f"{number:{digits}}" for number in astuple(found))
-    return value if np.isnan(found.low) else f"{value} ({low}–{high})"
 
 
 def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
@@ -60,7 +52,7 @@ def readable_time(row: dict, prefix: str = "") -> dict[str, str]:
     found = intervals.Interval(*(row[prefix + name] for name in names))
     return {
         "ms per image": f"{row[f'{prefix}milliseconds']:.3f}",
-        "speed-up": ratio(found),
+        "speed-up": f"{found:.2f}",
         "time": row[f"{prefix}time_verdict"],
     }
 
@@ -145,7 +137,7 @@ def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
                     "strategy": label(name),
                     "measured at": timing.conditions,
                     **{f"{i}": f"{r:.2f}" for i, r in enumerate(each, 1)},
-                    "next": ratio(timing.speedup("fp32", name)),
+                    "next": f"{timing.speedup('fp32', name):.2f}",
                 }
             )
     return pd.DataFrame(rows)
@@ -181,7 +173,7 @@ def remarks(timings: list[Timing], names: list[str]) -> str:
     """
     first = timings[0]
     sessions, rounds = first.of(names[0]).shape
-    floors = [f"{ratio(t.floor)} ({t.conditions})" for t in timings]
+    floors = [f"{t.floor:.2f} ({t.conditions})" for t in timings]
     found = [
         f"Measured for this run on {first.measured}, in {sessions} "
         f"session{'s' * (sessions > 1)} of {rounds} rounds.",

@@ -35,12 +35,11 @@ def plain(value) -> Plain:
 def written(value: Plain, form: str) -> str:
     """A plain value in a format of Python's; an interval with its bounds.
 
-    ``written([1.472, 1.434, 1.502], ".2f")`` is "1.47 (1.43 to 1.50)".
+    ``written([1.472, 1.434, 1.502], ".2f")`` is "1.47 (1.43–1.50)".
     Raises ValueError where the format does not fit the value.
     """
     if isinstance(value, list):
-        middle, low, high = (written(v, form) for v in value)
-        return f"{middle} ({low} to {high})"
+        return format(Interval(*map(float, value)), form)
     if isinstance(value, str) and not form.endswith("s"):
         value = float(value)
     return format(value, form)

@@ -19,6 +19,18 @@ class Interval:
     low: float
     high: float
 
+    def __format__(self, form: str) -> str:
+        """Value and bounds, each in a format of numbers: "9.90 (9.50–10.20)".
+
+        With a sign, "+0.12 (-0.10 to +0.34)"; the value alone where there
+        are no bounds. ValueError where the format does not fit numbers.
+        """
+        value, low, high = (format(number, form) for number in astuple(self))
+        if np.isnan(self.low):
+            return value
+        joint = " to " if "+" in form or self.low < 0 else "–"
+        return f"{value} ({low}{joint}{high})"
+
     def __rmul__(self, factor: float) -> "Interval":
         """The same estimate in another unit, as of ``100 * share``."""
         return Interval(*(factor * v for v in astuple(self)))

@@ -1,5 +1,6 @@
 """Records compared: numbers, tests and verdicts, a row a network."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from ptq.evidence import intervals, levels, paired_tests
 from ptq.experiment.results import Record, Timing
 from ptq.experiment.strategies import STRATEGIES
 
+# Columns of ``compared``, shares unless said: label; correct and n (counts);
+# accuracy with Wilson bounds; change against the reference with paired ones;
+# lost and gained (counts); p by McNemar, p_holm over the rows; verdict;
+# detectable; disagreement of predictions; file_bytes and payload_bytes.
 REFERENCE_ROW, QUIET = "reference", "no"
 # Columns of ``time_columns``.
 TIMES = (
@@ -95,6 +100,46 @@ def _accuracy_columns(
         ),
         "disagreement": paired_tests.disagreement(*pair),
     }
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two networks on the same ``n`` images: the second against the first.
+
+    ``lost`` images only the first predicts right, ``gained`` only the
+    second; ``net`` is gained minus lost. ``change`` is that share with its
+    paired 95 % interval, ``p`` McNemar's. ``detectable`` is the smallest net
+    count that would have been shown, infinite where none would.
+    """
+
+    n: int
+    lost: int
+    gained: int
+    net: int
+    change: intervals.Interval
+    p: float
+    detectable: float
+    verdict: str
+
+
+def paired(first: Record, second: Record, labels: np.ndarray) -> Paired:
+    """Compare two records on their images, whose classes ``labels`` has.
+
+    ``labels`` is (n,). InputError where they do not fit the predictions.
+    """
+    row = compared([first, second], labels).iloc[1]
+    return Paired(
+        n=int(row.n),
+        lost=int(row.lost),
+        gained=int(row.gained),
+        net=int(row.gained - row.lost),
+        change=intervals.Interval(
+            row.change, row.change_low, row.change_high
+        ),
+        p=row.p,
+        detectable=row.detectable * row.n,
+        verdict=row.verdict,
+    )
 
 
 def time_columns(timing: Timing, base: str, name: str) -> dict:

@@ -4,7 +4,7 @@ import re
 
 from ptq.evidence import formats
 
-QUOTE = re.compile(r"\{eval\}`show\.quote\('(\w+):([^']+)'\)`([.)]?)")
+QUOTE = re.compile(r"\{eval\}`show\.quote\('([\w.]+):([^']+)'\)`([.)]?)")
 
 
 def fill_in(notebook) -> None:

@@ -463,3 +463,21 @@ def test_mean_ratio_of_one_pair_is_its_speedup():
     assert found == time_ratios.speedup(slow, fast)
     back = time_ratios.mean_ratio([(fast, slow)])
     assert back.low == pytest.approx(1 / found.high)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "form", "text"),
+    [
+        ((9.9, 9.5, 10.2), ".2f", "9.90 (9.50–10.20)"),
+        ((0.12, -0.1, 0.34), "+.2f", "+0.12 (-0.10 to +0.34)"),
+        ((0.12, -0.1, 0.34), ".1f", "0.1 (-0.1 to 0.3)"),
+        ((2.0, np.nan, np.nan), ".2f", "2.00"),
+    ],
+)
+def test_an_interval_writes_itself(numbers, form, text):
+    assert f"{intervals.Interval(*numbers):{form}}" == text
+
+
+def test_an_interval_refuses_a_format_of_words():
+    with pytest.raises(ValueError, match="format"):
+        format(intervals.Interval(1.0, 0.5, 1.5), "d")

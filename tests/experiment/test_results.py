@@ -353,3 +353,23 @@ def test_science_imports_nothing_that_its_hash_misses():
                 if not found.exists():
                     found = package.joinpath(*parts).with_suffix(".py")
                 assert found in allowed, (path, found)
+
+
+def test_two_records_side_by_side():
+    first, second = record("fp32", wrong=[1, 2]), record(wrong=[2, 3, 4])
+    found = comparison.paired(first, second, LABELS)
+    assert (found.n, found.lost, found.gained, found.net) == (100, 2, 1, -1)
+    assert found.change.value == pytest.approx(-0.01)
+    assert found.p == 1.0 and found.verdict == "no difference shown"
+    assert found.detectable == np.inf
+    row = comparison.compared([first, second], LABELS).loc["naive"]
+    assert found.change.low == row.change_low
+
+
+def test_sentences_quote_a_dataclass_field_by_field(capsys):
+    pair = comparison.paired(record("fp32"), record(wrong=[5]), LABELS)
+    show.note(pair=pair, speed=intervals.Interval(2.0, 1.5, 2.5))
+    assert show.quote("pair.lost:d") == "1"
+    assert show.quote("pair.verdict:s") == pair.verdict
+    assert show.quote("pair.change:+.1f") == f"{pair.change:+.1f}"
+    assert show.quote("speed:.1f") == "2.0 (1.5–2.5)"

@@ -51,7 +51,8 @@ def names_noted(source):
                 continue
             for keyword in getattr(call, "keywords", []):
                 if keyword.arg:
-                    yield re.escape(keyword.arg)
+                    # A dataclass is quoted field by field.
+                    yield re.escape(keyword.arg) + r"(\.\w+)?"
                 else:
                     yield from keys(keyword.value)
 
@@ -158,7 +159,7 @@ def test_a_quote_is_written_as_a_sentence_has_it(capsys):
     )
     assert show.quote("gain:.2f") == "1.47"
     assert show.quote("many:,d") == "1,234"
-    assert show.quote("ratio:.2f") == "1.47 (1.43 to 1.50)"
+    assert show.quote("ratio:.2f") == "1.47 (1.43–1.50)"
     assert show.quote("word:s") == "no difference shown"
     assert show.quote("none:.1f") == "inf"
     assert show.quote("unheard_of:.1f") == "…"
