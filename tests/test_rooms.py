@@ -34,8 +34,6 @@ FORBIDDEN = {
     ("methods.bias_correction", "engines.torch_eager"),
     ("methods.bias_correction", "networks.compact_cnn"),
     ("methods.mixed_precision", "networks.compact_cnn"),
-    ("running.pipeline", "book.frontpage"),
-    ("running.pipeline", "book.run_pages"),
 }
 # Longer than they should be; whoever shortens one shortens the list.
 LONG_MODULES = {
@@ -46,13 +44,10 @@ LONG_MODULES = {
     "engines.torch_eager",
     "experiment.laboratory",
     "judge.judgement",
-    "measure.timer",
 }
 LONG_FUNCTIONS = {
     "cli.command_line.judge_command",
     "judge.network_outputs.outputs",
-    "measure.timer.compare",
-    "measure.timer.parts",
     "running.sweep.run",
 }
 

@@ -4,9 +4,7 @@ Every number on them is the manifest's.
 """
 
 import json
-import re
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -41,13 +39,6 @@ def write(run_folder: Path, target: Path) -> None:
     paths.write_whole(target / "machine.md", machine_page(manifest))
     paths.write_whole(target / "cite.md", citation(manifest))
     paths.write_whole(target / "seconds.json", json.dumps(seconds) + "\n")
-
-
-def versions() -> dict[str, str]:
-    """The packages that requirements.txt names, as installed here."""
-    text = (paths.REPOSITORY / "requirements.txt").read_text()
-    names = re.findall(r"^([\w.-]+)==", text, re.M)
-    return {name: _installed(name) for name in names}
 
 
 def machine_page(manifest: dict) -> str:
@@ -87,13 +78,6 @@ def citation(manifest: dict) -> str:
         f"  note    = {{computed from commit {commits}}},\n"
         "}\n```\n"
     )
-
-
-def _installed(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _machine(manifest: dict) -> pd.DataFrame:

@@ -99,6 +99,8 @@ def train(seed, epochs, network, run_dir, data_dir):
 @click.option("--times", is_flag=True, help="Measure all times again.")
 def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
+    from ptq import paths
+    from ptq.book import frontpage, run_pages
     from ptq.experiment import (
         committed_sweeps,
         laboratory,
@@ -120,6 +122,11 @@ def run(pairs, preset, only, run_dir, force, times):
             laboratory.DEFAULTS | values | given
         )
         folder = pipeline.run(run_dir, values, only, force, times)
+        if folder == paths.run_folder():
+            generated = paths.REPOSITORY / "book" / "_generated"
+            run_pages.write(folder, generated)
+            if (folder / "comparison.csv").exists():
+                frontpage.write_headline(folder, generated)
     click.echo(f"records, models and executed chapters: {folder}")
 
 

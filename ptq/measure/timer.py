@@ -8,14 +8,15 @@ differs between sessions is what the time of tomorrow will differ by.
 import copy
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
+
+from ptq.measure import watch
 
 TWIN = "A/A"
 HOT, COLD = "hot", "cold"
@@ -24,9 +25,6 @@ PAUSE = 0.5  # seconds between sessions
 # A loop over one network is timed as a whole, so that a call of less than a
 # millisecond is not lost in the clock and in single interruptions.
 LOOP_SECONDS = 0.01
-# Cores that others may keep busy beside a quiet session: 5 % of one are seen
-# on an idle machine, and one process that computes takes 100 %.
-OTHERS_CORES = 0.2
 STARVED = 1.5
 
 
@@ -85,28 +83,23 @@ def compare(
     _check(images, plan, rounds)
     order = np.random.default_rng(seed)
     taken = [{name: [] for name in (*c.names, TWIN)} for c in plan]
-    watches = [_Watch() for _ in plan]
-    for session, count in enumerate(sessions_of(rounds)):
-        if session:
-            time.sleep(PAUSE)
-        for conditions, found, watch in zip(
+    watches = [watch.Watch() for _ in plan]
+    for count in _sessions(rounds):
+        for conditions, found, watching in zip(
             plan, taken, watches, strict=True
         ):
             copies = {n: _elsewhere(networks[n]) for n in conditions.names}
             copies[TWIN] = _elsewhere(networks[conditions.names[0]])
-            with watch, pinned_threads(conditions.threads):
+            batch = images[: conditions.batch]
+            with watching, pinned_threads(conditions.threads):
                 seconds = _session(
-                    copies,
-                    images[: conditions.batch],
-                    conditions.mode,
-                    count,
-                    order,
+                    copies, batch, conditions.mode, count, order
                 )
             for name, values in seconds.items():
                 found[name].append(values)
     return [
-        Samples(_rectangle(found), watch.signs())
-        for c, found, watch in zip(plan, taken, watches, strict=True)
+        Samples(_rectangle(found), watching.signs())
+        for found, watching in zip(taken, watches, strict=True)
     ]
 
 
@@ -151,32 +144,45 @@ def parts(
     where no network has an inner part.
     """
     order = np.random.default_rng(seed)
-    known = {part for n in networks.values() for part in _parts(n, inner)}
-    if unknown := set(inner) - known:
+    names = {n: watch.parts(net, inner) for n, net in networks.items()}
+    if unknown := set(inner).difference(*names.values()):
         raise ValueError(f"{sorted(unknown)}: no network has such a part")
-    taken = {
-        name: {part: [] for part in _parts(network, inner)}
-        for name, network in networks.items()
-    }
-    watch = _Watch()
+    taken = {n: {part: [] for part in parts} for n, parts in names.items()}
+    watching = watch.Watch()
+    for count in _sessions(rounds):
+        copies = {n: _elsewhere(net) for n, net in networks.items()}
+        with watching, pinned_threads(threads):
+            found = _parts_session(copies, images, count, order, inner)
+        for name, spans in found.items():
+            for part in taken[name]:
+                taken[name][part].append([s[part] for s in spans])
+    found = {name: _rectangle(spans) for name, spans in taken.items()}
+    return found, watching.signs()
+
+
+def _sessions(rounds: int) -> Iterator[int]:
+    """The rounds of each session, with a pause between sessions."""
     for session, count in enumerate(sessions_of(rounds)):
         if session:
             time.sleep(PAUSE)
-        copies = {n: _elsewhere(net) for n, net in networks.items()}
-        clocks = {n: _Clock(_parts(net, inner)) for n, net in copies.items()}
-        for found in taken.values():
-            for values in found.values():
-                values.append([])
-        with watch, pinned_threads(threads), torch.inference_mode():
-            for _ in range(count):
-                for name in order.permutation(list(copies)):
-                    copies[name](images)
-                    with clocks[name]:
-                        copies[name](images)
-                    for part, seconds in clocks[name].spans.items():
-                        taken[name][part][-1].append(seconds)
-    found = {name: _rectangle(spans) for name, spans in taken.items()}
-    return found, watch.signs()
+        yield count
+
+
+@torch.inference_mode()
+def _parts_session(copies, images, rounds, order, inner) -> dict[str, list]:
+    """Seconds of the parts, a dictionary a round for each network."""
+    clocks = {
+        name: watch.Clock(watch.parts(network, inner))
+        for name, network in copies.items()
+    }
+    spans = {name: [] for name in copies}
+    for _ in range(rounds):
+        for name in order.permutation(list(copies)):
+            copies[name](images)
+            with clocks[name]:
+                copies[name](images)
+            spans[name].append(dict(clocks[name].spans))
+    return spans
 
 
 def _check(images: Tensor, plan: list[Conditions], rounds: int) -> None:
@@ -241,77 +247,3 @@ def pinned_threads(threads: int):
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class _Watch:
-    """Counts, inside with blocks, the processor time that others take."""
-
-    def __init__(self):
-        self.wall = self.others = self.stolen = 0.0
-
-    def __enter__(self):
-        self._before = self._now()
-
-    def __exit__(self, *error):
-        wall, others, stolen = np.subtract(self._now(), self._before)
-        self.wall += wall
-        self.others += others
-        self.stolen += stolen
-
-    @staticmethod
-    def _now() -> tuple[float, float, float]:
-        """Seconds: of the clock, of others' computing, and stolen."""
-        of_all, own = psutil.cpu_times(), psutil.Process().cpu_times()
-        computing = of_all.user + of_all.system + getattr(of_all, "nice", 0)
-        others = computing - own.user - own.system
-        return time.perf_counter(), others, getattr(of_all, "steal", 0.0)
-
-    def signs(self) -> list[str]:
-        """What kept the machine busy beside us."""
-        found = []
-        for cores, what in (
-            (self.others, "other programs computed on"),
-            (self.stolen, "the host took away"),
-        ):
-            if (share := cores / self.wall) > OTHERS_CORES:
-                found.append(f"{what} {share:.1f} cores")
-        return found
-
-
-def _parts(network: nn.Module, inner: tuple[str, ...]) -> dict:
-    inside = getattr(network, "module", network)
-    modules = dict(inside.named_modules())
-    names = [name for name, _ in inside.named_children()]
-    names += [name for name in inner if name in modules]
-    return {name: modules[name] for name in names}
-
-
-class _Clock:
-    """Hooks, inside a with block, that time the parts of one network.
-
-    ``spans`` holds the seconds that each part took when it last ran.
-    """
-
-    def __init__(self, parts: dict[str, nn.Module]):
-        self.spans = dict.fromkeys(parts, float("nan"))
-        self._parts = parts
-
-    def __enter__(self):
-        self._hooks = []
-        for name, part in self._parts.items():
-            start, stop = self._watch(name)
-            self._hooks.append(part.register_forward_pre_hook(start))
-            self._hooks.append(part.register_forward_hook(stop))
-
-    def __exit__(self, *error):
-        for hook in self._hooks:
-            hook.remove()
-
-    def _watch(self, name: str) -> tuple[Callable, Callable]:
-        def start(module, inputs):
-            self.spans[name] = -time.perf_counter()
-
-        def stop(module, inputs, output):
-            self.spans[name] += time.perf_counter()
-
-        return start, stop

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import time
+from importlib import metadata
 from pathlib import Path
 
 import click
 
 from ptq import paths
-from ptq.book import frontpage, run_pages
 from ptq.experiment import committed_sweeps, parameters, run_times
 from ptq.experiment.laboratory import DEFAULTS, checkpoint, run_folder
 from ptq.experiment.source_hash import package_hash
@@ -109,8 +110,6 @@ def run(
         if anew:
             shutil.rmtree(folder / "timings", ignore_errors=True)
         _execute_plan(plan, values, folder, force)
-        if folder == paths.run_folder():
-            _publish(folder)
     return folder
 
 
@@ -120,7 +119,7 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
     now = {
         "parameters": values,
         "machine": host.machine(),
-        "versions": run_pages.versions(),
+        "versions": versions(),
     }
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
@@ -135,14 +134,6 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
             paths.write_whole(folder / "manifest.json", text)
         if folder == paths.run_folder():
             paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
-
-
-def _publish(folder: Path) -> None:
-    """Write the pages that the site makes of the default run."""
-    generated = PUBLISHED.parent / "_generated"
-    run_pages.write(folder, generated)
-    if (folder / "comparison.csv").exists():
-        frontpage.write_headline(folder, generated)
 
 
 def _bring_up_to_date(
@@ -211,3 +202,17 @@ def commit() -> str:
     except OSError:
         return "unknown"
     return found.stdout.strip() or "unknown"
+
+
+def versions() -> dict[str, str]:
+    """The packages that requirements.txt names, as installed here."""
+    text = (paths.REPOSITORY / "requirements.txt").read_text()
+    names = re.findall(r"^([\w.-]+)==", text, re.M)
+    return {name: _installed(name) for name in names}
+
+
+def _installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -231,7 +231,7 @@ def manifest():
         "parameters": {"seed": 42, "run_dir": "/somewhere"},
         "machine": dict.fromkeys(run_pages.FACTS, "a fact")
         | {"features": ["avx2", "vnni"]},
-        "versions": run_pages.versions(),
+        "versions": pipeline.versions(),
         "chapters": {
             "01_a": chapter,
             "02_b": chapter | {"seconds": 29.6, "commit": "ba9876543210"},

@@ -11,7 +11,7 @@ from torch import nn
 
 from ptq.evidence import intervals
 from ptq.experiment import coverage, strategies
-from ptq.measure import timer
+from ptq.measure import timer, watch
 
 HERE = timer.Conditions(("a", "b", "c"), 2, 1)
 
@@ -69,7 +69,8 @@ class Work(nn.Module):
 @pytest.fixture
 def clock(monkeypatch):
     found = Clock()
-    monkeypatch.setattr(timer, "time", found)
+    for module in (timer, watch):
+        monkeypatch.setattr(module, "time", found)
     return found
 
 
