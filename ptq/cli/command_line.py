@@ -24,7 +24,7 @@ UNWRITABLE = (
 
 
 class _Commands(click.Group):
-    """Commands that end in a sentence from their first import on."""
+    """Commands whose errors end in a sentence, from the first import on."""
 
     def invoke(self, ctx):
         with _told():
@@ -63,7 +63,7 @@ def data_command(folder):
 @click.option("--run-dir", default="", help="Default: below runs/.")
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, network, run_dir, data_dir):
-    """Train from scratch; an interrupted training goes on."""
+    """Train from scratch; an interrupted training continues."""
     from ptq.data import cifar10
     from ptq.experiment import laboratory, parameters
     from ptq.networks import recipes
@@ -225,9 +225,9 @@ def judge_command(
 
     REFERENCE and CANDIDATES hold class numbers (N,), or logits or
     probabilities (N, C), for the same images: .npy, .npz (FILE.npz:ARRAY) or
-    .csv (FILE.csv:COLUMN). Without labels, only the share of other
-    predictions is told. Exit status: 0; 1 as by --fail-unless; 2 where an
-    input is refused.
+    .csv (FILE.csv:COLUMN). Without labels, the report has only the prediction
+    disagreement. Exit status: 0; 1 as by --fail-unless; 2 where an input is
+    refused.
 
     \b
     python -m ptq judge fp32.npy int8.npy --labels labels.npy
@@ -272,7 +272,7 @@ def judge_command(
 @click.option("--workers", default=2, show_default=True)
 @click.option("--keep", is_flag=True, help="For the book's machine page.")
 def sweep_overhead(points, workers, keep):
-    """Measure what a sweep costs besides its chapters."""
+    """Measure what a sweep costs in addition to its chapters."""
     from ptq.experiment import committed_sweeps
     from ptq.running import sweep, sweep_plan
 
@@ -289,7 +289,7 @@ def sweep_overhead(points, workers, keep):
 @main.command()
 @click.option("--sessions", default=40, show_default=True)
 def coverage(sessions):
-    """Count how often the intervals of time hold on this machine."""
+    """Count how often intervals of times hold on this machine."""
     from ptq.experiment import coverage
 
     with _told():
@@ -305,7 +305,7 @@ def coverage(sessions):
 
 @main.command()
 def assets():
-    """Fetch MathJax and the widgets' script; else pages ask a CDN."""
+    """Fetch MathJax and the widgets' script; without them pages use a CDN."""
     from ptq import npm
     from ptq.book import site_assets
 
@@ -352,19 +352,19 @@ def _values(pairs, run_dir):
 
 
 class _told:
-    """One mechanism for how commands end: in a sentence, not in a trace.
+    """One place that ends commands with a sentence, not with a traceback.
 
-    The package's own ``errors`` are told as they are, an interruption as
-    such, and a folder that cannot be written by its name: ``folder``, once
-    it is known, or where the file lies that could not be written. ``status``
-    is the exit status of the package's own errors.
+    Shows the package's own ``errors`` as they are and an interruption as
+    such. For a folder that cannot be written it names ``folder``, once known,
+    or the folder of the file. ``status`` is the exit status of the package's
+    own errors.
     """
 
     def __init__(self, *errors, status=1):
         self.errors, self.status, self.folder = errors, status, None
 
     def __enter__(self):
-        # A cluster that takes its machines back asks as Ctrl-C does.
+        # A cluster that takes a machine back sends SIGTERM: same as Ctrl-C.
         self.before = _on_termination(signal.default_int_handler)
         return self
 
@@ -403,7 +403,7 @@ def _unwritable(error, folder):
         return f"{path} is a folder; expected the name of a file"
     if folder is None or folder not in (path, *path.parents):
         folder = path.parent
-    # What stands where a folder should be.
+    # Something else is in the place of the folder.
     number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno
     known = [
         name

@@ -135,5 +135,5 @@ def change(found: Interval) -> str:
 
 
 def points(value: float) -> str:
-    """A share in points: 0.50; more digits where two would say nothing."""
+    """A share in points: 0.50; more digits where two would be zeros."""
     return f"{100 * value:.2f}" if value >= 0.0001 else f"{100 * value:.2g}"

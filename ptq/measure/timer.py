@@ -1,8 +1,8 @@
-"""Times of networks against each other, and whether the machine was quiet.
+"""Times of networks in comparison, and whether the machine was quiet.
 
 A run of the timer has several sessions. In each, every network is copied to
-other memory and all of them run in every round, in an order drawn anew; what
-differs between sessions is what the time of tomorrow will differ by.
+other memory and every round runs all of them in a new random order. The
+spread between sessions estimates how much tomorrow's times will differ.
 """
 
 import copy
@@ -24,8 +24,8 @@ PAUSE = 0.5  # seconds between sessions
 # A loop over one network is timed as a whole, so that a call of less than a
 # millisecond is not lost in the clock and in single interruptions.
 LOOP_SECONDS = 0.01
-# Cores that others may keep busy beside a quiet session: 5 % of one are seen
-# on an idle machine, and one process that computes takes 100 %.
+# Cores that others may use in a quiet session: an idle machine shows 5 % of
+# one, a process that computes takes 100 %.
 OTHERS_CORES = 0.2
 STARVED = 1.5
 
@@ -115,8 +115,8 @@ def starved(
 ) -> list[str]:
     """A sentence if more threads make the first network much slower.
 
-    ``found`` are the samples of ``plan``. Threads that wait for each other
-    are the system's doing, or another program's, not the network's.
+    ``found`` are the samples of ``plan``. The system or another program makes
+    threads wait for each other, not the network.
     """
     medians = {
         (c.batch, c.mode, c.threads): np.median(s.seconds[c.names[0]])
@@ -224,7 +224,7 @@ def _seconds(network: Callable, batch: Tensor, calls: int = 1) -> float:
 
 
 def _rectangle(found: dict[str, list[list[float]]]) -> dict[str, np.ndarray]:
-    """(sessions, rounds): a session that has a round more leaves it out."""
+    """(sessions, rounds): a session with one more round drops it."""
     shortest = min(len(v) for values in found.values() for v in values)
     return {
         name: np.array([v[:shortest] for v in values])
@@ -244,7 +244,7 @@ def pinned_threads(threads: int):
 
 
 class _Watch:
-    """Counts, inside with blocks, the processor time that others take."""
+    """Measures, inside a with block, the processor time of other programs."""
 
     def __init__(self):
         self.wall = self.others = self.stolen = 0.0
@@ -267,7 +267,7 @@ class _Watch:
         return time.perf_counter(), others, getattr(of_all, "steal", 0.0)
 
     def signs(self) -> list[str]:
-        """What kept the machine busy beside us."""
+        """What else kept the machine busy."""
         found = []
         for cores, what in (
             (self.others, "other programs computed on"),
