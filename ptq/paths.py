@@ -13,15 +13,42 @@ import psutil
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+class RepositoryError(RuntimeError):
+    """The package is installed without the book's repository around it."""
+
+
+def repository(what: str) -> Path:
+    """Folder of the repository.
+
+    RepositoryError, naming ``what`` needs it, where there is none.
+    """
+    if (REPOSITORY / "_toc.yml").exists():
+        return REPOSITORY
+    raise RepositoryError(
+        f"{what} needs the repository of the book: clone it, and install the "
+        "package there with `pip install -r requirements.txt`"
+    )
+
+
 def data_folder(given: str | Path = "") -> Path:
-    """Folder of the data set: ``given``, else PTQ_DATA_DIR, else default."""
-    default = REPOSITORY / "notebooks" / "data"
-    return Path(given or os.environ.get("PTQ_DATA_DIR") or default).absolute()
+    """Folder of the data set: ``given``, else PTQ_DATA_DIR, else default.
+
+    The default is in the repository: RepositoryError where there is none.
+    """
+    if found := given or os.environ.get("PTQ_DATA_DIR"):
+        return Path(found).absolute()
+    default = repository("CIFAR-10 without PTQ_DATA_DIR or data_dir")
+    return default / "notebooks" / "data"
 
 
 def run_folder(given: str | Path = "") -> Path:
-    """Folder of records, models and executed chapters of one run."""
-    return Path(given or REPOSITORY / "runs" / "book").absolute()
+    """Folder of records, models and executed chapters of one run.
+
+    The default is in the repository: RepositoryError where there is none.
+    """
+    if given:
+        return Path(given).absolute()
+    return repository("a run without run_dir or --run-dir") / "runs" / "book"
 
 
 def figures_folder(run: Path) -> Path:

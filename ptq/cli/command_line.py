@@ -9,6 +9,9 @@ from pathlib import Path
 
 import click
 
+from ptq.cli.book_command import BookCommand
+from ptq.paths import RepositoryError
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (
     *FULL,
@@ -90,7 +93,7 @@ def train(seed, epochs, network, run_dir, data_dir):
     )
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE")
 @click.option("--preset", default="paper", show_default=True)
 @click.option("--only", multiple=True, help="Chapter by number or name.")
@@ -123,7 +126,7 @@ def run(pairs, preset, only, run_dir, force, times):
     click.echo(f"records, models and executed chapters: {folder}")
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run-dir", default="", help="Default: runs/NAME of FILE.")
 @click.option(
@@ -167,7 +170,7 @@ def sweep(
     raise SystemExit(bool(outcome.failed))
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("--runs", default="", help="Default: runs/.")
 def reference(runs):
     """Keep the tables of the finished sweeps as the book's reference."""
@@ -267,7 +270,7 @@ def judge_command(
         raise SystemExit(1)
 
 
-@main.command("sweep-overhead")
+@main.command("sweep-overhead", cls=BookCommand)
 @click.option("--points", default=1000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--keep", is_flag=True, help="For the book's machine page.")
@@ -286,7 +289,7 @@ def sweep_overhead(points, workers, keep):
     )
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("--sessions", default=40, show_default=True)
 def coverage(sessions):
     """Count how often intervals of times hold on this machine."""
@@ -303,7 +306,7 @@ def coverage(sessions):
     click.echo(f"kept {coverage.FILE}")
 
 
-@main.command()
+@main.command(cls=BookCommand)
 def assets():
     """Fetch MathJax and the widgets' script; without them pages use a CDN."""
     from ptq import npm
@@ -316,7 +319,7 @@ def assets():
             click.echo(f"pages will load {asset.cdn}, for {error}")
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("--run-dir", default="", help="Default: runs/book.")
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
@@ -361,7 +364,8 @@ class _told:
     """
 
     def __init__(self, *errors, status=1):
-        self.errors, self.status, self.folder = errors, status, None
+        self.errors = (RepositoryError, *errors)
+        self.status, self.folder = status, None
 
     def __enter__(self):
         # A cluster that takes a machine back sends SIGTERM: same as Ctrl-C.
@@ -377,6 +381,11 @@ class _told:
             raise SystemExit(130) from error
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             raise self._ended(_unwritable(error, self.folder)) from error
+        if isinstance(error, ModuleNotFoundError):
+            raise self._ended(
+                f"{error.name} is not installed: in the book's repository, "
+                "`pip install -r requirements.txt` installs it"
+            ) from error
         if isinstance(error, self.errors):
             told = str(error)
             if isinstance(error, OSError) and error.filename:

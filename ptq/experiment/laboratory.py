@@ -91,7 +91,7 @@ class Experiment:
     def evaluate(
         self, name: str, network: nn.Module, bits: dict, levels: dict
     ) -> results.Record:
-        """Save a network, evaluate it on the test images, and keep the record.
+        """Save a network, evaluate it on the test images, keep the record.
 
         ``levels`` are added to the record's settings: they tell this network
         from the chapter's others.
