@@ -332,6 +332,15 @@ def headline(run_dir):
     click.echo("README.md and book/reference are those of this run")
 
 
+@main.command(cls=BookCommand)
+def style():
+    """Print how the chapters are written, beside the guide values."""
+    from ptq.book import chapter_style
+    from ptq.running import pipeline
+
+    click.echo(chapter_style.report(pipeline.chapters()))
+
+
 def _values(pairs, run_dir):
     """Parameters given as NAME VALUE, each of them once."""
     import yaml
