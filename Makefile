@@ -41,6 +41,7 @@ style: env ## check how code and notebooks are written
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/python -m ptq style
 
 test: env ## run the tests
 	$(TEST)

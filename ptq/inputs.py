@@ -7,8 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# What ``image_sets.normalize`` makes of pixels, and how far beyond is the
-# same.
+# The range that ``image_sets.normalize`` gives, and its tolerance.
 NORMALIZED = (-1.0, 1.0)
 SLACK = 0.05
 # Layers that take a certain number of channels or features, float or not.
@@ -60,7 +59,7 @@ def check_calibration(images: Tensor) -> None:
 
     ``images`` is float32 (N, ...); raises InputError as that does. Gives a
     RangeWarning, with both ranges, where values go beyond [-1, 1] or none is
-    below zero: integer grids are laid over what is seen here. Constant
+    below zero: the range of the grids is taken from these images. Constant
     images, which calibrate nothing, pass.
     """
     check_normalized(images)
@@ -151,7 +150,7 @@ def fitting(network: nn.Module, images: Tensor) -> Iterator[None]:
     hooks = []
     for name, module in modules.items():
         if type(module).__name__ in FITTED and hasattr(module, "weight"):
-            # The convolution inside a fused one goes by the latter's name.
+            # A convolution inside a fused module is named by that module.
             owner = name.rpartition(".")[0]
             if type(modules.get(owner)).__name__ in FITTED:
                 name = owner

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class NpmError(RuntimeError):
-    """A package could not be had, or is not what it should be."""
+    """A package could not be fetched, or its content is not as expected."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Package:
 
     @property
     def file(self) -> str:
-        """Name of the archive that npm writes; a scope loses its signs."""
+        """Name of the archive that npm writes, without "@" and "/"."""
         name = self.name.removeprefix("@").replace("/", "-")
         return f"{name}-{self.version}.tgz"
 
 
-# npm would wait for a silent network for a quarter of an hour.
+# By default npm waits a quarter of an hour for a network that does not
+# respond.
 NO_LONG_WAIT = ("--fetch-timeout=60000", "--fetch-retries=1")
 
 

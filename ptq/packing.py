@@ -11,10 +11,10 @@ class CheckpointError(RuntimeError):
 
 
 def pack(state: dict) -> bytes:
-    """The bytes that torch.save makes of ``state``.
+    """The bytes that torch.save writes for ``state``.
 
-    Made in memory, for torch writes a file's own name into it, and equal
-    states shall have equal sizes and checksums.
+    Made in memory: torch writes a file's own name into it, but equal states
+    must have equal sizes and checksums.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -22,7 +22,7 @@ def pack(state: dict) -> bytes:
 
 
 def unpack(path: Path, content: bytes) -> dict:
-    """The state that ``pack`` made ``content`` of; runs no code from it.
+    """The state that ``pack`` wrote as ``content``; runs no code from it.
 
     Raises CheckpointError, naming ``path``, where it is anything else.
     """

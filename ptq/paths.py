@@ -1,4 +1,4 @@
-"""Where things lie: the repository's folders, and files written whole."""
+"""Folders of the repository, and files written whole or not at all."""
 
 import errno
 import os
@@ -13,15 +13,42 @@ import psutil
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+class RepositoryError(RuntimeError):
+    """The package is installed without the book's repository around it."""
+
+
+def repository(what: str) -> Path:
+    """Folder of the repository.
+
+    RepositoryError, naming ``what`` needs it, where there is none.
+    """
+    if (REPOSITORY / "_toc.yml").exists():
+        return REPOSITORY
+    raise RepositoryError(
+        f"{what} needs the repository of the book: clone it, and install the "
+        "package there with `pip install -r requirements.txt`"
+    )
+
+
 def data_folder(given: str | Path = "") -> Path:
-    """Folder of the data set: ``given``, else PTQ_DATA_DIR, else default."""
-    default = REPOSITORY / "notebooks" / "data"
-    return Path(given or os.environ.get("PTQ_DATA_DIR") or default).absolute()
+    """Folder of the data set: ``given``, else PTQ_DATA_DIR, else default.
+
+    The default is in the repository: RepositoryError where there is none.
+    """
+    if found := given or os.environ.get("PTQ_DATA_DIR"):
+        return Path(found).absolute()
+    default = repository("CIFAR-10 without PTQ_DATA_DIR or data_dir")
+    return default / "notebooks" / "data"
 
 
 def run_folder(given: str | Path = "") -> Path:
-    """Folder of records, models and executed chapters of one run."""
-    return Path(given or REPOSITORY / "runs" / "book").absolute()
+    """Folder of records, models and executed chapters of one run.
+
+    The default is in the repository: RepositoryError where there is none.
+    """
+    if given:
+        return Path(given).absolute()
+    return repository("a run without run_dir or --run-dir") / "runs" / "book"
 
 
 def figures_folder(run: Path) -> Path:
@@ -37,9 +64,9 @@ def checkpoint_folder() -> Path:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder of this process, gone in the end.
+    """A temporary folder of this process, removed in the end.
 
-    Those of processes that were killed, and could not remove theirs, go, too.
+    Folders that killed processes left behind are removed, too.
     """
     for left in Path(tempfile.gettempdir()).glob("ptq-*-*"):
         owner = left.name.split("-")[1]
@@ -80,11 +107,11 @@ def whole_file(path: Path):
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        # Of a full disk, write() tells no file.
+        # On a full disk, write() names no file.
         error.filename = error.filename or str(path)
         raise
     except RuntimeError as error:
-        # How torch.save tells that it cannot write.
+        # torch.save's error for a file that it cannot write.
         if "PytorchStreamWriter failed writing" in str(error):
             full = errno.ENOSPC
             raise OSError(full, os.strerror(full), str(path)) from error
@@ -96,8 +123,8 @@ def whole_file(path: Path):
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader never sees a part of it.
 
-    A file that has this content already is left alone, time stamp and all,
-    so that make does not build anew what depends on it.
+    A file that already has this content keeps its time stamp, so that make
+    does not rebuild what depends on it.
     """
     if isinstance(content, str):
         content = content.encode()

@@ -21,7 +21,7 @@ OPTIONS = (
     "--no-first-run",
 )
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
-# Explorers are drawn after the page has loaded; pictures further down, and
+# Explorers are drawn after the page has loaded; images further down, and
 # those of the other theme, when somebody gets there.
 LOADED = """() => {
     for (const image of document.images) image.loading = "eager";
@@ -177,7 +177,7 @@ def is_list(control) -> bool:
 
 
 def seen(box) -> str:
-    """The picture and its sentence, as a reader has them."""
+    """The drawing and its sentence, as a reader has them."""
     shown = box.locator(".ptq-frames .widget-html:visible")
     assert shown.count() == 1
     return shown.inner_html()

@@ -103,7 +103,7 @@ def network():
 
 @pytest.fixture(scope="session")
 def pixels():
-    """Generated pictures, uint8: patches, as noise has no large outputs."""
+    """Generated images, uint8: patches, as noise has no large outputs."""
     generator = torch.Generator().manual_seed(7)
     patches = torch.randint(
         0, 256, (64, 3, 4, 4), dtype=torch.uint8, generator=generator
@@ -113,7 +113,7 @@ def pixels():
 
 @pytest.fixture(scope="session")
 def images(pixels):
-    """The generated pictures as the network takes them."""
+    """The generated images as the network takes them."""
     return image_sets.normalize(pixels)
 
 

@@ -127,7 +127,7 @@ USES = {
     "torch_eager.fuse_modules": lambda g: torch_eager.fuse_modules(
         g.network, g.network.blocks
     ),
-    "torch_eager.integer_layers": lambda g: torch_eager.integer_layers(
+    "torch_eager.quantized_layers": lambda g: torch_eager.quantized_layers(
         g.quantized
     ),
     "torch_eager.pre_activation": lambda g: torch_eager.pre_activation(
@@ -847,7 +847,7 @@ def test_a_part_named_blocks_is_told_from_the_list(noise):
             supported.UnsupportedError, match="has a part named blocks"
         ):
             use(network)
-    assert torch_eager.integer_layers(strategies.naive(network, noise))
+    assert torch_eager.quantized_layers(strategies.naive(network, noise))
 
 
 def test_an_output_used_elsewhere_is_not_fused(noise):
@@ -940,7 +940,7 @@ def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
         torch_eager.prepare(network, keep_float=[("conv1",)])
 
 
-def test_an_island_of_unknown_parts_is_refused(good):
+def test_a_float_region_of_unknown_parts_is_refused(good):
     with pytest.raises(supported.UnsupportedError, match="'nocv' is no"):
         torch_eager.prepare(good, keep_float=[("nocv",)])
 
@@ -1018,7 +1018,7 @@ OTHER_STRUCTURES = {
     "float": (lambda n, x: copy.deepcopy(n), "absent"),
     "per channel": (
         lambda n, x: strategies.assignment(
-            n, x, grids=torch_eager.Grids(True)
+            n, x, qconfig=torch_eager.QConfig(True)
         ),
         "per_tensor_affine .* there, qint8 per_channel_affine",
     ),

@@ -30,7 +30,7 @@ REPAIRS = (
         r'(<summary)(><span class="toctree-toggle")',
         r'\1 aria-label="Pages of this part"\2',
     ),
-    # The index of modules folds by a picture; its size is that of the theme.
+    # The index of modules folds by an image; its size is that of the theme.
     (
         r'(<img src="_static/minus\.png")',
         r'\1 width="11" height="11"',

@@ -43,7 +43,7 @@ class Serving(SphinxPostTransform):
 class Figures(Serving):
     """Show an SVG in the inks of the page's theme; offer it, and its PNG."""
 
-    default_priority = 3  # before myst-nb chooses among a figure's pictures
+    default_priority = 3  # before myst-nb chooses among a figure's images
 
     def run(self, **kwargs):
         for figure in list(self.document.findall(nodes.figure)):
@@ -67,7 +67,7 @@ class Figures(Serving):
         self.offer(figure, files, f"the figure {name.replace('-', ' ')}")
 
     def _pngs(self, figure, source):
-        """The same picture as PNG: of the output, or beside the file."""
+        """The same image as PNG: of the output, or beside the file."""
         given = [
             Path(self.app.srcdir) / image["uri"]
             for image in figure.findall(nodes.image)

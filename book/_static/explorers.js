@@ -20,7 +20,7 @@ function nameSliders() {
   }
 }
 
-// What changes is read aloud: the sentence below the picture.
+// What changes is read aloud: the sentence below the image.
 function announce() {
   for (const stack of document.querySelectorAll(".ptq-frames"))
     setAttribute(stack, "aria-live", "polite");

@@ -1,4 +1,4 @@
-"""Captions that JupyterLab shows, and targets' titles."""
+"""Captions in JupyterLab, and titles of link targets."""
 
 from IPython.display import display
 
@@ -7,9 +7,9 @@ FOR_NOTEBOOKS = {"ptq": "caption"}
 
 
 def title(label: str) -> str:
-    """What notebooks call the target of a label, which have no numbers.
+    """The text of a link to a label in notebooks, which have no numbers.
 
-    ``title("tab-few-pictures")`` is "Table “few pictures”".
+    ``title("tab-few-images")`` is "Table “few images”".
     """
     kind, _, name = label.partition("-")
     return f"{KINDS[kind]} “{name.replace('-', ' ')}”"

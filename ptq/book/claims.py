@@ -1,9 +1,9 @@
-"""The paper's claims, and the rules that give each its word of verdict.
+"""The paper's claims, and the rules that give each its verdict.
 
 A rule takes measurements and returns one of ``VERDICTS``; none knows which
-strategy it is about. An interval without bounds, as of times that are not
-judged, shows nothing. Where several trainings are at hand (``trainings``),
-the rules on accuracy ask the trainings, not the pictures of one of them.
+strategy it judges. An interval without bounds, as of times that are not
+judged, shows nothing. With several ``trainings``, the rules on accuracy use
+their spread, not the images of one training.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Finding:
 
 
 def printed(paper: float, ours: float) -> str:
-    """A number without error: equal in the digits that were printed."""
+    """A number without error: must be equal in the printed digits."""
     digits = len(str(paper).partition(".")[2])
     return REPRODUCED if round(ours, digits) == paper else CONTRADICTED
 
@@ -68,10 +68,10 @@ def accuracy(
     are fewer than two trainings.
     """
     if trainings is not None:
-        found = intervals.prediction(trainings)
+        found = intervals.prediction_interval(trainings)
         return _holds(found, percent / 100)
     theirs = round(percent / 100 * TEST_IMAGES)
-    found = intervals.proportions(correct, n, theirs, TEST_IMAGES)
+    found = intervals.newcombe(correct, n, theirs, TEST_IMAGES)
     return _holds(found, 0)
 
 
@@ -100,10 +100,10 @@ def faster(word: str) -> str:
 
 
 def same_ratio(paper: float, found: Interval) -> str:
-    """A claim that a speed-up belongs to the strategy, not to a processor.
+    """A claim that a speed-up depends on the strategy, not on the processor.
 
     ``paper`` is that of another machine, printed with one decimal; it is
-    contradicted if the interval of ours excludes all that it may stand for.
+    contradicted if our interval excludes every value that rounds to it.
     """
     rounded = Interval(found.value, found.low - 0.05, found.high + 0.05)
     return _holds(rounded, paper)
@@ -113,8 +113,8 @@ def best(rivals: list[tuple[str, str]]) -> str:
     """A claim that one network is the best trade-off among its rivals.
 
     For each rival, the verdicts on "it is slower" and on "it is more
-    accurate": reproduced if all are slower and none is more accurate, so
-    that it wins by time and loses nothing that could be shown.
+    accurate": reproduced if all are slower and none is more accurate, so that
+    it is faster, and no loss is shown.
     """
     slower, accurate = zip(*rivals, strict=True)
     if CONTRADICTED in slower or REPRODUCED in accurate:
@@ -132,8 +132,8 @@ def most_sensitive(
 ) -> str:
     """A claim that a layer suffers most.
 
-    ``errors`` is what its metric reads when used like for like; ``control``
-    what it reads, as published, where nothing was quantized.
+    ``errors`` are the metric's values for matching outputs; ``control`` is
+    the published metric's value where nothing was quantized.
     """
     if max(control.values()) > 1e-6:
         return ARTIFACT
@@ -142,7 +142,7 @@ def most_sensitive(
 
 
 def sole_cause(others: Interval) -> str:
-    """A claim of one cause, given the share of the effect of other ones."""
+    """A claim of a single cause, given the share of other causes."""
     if others.low > 0:
         return ARTIFACT
     return REPRODUCED if others.high <= 0 else NOT_SHOWN
@@ -195,8 +195,8 @@ def per_training(table: pd.DataFrame | None, name: str) -> np.ndarray | None:
     """Accuracy (a share, shape (T,)) of a strategy for each training.
 
     None without a table, which has columns train_seed, seed, strategy,
-    correct and n. Of each training it is one draw of calibration images,
-    that of the lowest seed: an accuracy of the paper is one draw, too.
+    correct and n. Each training gives one draw of calibration images, that of
+    the lowest seed: the paper's accuracies are of one draw, too.
     """
     if table is None:
         return None
@@ -210,9 +210,9 @@ def headline(
 ) -> list[Finding]:
     """The twenty numbers of the paper's table beside those of ``frame``.
 
-    Times are another machine's, and so are their ratios; FP32's over itself
-    is 1 by definition. ``frame`` is ``comparison.compared`` of the five
-    strategies, with times; ``table`` is as in ``per_training``.
+    The paper's times, and so their ratios, are another machine's; FP32's over
+    itself is 1 by definition. ``frame`` is ``comparison.compared`` of the
+    five strategies, with times; ``table`` is as in ``per_training``.
     """
     findings = []
     for name, paper in paper_numbers.published().items():
@@ -251,7 +251,7 @@ def _cells(
 def _one_more(trainings: np.ndarray | None) -> str:
     if trainings is None:
         return ""
-    found = intervals.prediction(trainings)
+    found = intervals.prediction_interval(trainings)
     return f" (one more: {100 * found.low:.1f} to {100 * found.high:.1f})"
 
 

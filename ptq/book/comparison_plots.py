@@ -165,7 +165,7 @@ def _name(
     changes: dict[str, Interval],
     labels: dict[str, str],
 ) -> None:
-    """Write the strategies' names; those on one point share a label."""
+    """Write the strategies' names; names of one point share a label."""
     axis.figure.draw_without_rendering()  # for places on the paper
     places = {n: (taken[n].value, 100 * c.value) for n, c in changes.items()}
     groups = together(axis, places)
@@ -193,7 +193,7 @@ def class_accuracy(
 ) -> Figure:
     """Accuracy of each class, a marker per strategy.
 
-    ``correct`` (10,) of ``n`` (10,) pictures a class are right; the bars
+    ``correct`` (10,) of ``n`` (10,) images a class are right; the bars
     are the 95 % intervals of the first strategy.
     """
     made, axis = figure(7.0, 4.2)

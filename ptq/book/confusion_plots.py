@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from ptq.book.figures import INK, ON_COLOUR, figure, styled
 from ptq.data.cifar10 import CLASSES
 
-# Where a count is zero the page shows through, light or dark; the smallest
-# one that is not is seen on either.
+# A count of zero is transparent; the smallest other count is visible on a
+# light and on a dark page.
 MORE, FEWER, LEAST = "#3b6fd4", "#c86400", 0.25
 
 
@@ -39,7 +39,7 @@ def confusion(counts: np.ndarray) -> Figure:
     made, axis = figure(5.2, 4.6)
     axis.imshow(np.ma.masked_equal(counts, 0), cmap=COUNTS, vmin=0)
     for (row, column), value in np.ndenumerate(counts):
-        # Up to there, ink has the stronger contrast, on either page.
+        # Below this value, dark text has more contrast on either page.
         colour = ON_COLOUR if value > 0.8 * counts.max() else INK
         axis.text(
             column, row, str(value),
@@ -74,7 +74,7 @@ def confusions(
     made, axes = figure(
         7.0, 1.9 * rows + 0.9, nrows=rows, ncols=3, squeeze=False
     )
-    # By its root, a few images show beside hundreds.
+    # The square root makes a few images visible beside hundreds.
     limit = max(1, *(abs(matrix).max() for matrix in matrices.values()))
     looks = {"cmap": COUNTS, "norm": PowerNorm(0.5, 0, limit)}
     what, nothing = "images", "no image"

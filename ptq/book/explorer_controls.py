@@ -1,6 +1,6 @@
-"""Pictures drawn beforehand, and controls that choose one.
+"""Figures drawn beforehand, and controls that choose one.
 
-Controls are linked to pictures in the browser, so that they work in
+Controls are linked to figures in the browser, so that they work in
 JupyterLab and, without a kernel or a network, on the pages of the book.
 """
 
@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 
 from ptq.book.figures import DARK, GRID, INK, STYLE, variable
 
-# What says nothing to a reader, the page's own letters, and a style sheet,
-# which would be one for the whole page.
+# Removed from an SVG: metadata; fonts, since the page has its own; and the
+# style sheet, since it would apply to the whole page.
 DROPPED = (
     r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|"
     r' id="[\w.]+_\d+"|font-family: [^;"]*;? ?'
@@ -51,9 +51,9 @@ class Choice:
 
 
 def explorer(choices: list[Choice], draw: Callable[..., str]) -> VBox:
-    """Controls over the pictures ``draw(key, ...)``, one key a choice.
+    """Controls over the figures ``draw(key, ...)``, one key a choice.
 
-    Every combination is drawn now, as HTML; the browser only chooses.
+    Every combination is drawn now, as HTML; the browser only selects one.
     """
     controls = [_control(choice) for choice in choices]
     stack = _stack(choices, controls, draw, Layout(width="100%"), ())
@@ -88,11 +88,11 @@ def _stack(choices, controls, draw, layout, keys: tuple) -> Stack:
     return stack
 
 
-def picture(made: Figure, name: str, alt: str, reading: str) -> str:
-    """A figure as HTML, above the sentence that reads it.
+def panel(made: Figure, name: str, alt: str, reading: str) -> str:
+    """A figure as HTML, above the sentence that explains it.
 
-    ``name`` tells the parts of this picture from those of others on the
-    page; ``alt`` is what a reader hears who does not see it.
+    ``name`` keeps the ids in this figure different from those of other
+    figures on the page; ``alt`` is the text for a screen reader.
     """
     # A number and its unit stay on one line.
     reading = re.sub(r"(?<=\d) (?=%|dB)", "\u00a0", reading)
@@ -100,7 +100,7 @@ def picture(made: Figure, name: str, alt: str, reading: str) -> str:
 
 
 def svg(made: Figure, name: str, alt: str) -> str:
-    """A figure as SVG in the page's letters and the inks of its theme.
+    """A figure as SVG in the page's font and the colours of its theme.
 
     Without ``alt`` it only decorates the words beside it.
     """
@@ -111,7 +111,7 @@ def svg(made: Figure, name: str, alt: str) -> str:
     text = buffer.getvalue()
     text = re.sub(DROPPED, "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r"\s*\n\s*", " ", text).strip()
-    # Within tags only: the numbers between them are for the reader.
+    # Only inside tags: the numbers between them are the figure's text.
     text = re.sub(r"<[^>]+>", lambda tag: _rounded(tag[0]), text)
     text = re.sub(r"(stroke|fill): (#[0-9a-f]{6})\b", _inked, text)
     look = "max-width: 100%; height: auto; stroke-linejoin: round"
@@ -121,15 +121,15 @@ def svg(made: Figure, name: str, alt: str) -> str:
 
 
 def _inked(found: re.Match) -> str:
-    """A colour as the page has it: its text's, or its theme's ink."""
+    """A colour of the page: that of its text, or a variable of its theme."""
     part, colour = found.groups()
     if colour in ("#000000", INK):
         return f"{part}: currentColor"
-    if colour == GRID:  # faint on any ground, also without a style sheet
+    if colour == GRID:  # faint on any background, also without a style sheet
         return f"{part}: currentColor; {part}-opacity: .2"
     return f"{part}: {variable(colour)}" if colour in DARK else found[0]
 
 
 def _rounded(tag: str) -> str:
-    """A tag, its lengths to a tenth of a point."""
+    """A tag with its lengths rounded to a tenth of a point."""
     return re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}", tag)

@@ -1,4 +1,4 @@
-"""The pictures of the explorers, what they show, and figures of the same."""
+"""The drawings of the explorers, what they show, and figures of the same."""
 
 import itertools
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from ptq.book.figures import (
 from ptq.evidence.intervals import Interval
 from ptq.quantizer.affine import sqnr
 
-# In inches. Letters are as large as those of the page on a wide screen, and
-# can be read on a telephone: the style sheet scales the whole.
+# In inches. Text is as large as that of the page on a wide screen, and
+# readable on a phone, where the style sheet scales the figure.
 WIDTH = 4.2
 LETTERS = STYLE | {"font.size": 9}
 
@@ -35,7 +35,7 @@ LETTERS = STYLE | {"font.size": 9}
 def _panels(
     height: float, rows: int = 1, gap: float = 0.15, **grid
 ) -> tuple[Figure, list]:
-    """A figure with few marks and given margins: small, and soon drawn.
+    """A figure with few marks and fixed margins: small and quick to draw.
 
     ``height`` and the ``gap`` between rows are in inches.
     """
@@ -62,11 +62,11 @@ def _logarithmic(axis, low: float, high: float, label: str) -> None:
 
 @dataclass(frozen=True)
 class Trial:
-    """One layer's weights on one grid, and what the network answers then.
+    """One layer's weights on one grid, and the network's predictions then.
 
     ``weight`` and ``weight_hat`` are float32 of the same shape; ``bound`` is
     where the grid ends and ``step`` how far its points lie apart, in the unit
-    of the weights; ``correct`` and ``changed`` count answers of ``n``.
+    of the weights; ``correct`` and ``changed`` count predictions of ``n``.
     """
 
     weight: Tensor
@@ -84,7 +84,7 @@ class Trial:
 
     @property
     def clipping_share(self) -> float:
-        """The share of the squared error that weights beyond the grid have.
+        """The share of the squared error from weights beyond the grid.
 
         It is nan where there is no error.
         """
@@ -120,7 +120,8 @@ def _densities(axis: Axes, trial: Trial, edges: np.ndarray) -> None:
     counts, _ = np.histogram(codes, cells)
     on_grid = counts / len(weight) / trial.step
     seen = np.concatenate([density, on_grid])
-    # Whole powers of ten around all: a single weight is seen, too.
+    # Whole powers of ten around all values, so that a single weight is
+    # visible.
     low, high = np.log10([seen[seen > 0].min() / 2, 2 * seen.max()])
     low, high = 10 ** np.floor(low), 10 ** np.ceil(high)
     axis.stairs(
@@ -132,7 +133,7 @@ def _densities(axis: Axes, trial: Trial, edges: np.ndarray) -> None:
 
 
 def _noise(axis: Axes, trial: Trial, edges: np.ndarray) -> None:
-    """Which weights the squared error is of, rounded or clipped."""
+    """Whether the squared error comes from rounded or clipped weights."""
     weight = trial.weight.flatten().numpy()
     errors = (trial.weight - trial.weight_hat).square().flatten().numpy()
     beyond = np.abs(weight) > trial.bound
@@ -151,13 +152,13 @@ def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
     """SQNR and accuracy over bits, a line for each clip (percent).
 
     ``found`` is keyed by bits and clip; ``reference`` counts the right
-    answers of the float network on the same pictures.
+    predictions of the float network on the same images.
     """
     made, axes = figure(7.0, 3.0, ncols=2)
     bits = sorted({b for b, _ in found})
     clips = sorted({c for _, c in found}, reverse=True)
     n = next(iter(found.values())).n
-    # The lines cross: each has a shade, and a marker that is its own.
+    # The lines cross, so each has its own shade and marker.
     shades = itertools.cycle(zip(SHADES, "osD^v", strict=True))
     for clip, (shade, marker) in zip(clips, shades, strict=False):
         rows = [found[b, clip] for b in bits]
@@ -181,7 +182,7 @@ class Coded:
 
     ``counts`` (C, codes) says how often each channel has each code, which
     stands for ``scale`` (code - ``zero_point``); ``sqnr`` has for each
-    channel the dB that are left behind its ReLU.
+    channel the SQNR in dB after its ReLU.
     """
 
     title: str
@@ -202,7 +203,7 @@ def coded(
     grid: tuple[float, int],
     outputs: tuple[Tensor, Tensor],
 ) -> Coded:
-    """Count the codes of each channel; compare what comes behind its ReLU.
+    """Count the codes of each channel; compare the outputs after its ReLU.
 
     ``values`` are dequantized outputs (N, C, H, W) on ``grid`` (scale and
     zero point) of codes from 0; ``outputs`` are those of the ReLU in the
@@ -302,7 +303,7 @@ def against(x: Quantity, y: Quantity) -> Figure:
 
 
 def mark(name: str) -> Figure:
-    """The marker of a strategy, alone, for a legend in words.
+    """The marker of a strategy, alone, for a legend in the text.
 
     KeyError for a name that is not in ``figures.COLOURS``.
     """
@@ -321,9 +322,9 @@ Draws = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 def ranges(draws: Draws, count: int) -> Figure:
-    """Range of each draw of ``count`` pictures, sorted by its width.
+    """Range of each draw of ``count`` images, sorted by its width.
 
-    ``draws`` gives, for each number of pictures, the lowest and highest
+    ``draws`` gives, for each number of images, the lowest and highest
     values (draws,) that a layer put out. The axis is the same for each.
     """
     made, (axis,) = _panels(2.7)

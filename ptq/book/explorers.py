@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ptq.book import explorer_drawings
-from ptq.book.explorer_controls import Choice, explorer, picture, svg
+from ptq.book.explorer_controls import Choice, explorer, panel, svg
 from ptq.book.point_names import together
 from ptq.data import cifar10
 from ptq.evidence import time_ratios
@@ -23,7 +23,8 @@ def clipping(
     """Bits and reach of the grid of one layer's weights.
 
     ``trials`` is keyed by bits and by the grid's reach in percent of the
-    largest weight; ``reference`` counts the float network's right answers.
+    largest weight; ``reference`` counts correct predictions of the float
+    network.
     """
 
     def draw(bits: int, clip: int) -> str:
@@ -33,13 +34,13 @@ def clipping(
         error = f"SQNR {trial.sqnr:.1f} dB, {share} of the noise clipped"
         reading = (
             f"{grid}: step {trial.step:.4f}, {error}. Right on "
-            f"{trial.correct} of {trial.n} validation pictures (float: "
-            f"{reference}), {trial.changed} answers changed."
+            f"{trial.correct} of {trial.n} validation images (float: "
+            f"{reference}), {trial.changed} predictions changed."
         )
         alt = f"Histogram of the weights on {2**bits} codes, and noise by "
         alt += f"weight: {error}."
         made = explorer_drawings.clipped(trial)
-        return picture(made, f"clip{bits}-{clip}", alt, reading)
+        return panel(made, f"clip{bits}-{clip}", alt, reading)
 
     widths, clips = (sorted(set(ends)) for ends in zip(*trials, strict=True))
     bits = {str(b): b for b in widths}
@@ -68,14 +69,14 @@ def channels(sides: list[explorer_drawings.Coded], start: int = 0) -> VBox:
         reading = " ".join([f"Channel {chosen}.", *parts])
         made = explorer_drawings.channel(sides, chosen)
         alt = f"Two histograms of the values of channel {chosen}."
-        return picture(made, f"channel{chosen}", alt, reading)
+        return panel(made, f"channel{chosen}", alt, reading)
 
     options = {str(c): c for c in range(len(sides[0].counts))}
     return explorer([Choice("channel", options, start, ordered=True)], draw)
 
 
 def _left(decibels: float) -> str:
-    """What is left of a channel; nan stands for silence."""
+    """The SQNR of a channel in words; nan means that it is always zero."""
     what = "silent" if np.isnan(decibels) else f"{decibels:.1f} dB"
     return f"{what} behind its ReLU"
 
@@ -98,7 +99,7 @@ def strategies(
         made = explorer_drawings.against(across, up)
         reading = f"Not beaten on these two, by values alone: {names}."
         reading += _on_one_point(made.axes[0], across, up, labels)
-        return picture(made, f"axes{x}-{y}", alt, reading)
+        return panel(made, f"axes{x}-{y}", alt, reading)
 
     options = {quantity.title: i for i, quantity in enumerate(quantities)}
     box = explorer(
@@ -144,7 +145,7 @@ def _legend(labels: dict[str, str]) -> str:
 def _signed(
     quantity: explorer_drawings.Quantity, sign: int
 ) -> dict[str, float]:
-    """Values whose growth is good (``sign`` 1) or bad (-1)."""
+    """Values that are better when larger (``sign`` 1) or smaller (-1)."""
     sign *= 1 if quantity.high_is_good else -1
     return {name: sign * v.value for name, v in quantity.values.items()}
 
@@ -153,17 +154,17 @@ def flips(
     pixels: Tensor,
     labels: np.ndarray,
     reference: np.ndarray,
-    answers: dict[str, np.ndarray],
+    predictions: dict[str, np.ndarray],
     most: int = 5,
 ) -> VBox:
-    """Pictures that strategies lose and gain against the reference.
+    """Images that strategies lose and gain against the reference.
 
     ``pixels`` is uint8 (N, 3, 32, 32); ``labels``, ``reference`` and each of
-    the ``answers`` are classes (N,). Up to ``most`` of each kind are shown.
+    the ``predictions`` are classes (N,). Shows up to ``most`` of each kind.
     """
 
     def draw(strategy: str, label: int) -> str:
-        found = answers[strategy]
+        found = predictions[strategy]
         mine = labels == label
         was, now = reference == labels, found == labels
         kinds = {"lost": mine & was & ~now, "gained": mine & ~was & now}
@@ -179,69 +180,69 @@ def flips(
         return "".join(rows)
 
     classes = {name: i for i, name in enumerate(cifar10.CLASSES)}
-    start = _most_moved(labels, reference, answers)
+    start = _most_moved(labels, reference, predictions)
     return explorer(
         [
-            Choice("strategy", {n: n for n in answers}, start[0]),
+            Choice("strategy", {n: n for n in predictions}, start[0]),
             Choice("class", classes, start[1]),
         ],
         draw,
     )
 
 
-def _most_moved(labels, reference, answers) -> tuple[str, int]:
-    """The strategy and class that lose and gain most pictures."""
+def _most_moved(labels, reference, predictions) -> tuple[str, int]:
+    """The strategy and class that lose and gain most images."""
     moved = {
         (name, label): int(
             ((labels == label) & ((found == label) != (reference == label)))
             .sum()
         )
-        for name, found in answers.items()
+        for name, found in predictions.items()
         for label in range(len(cifar10.CLASSES))
     }  # fmt: skip
     return max(moved, key=moved.get)
 
 
-def _flip(pixels: Tensor, index: int, *answers: int) -> str:
-    """A picture with two answers below; ``answers`` begin with the truth."""
-    true, was, now = (cifar10.CLASSES[answer] for answer in answers)
+def _flip(pixels: Tensor, index: int, *classes: int) -> str:
+    """An image above two predictions; ``classes`` begin with the true one."""
+    true, was, now = (cifar10.CLASSES[c] for c in classes)
     buffer = io.BytesIO()
     shown = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-    # A third of a PNG's bytes; nobody sees the loss at this size.
+    # A third of a PNG's bytes; the loss is invisible at this size.
     shown.save(buffer, "webp", quality=85, method=6)
     code = b64encode(buffer.getvalue()).decode()
     look = 'class="dark-light" width="64" height="64"'
     return (
-        f'<span><img {look} alt="{true}, test picture {index}" '
+        f'<span><img {look} alt="{true}, test image {index}" '
         f'src="data:image/webp;base64,{code}"><br>{was} → {now}</span>'
     )
 
 
 def calibration_ranges(draws: dict[str, explorer_drawings.Draws]) -> VBox:
-    """Ranges of each layer against the number of calibration pictures.
+    """Ranges of each layer against the number of calibration images.
 
-    ``draws`` gives, for each layer and number of pictures, the lowest and
+    ``draws`` gives, for each layer and number of images, the lowest and
     the highest value (draws,) that the layer put out.
     """
 
     def draw(layer: str, count: int) -> str:
         low, high = draws[layer][count]
         reading = (
-            f"{len(low)} draws of {count:,} pictures: in nine of ten the "
+            f"{len(low)} draws of {count:,} images: in nine of ten the "
             f"lower end lies {_where(low)}, the upper end {_where(high)}. "
             "Dotted: the ends of all draws, of whatever size."
         )
         made = explorer_drawings.ranges(draws[layer], count)
         alt = "One line per draw, from the lowest to the highest value of "
         alt += f"{layer}."
-        return picture(made, f"ranges-{layer}-{count}", alt, reading)
+        return panel(made, f"ranges-{layer}-{count}", alt, reading)
 
     counts = sorted(next(iter(draws.values())))
     sizes = {f"{n:,}": n for n in counts}
     return explorer(
         [
             Choice("layer", {n: n for n in draws}, next(iter(draws))),
-            Choice("pictures", sizes, counts[0], ordered=True),
+            Choice("images", sizes, counts[0], ordered=True),
         ],
         draw,
     )

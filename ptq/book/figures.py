@@ -16,7 +16,8 @@ from ptq import paths
 from ptq.book import captions
 from ptq.evidence.intervals import Interval
 
-# Ink and paper by name, so that the dark variant can trade them.
+# Foreground and background by name, so that the dark variant can replace
+# them.
 INK, PAPER, NEUTRAL, GRID, BAND = (
     "#222222",
     "#ffffff",
@@ -45,9 +46,9 @@ STYLE = {
     "legend.frameon": False,
     "svg.hashsalt": "ptq",
 }
-# A colour and a marker for each strategy, everywhere. The colours were
-# searched for: the two closest stay apart for readers of either colour
-# blindness (test_figures.py); in grey the markers tell them apart.
+# A colour and a marker for each strategy, everywhere. The colours were found
+# by search: readers with either colour blindness can distinguish the two
+# closest (test_figures.py); in grey the markers differ.
 COLOURS = {
     "fp32": "#272727",
     "fp32_folded": "#6a6a6a",
@@ -63,8 +64,8 @@ COLOURS = {
 MARKERS = dict(zip(COLOURS, "os<P^vDXhd", strict=True))
 # Two states of one thing: light against dark, also in grey.
 BEFORE, AFTER = "#744600", "#5f8ff0"
-# The observers of ranges: searched for as the strategies' were, and apart
-# from those; they differ in grey, too.
+# The observers: found by the same search, and different from the strategies'
+# colours, in grey, too.
 OBSERVERS = {
     "minmax": "#101050",
     "moving_average": "#b070f0",
@@ -72,7 +73,8 @@ OBSERVERS = {
 }
 # Steps of one quantity, the faintest first.
 SHADES = ("#5c80ff", "#295eff", "#0035f0", "#0027b2", "#031863")
-# What each ink becomes on a dark page; paper lets the page through.
+# Each colour's replacement on a dark page; the background becomes
+# transparent.
 DARK = {
     INK: "#e4e4e4",
     PAPER: "none",
@@ -129,25 +131,25 @@ def shaded(colour: str, pale: bool) -> dict:
 
 
 def error_bars(found: Iterable[Interval]) -> np.ndarray:
-    """Error bars (2, N) of intervals, as errorbar takes them."""
+    """Error bars (2, N) of intervals, as matplotlib's errorbar takes them."""
     return np.array([(f.value - f.low, f.high - f.value) for f in found]).T
 
 
 def variable(ink: str) -> str:
-    """An ink in CSS that ``dark_sheet`` trades; else it stays as it is."""
+    """A CSS colour that ``dark_sheet`` replaces; any other stays."""
     return f"var(--ptq-{ink[1:]}, {ink})"
 
 
 def dark_sheet() -> str:
-    """The style sheet that trades every ``variable`` on a dark page."""
+    """The style sheet that replaces every ``variable`` on a dark page."""
     inks = [f"  --ptq-{ink[1:]}: {traded};" for ink, traded in DARK.items()]
-    # Paper is white whatever the theme of the screen.
+    # When printed, the page is white whatever the theme of the screen.
     head = '@media not print { html[data-theme="dark"] {'
     return "\n".join([head, *inks, "} }", ""])
 
 
 def dark(svg: str) -> str:
-    """The same drawing for a dark page: inks traded, pictures untouched."""
+    """The same drawing for a dark page: inks replaced, photographs kept."""
     return re.sub(
         r"(?<=: )#[0-9a-f]{6}\b", lambda ink: DARK.get(ink[0], ink[0]), svg
     )
@@ -160,18 +162,18 @@ def show(
 
     ``name`` is the file's stem and, as ``fig-name``, the book's label.
     """
-    pictures = {}
+    rendered = {}
     for kind in ("svg", "png"):
         buffer = io.BytesIO()
         extra = {"Date": None} if kind == "svg" else {}
         with mpl.rc_context(STYLE):
             made.savefig(buffer, format=kind, metadata=extra)
-        pictures[kind] = buffer.getvalue()
-        paths.write_whole(folder / f"{name}.{kind}", pictures[kind])
+        rendered[kind] = buffer.getvalue()
+        paths.write_whole(folder / f"{name}.{kind}", rendered[kind])
     facts = {"caption": caption, "alt": alt, "name": f"fig-{name}"}
     bundle = {
-        "image/svg+xml": pictures["svg"].decode(),
-        "image/png": base64.b64encode(pictures["png"]).decode(),
+        "image/svg+xml": rendered["svg"].decode(),
+        "image/png": base64.b64encode(rendered["png"]).decode(),
         "text/plain": alt,
     }
     display(bundle, raw=True, metadata={"ptq": facts})

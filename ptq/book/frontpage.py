@@ -23,7 +23,7 @@ from ptq.experiment.strategies import STRATEGIES
 COMPARISON = "06_comparison"
 REFERENCE = paths.REPOSITORY / "book" / "reference"
 MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
-# Below that, a network that answers one image at a time gains little.
+# Below this ratio, predicting one image at a time gains little.
 LITTLE = 2.0
 # What was timed: the prefix of its columns, and what it is.
 TIMED = (
@@ -55,9 +55,9 @@ def write_headline(run_folder: Path, target: Path) -> None:
 def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
     """A run's comparison with times to show, and where these were measured.
 
-    ``told`` is what the manifest says of the run. On a machine that was busy
-    at batch 64 or 1, the last quiet times that are committed stand in, if
-    there are any. The second value then has ``busy``, which says why, and
+    ``told`` is the entry of the run in the manifest. If the machine was busy
+    at batch 64 or 1, the committed quiet times replace the run's, if there
+    are any. The second value then has ``busy``, which says why, and
     ``stand_in``, whether they do.
     """
     if not (busy := _busy(frame)):
@@ -74,7 +74,7 @@ def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
 def _busy(frame: pd.DataFrame) -> str:
     """What kept the machine busy at batch 64 or 1, hot; empty if nothing.
 
-    Other conditions are judged, or not, each by itself.
+    Every other condition is judged, or not, on its own.
     """
     signs = {
         sign
@@ -111,8 +111,8 @@ def update_readme(run_folder: Path) -> None:
         REFERENCE / "manifest.json", json.dumps(kept, indent=1) + "\n"
     )
     for name in ("frontier.svg", "frontier.png"):
-        picture = paths.figures_folder(run_folder) / name
-        paths.write_whole(REFERENCE / name, picture.read_bytes())
+        drawn = paths.figures_folder(run_folder) / name
+        paths.write_whole(REFERENCE / name, drawn.read_bytes())
     readme = paths.REPOSITORY / "README.md"
     before, rest = readme.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
@@ -142,7 +142,7 @@ def answer(
     ``frame`` is the comparison of a run, ``origin`` says where its times
     are from; ``table`` and ``sweep`` are the replication and its manifest.
     """
-    changes = replicates.drops(table)
+    changes = replicates.paired_differences(table)
     best = recommended(frame, table)
     row = frame.loc[best]
     size = frame.file_bytes.iloc[0] / row.file_bytes
@@ -206,7 +206,7 @@ def _speed(row: pd.Series, prefix: str) -> str:
 
 
 def _stand_in(origin: dict) -> str:
-    """What a busy machine means for the times above, if it was busy."""
+    """What a busy machine means for the times; empty if it was quiet."""
     if "busy" not in origin:
         return ""
     text = (
@@ -231,7 +231,7 @@ def _advised(best: str) -> str:
 
 
 def _lost(changes: np.ndarray) -> str:
-    """What trainings say of a loss; ``changes`` are shares, one each."""
+    """The loss over trainings, in words; ``changes`` are shares, one each."""
     mean = intervals.mean(changes)
     value, low, high, worst = (
         f"{100 * share:+.2f}".replace("-", "\u2212")
@@ -257,11 +257,11 @@ def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
 
     Fast: the interval of its speed-up at batch 64 reaches that of the
     fastest. Loses little: over the trainings of ``table``, a loss of the
-    margin is excluded at 95 %. Like FP32: fewest other predictions, which no
-    label has a part in, so that among these none is chosen by the accuracy
-    that is then reported.
+    margin is excluded at 95 %. Like FP32: the fewest changed predictions.
+    This needs no labels, so the choice does not use the accuracy that is then
+    reported.
     """
-    changes = replicates.drops(table)
+    changes = replicates.paired_differences(table)
     means = {n: intervals.mean(changes[n].to_numpy()) for n in changes}
     safe = frame.loc[[n for n in means if means[n].low > -levels.MARGIN]]
     fastest = safe.loc[safe.milliseconds.idxmin()]

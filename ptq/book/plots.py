@@ -1,8 +1,8 @@
 """Figures of data, training, layers, noise and times; paper against ours.
 
-Comparisons of networks are in ``comparison_plots`` and
-``confusion_plots``, designed experiments in ``design_plots``, what the
-explorers show in ``explorer_drawings``.
+Comparisons of networks are in ``comparison_plots`` and ``confusion_plots``,
+designed experiments in ``design_plots``, drawings of the explorers in
+``explorer_drawings``.
 """
 
 from collections.abc import Iterable
@@ -31,17 +31,17 @@ from ptq.quantizer.affine import Grid, fake_quantize
 
 @styled
 def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
-    """Pictures, uint8 (N, 3, 32, 32), ten a row, with a title each."""
+    """Images, uint8 (N, 3, 32, 32), ten a row, with a title each."""
     titles = list(titles)
     lines = [line for text in titles for line in text.split("\n")]
     longest = max(map(len, lines), default=0)
-    size = 8 if longest < 12 else 7  # lest neighbours' titles meet
+    size = 8 if longest < 12 else 7  # else titles overlap
     rows = max(-(-len(pixels) // 10), 1)
     made, axes = figure(7.0, 0.95 * rows, nrows=rows, ncols=10, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    for axis, picture, title in zip(axes.flat, pixels, titles, strict=False):
-        axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="none")
+    for axis, image, title in zip(axes.flat, pixels, titles, strict=False):
+        axis.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
         axis.set_title(title, fontsize=size)
     return made
 
@@ -71,7 +71,7 @@ def shares(parts: dict[str, dict[str, int]]) -> Figure:
 
 @styled
 def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
-    """One bar a network, made of the medians of its parts.
+    """One bar per network: the medians of its parts, stacked.
 
     ``parts`` holds, by network and part, the times (rounds,) in the unit
     that ``xlabel`` names; a mark shows the quartiles of their sum.
@@ -133,7 +133,7 @@ def training_curve(history: list[dict], n: int) -> Figure:
 
 @styled
 def staircase(grid: Grid, low: float, high: float) -> Figure:
-    """What a grid of one scale makes of each value in [low, high].
+    """The rounded value, and its error, of each value in [low, high].
 
     On the left the values, on the right the error, both in units of ``low``
     and ``high``; dotted: half a step.

@@ -15,16 +15,16 @@ Place = tuple[float, float]
 NEAR = 3
 DISTANCES = (7, 11, 16, 22, 30, 40, 52, 66, 82, 100, 130, 160)
 ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-# What a place costs, in points of distance that one would rather go.
+# Costs of a place, in points of distance: a move that far costs the same.
 PASSES = 4
 COVERED, STRUCK, ASTRAY, CROSSED = 1e4, 2e3, 300, 40
 
 
 def together(axis: Axes, places: dict[str, Place]) -> list[list[str]]:
-    """Names whose points lie on each other, others alone.
+    """Groups of names whose points coincide; other names alone.
 
     ``places`` are (x, y) in the units of ``axis``, whose limits and layout
-    are final. Half a marker apart is on each other.
+    are final. Points closer than half a marker coincide.
     """
     near = NEAR * axis.figure.dpi / 72
     at = {n: axis.transData.transform(place) for n, place in places.items()}
@@ -41,7 +41,7 @@ def together(axis: Axes, places: dict[str, Place]) -> list[list[str]]:
 
 @dataclass
 class _Name:
-    """A text, its point and size in pixels, and where it stands now.
+    """A text, its point and size in pixels, and its present box.
 
     ``box`` (2, 2) has the lower left and the upper right corner.
     """
@@ -57,14 +57,14 @@ def name_points(axis: Axes, named: dict[str, Place]) -> None:
     """Write names beside their points, on no point and on no other name.
 
     ``named`` gives the point (x, y) of each name in the units of ``axis``.
-    Lines and bars stay free where there is room. Call it last: names stay
-    where they are put.
+    Lines and bars stay free where there is room. Call it last: names do not
+    move with later changes.
     """
     axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())
     axis.figure.draw_without_rendering()
     marks, lines = _drawn(axis)
     names = [_written(axis, *item) for item in named.items()]
-    for _ in range(PASSES):  # a name may move once the others have places
+    for _ in range(PASSES):  # a name may move after the others
         for name in names:
             others = [n for n in names if n is not name and n.box is not None]
             _put(name, others, marks, lines, axis.bbox.get_points())
@@ -74,7 +74,7 @@ def name_points(axis: Axes, named: dict[str, Place]) -> None:
 
 
 def _drawn(axis: Axes) -> tuple[np.ndarray, np.ndarray]:
-    """What names are to leave free: markers (N, 2) and lines (L, 60, 2)."""
+    """What names must not cover: markers (N, 2) and lines (L, 60, 2)."""
     marks, corners = [], []
     for line in axis.lines:
         pixels = line.get_transform().transform(line.get_xydata())
@@ -130,10 +130,10 @@ def _cost(
     drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
     near: float,
 ) -> np.ndarray:
-    """What stands against each of the boxes (B, 2, 2), as (B,).
+    """The cost of each of the boxes (B, 2, 2), as (B,).
 
-    That it covers something, that a line strikes a name out or leads astray,
-    that it lies on lines.
+    A box costs where it covers something, where a line crosses a name or
+    leads to another one, and where it lies on lines.
     """
     marks, lines, frame = drawn
     pad = near * np.array([[-1], [1]])

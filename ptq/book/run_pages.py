@@ -1,6 +1,6 @@
 """Pages about the run that made the book: machine, versions, times, citing.
 
-Every number on them is the manifest's.
+Every number on them comes from the manifest.
 """
 
 import json

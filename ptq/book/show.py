@@ -1,4 +1,4 @@
-"""What a chapter shows: tables, sources, and numbers for its text."""
+"""Tables, sources, and numbers for the text of a chapter."""
 
 import inspect
 import re
@@ -13,12 +13,12 @@ from ptq.evidence import formats
 from ptq.evidence.intervals import Interval
 from ptq.experiment.comparison import REFERENCE_ROW
 
-# What the cells of this kernel's notebook have noted.
+# Values that cells of this kernel's notebook have noted.
 _noted: dict[str, formats.Plain] = {}
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A pipe table: columns of numbers to the right, of words to the left."""
+    """A pipe table: numbers aligned to the right, words to the left."""
     cells = frame.astype(str)
     sides = [
         "--:" if _all_numbers(column.tolist()) else ":--"
@@ -54,8 +54,8 @@ def table(
 def source(*functions: Callable) -> None:
     """Display the source of functions, as the book sets code.
 
-    Raises OSError where a function's source is in no file, as that of one
-    typed into a terminal, and TypeError for what has none.
+    Raises OSError where a function's source is in no file, as for one typed
+    into a terminal, and TypeError for objects without source.
     """
     text = "\n\n".join(inspect.getsource(f) for f in functions)
     fenced = f"```python\n{text}```"
@@ -84,7 +84,7 @@ def captioned(
 
 
 def note(**numbers) -> None:
-    """Keep numbers, words and intervals, for sentences to ``quote``.
+    """Store numbers, words and intervals for sentences to ``quote``.
 
     The fields of a dataclass are kept as ``name.field``. Displays all by
     their names, rounded. Raises TypeError for a value of another kind.
@@ -119,12 +119,12 @@ def _fields(numbers: dict) -> dict:
 
 
 def quote(asked: str) -> str:
-    """What was noted, for a sentence: ``quote('gain:.1f')``.
+    """A noted value, for a sentence: ``quote('gain:.1f')``.
 
     JupyterLab evaluates ``{eval}`` roles when it runs a cell of text;
-    ``python -m ptq run`` writes their values into the executed copy. An
-    ellipsis stands for what no cell has noted so far. Raises ValueError
-    where the format does not fit the value.
+    ``python -m ptq run`` writes their values into the executed copy. Gives an
+    ellipsis for a name that no cell has noted yet. Raises ValueError where
+    the format does not fit the value.
     """
     name, _, form = asked.partition(":")
     return formats.written(_noted[name], form) if name in _noted else "…"

@@ -1,4 +1,4 @@
-"""Scripts of others that the site serves itself."""
+"""Third-party scripts that the site serves itself."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from ptq.npm import Package
 
 @dataclass(frozen=True)
 class Asset:
-    """What the site serves of a package.
+    """The part of a package that the site serves.
 
     ``folder`` is below book/_static/vendor; ``files`` maps names in it to
     names in the package; ``integrity`` is the browser's checksum of the
@@ -34,7 +34,7 @@ class Asset:
         return f"{host}/{package.name}@{package.version}/{path}"
 
 
-# The one file that sets the book's formulas without any request elsewhere.
+# The file that draws the book's formulas without requests to other hosts.
 MATHJAX = Asset(
     Package(
         "mathjax",
@@ -47,8 +47,8 @@ MATHJAX = Asset(
     "sha512-si8sZ9hrLKf+1QHOzVXtT6F9GH5yK4VeeZ4pm0LOBFriwiXFL6Pu6+VMArzgh1sDJb5gKyktGtN0rMT16k1/cQ=="
     "",
 )
-# The one file that moves the explorers, and the letters of its icons, which
-# it makes those of the whole page.
+# The file that runs the explorers, and its icon font, which it loads for the
+# whole page.
 HTML_MANAGER = Asset(
     Package(
         "@jupyter-widgets/html-manager",

@@ -1,4 +1,4 @@
-"""Tables for chapters, the front page and the README: numbers in words."""
+"""Tables for chapters, the front page and the README: numbers as text."""
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,8 @@ MIB = 2**20
 def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
     """The comparison as text, each number with its uncertainty.
 
-    With ``bounds``: the share of other answers, which no change of accuracy
-    can exceed, and the change that would have been shown.
+    ``bounds`` adds two columns: the prediction disagreement, which no change
+    of accuracy can exceed, and the change that would have been shown.
     """
     rows = []
     for row in frame.itertuples():
@@ -38,7 +38,7 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
             "size (MB)": f"{row.file_bytes / 1e6:.3f}",
         }
         if bounds:
-            cells["other answers (%)"] = f"{100 * row.disagreement:.1f}"
+            cells["disagreement (%)"] = f"{100 * row.disagreement:.1f}"
             cells["shown from (points)"] = f"{100 * row.detectable:.2f}"
         if "speedup" in frame:
             cells |= readable_time(row._asdict())
@@ -47,7 +47,7 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
 
 
 def readable_time(row: dict, prefix: str = "") -> dict[str, str]:
-    """Cells of ``time_columns``: milliseconds beside the ratio, the word."""
+    """Cells of ``time_columns``: milliseconds, the ratio, and its verdict."""
     names = ("speedup", "speedup_low", "speedup_high")
     found = intervals.Interval(*(row[prefix + name] for name in names))
     return {
@@ -144,7 +144,7 @@ def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
 
 
 def caution(timings: list[Timing]) -> None:
-    """Display that times are not judged, if the machine was busy.
+    """If the machine was busy, display that its times are not judged.
 
     Nothing is displayed if it was quiet.
     """
@@ -161,15 +161,15 @@ def caution(timings: list[Timing]) -> None:
 
 
 def label(name: str) -> str:
-    """What a network is called in tables and figures."""
+    """The name of a network in tables and figures."""
     return STRATEGIES[name].label if name in STRATEGIES else name
 
 
 def remarks(timings: list[Timing], names: list[str]) -> str:
-    """What must be said beside times: when, how, and what speaks against.
+    """The remarks that belong to times: when, how, and reasons for doubt.
 
     Sentences for a caption: sessions and rounds, the timer's own error, a
-    busy machine, too few rounds, times with two humps.
+    busy machine, too few rounds, times with two peaks.
     """
     first = timings[0]
     sessions, rounds = first.of(names[0]).shape

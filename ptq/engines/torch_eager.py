@@ -1,7 +1,6 @@
 """PyTorch's integer engine; the one module that uses torch.ao.quantization.
 
-The eager-mode flow that the reproduced work uses is deprecated: when it
-goes, only this file has to change.
+It is the eager-mode flow of the reproduced work, which torch deprecates.
 """
 
 import copy
@@ -36,8 +35,8 @@ class EngineError(ValueError):
 
 
 @dataclass(frozen=True)
-class Grids:
-    """How an integer network gets its grids; as published by default.
+class QConfig:
+    """The observers that choose the grids; as published by default.
 
     ``per_channel`` is for weights; ``bits`` (1 to 8) and ``observer``, one
     of ``OBSERVERS``, for activations. The smallest and largest value decide
@@ -52,9 +51,8 @@ class Grids:
     bits: int = 7
     observer: str = "minmax"
 
-    @property
-    def qconfig(self) -> ao.QConfig:
-        """torch's name for the two choices of observers.
+    def as_torch(self) -> ao.QConfig:
+        """The same choice as torch writes it.
 
         Raises EngineError where ``bits`` is not 1 to 8, or the observer is
         none of ``OBSERVERS``.
@@ -77,7 +75,7 @@ class Grids:
         return ao.QConfig(activation=activation, weight=weight)
 
 
-def defaults() -> dict[str, Grids]:
+def defaults() -> dict[str, QConfig]:
     """The choices of torch's own configurations, read from torch.
 
     Those of ``default_qconfig``, which the published code uses, and those
@@ -92,13 +90,13 @@ def defaults() -> dict[str, Grids]:
     return {name: _choices(qconfig) for name, qconfig in found.items()}
 
 
-def _choices(qconfig: ao.QConfig) -> Grids:
+def _choices(qconfig: ao.QConfig) -> QConfig:
     names = {observer: name for name, observer in OBSERVERS.items()}
     with warnings.catch_warnings():
         # That ``reduce_range`` will go: torch's own choice, not ours.
         warnings.simplefilter("ignore")
         activation, weight = qconfig.activation(), qconfig.weight()
-    return Grids(
+    return QConfig(
         per_channel=weight.qscheme == torch.per_channel_symmetric,
         bits=(activation.quant_max - activation.quant_min).bit_length(),
         observer=names[type(activation)],
@@ -175,13 +173,13 @@ def prepare(
     network: nn.Module,
     fuse: Iterable[tuple[str, ...]] = (),
     keep_float: Iterable[tuple[str, ...]] = (),
-    grids: Grids | None = None,
+    qconfig: QConfig | None = None,
 ) -> nn.Module:
     """A copy of ``network`` with stubs and observers (default qconfig).
 
     ``fuse`` lists groups of modules to fuse first. ``keep_float`` lists
-    islands, each of modules that follow one another: they stay float32.
-    ``grids`` chooses other observers than the default ones. Raises
+    float regions, each of modules that follow one another: they stay
+    float32. ``qconfig`` chooses other observers than the default ones. Raises
     UnsupportedError, naming the part, where the network is none that the
     recipe takes or a group is none of it, InputError where a weight is not
     finite. The flow is that of torch's eager mode.
@@ -199,9 +197,9 @@ def prepare(
     if fused:
         copied = ao.fuse_modules(copied, fused)
     wrapped = ao.QuantWrapper(copied)
-    wrapped.qconfig = grids.qconfig if grids else ao.default_qconfig
+    wrapped.qconfig = qconfig.as_torch() if qconfig else ao.default_qconfig
     for region in regions:
-        _island(wrapped, region)
+        _keep_float(wrapped, region)
     return ao.prepare(wrapped)
 
 
@@ -215,11 +213,11 @@ def _with_affine(network: nn.Module) -> nn.Module:
     return network
 
 
-def _island(wrapped: nn.Module, names: tuple[str, ...]) -> None:
-    """Leave the modules ``names`` in float, with stubs at the shores.
+def _keep_float(wrapped: nn.Module, names: tuple[str, ...]) -> None:
+    """Leave the modules ``names`` in float, with conversions around them.
 
-    Where the island begins or ends with the network, the wrapper's own stub
-    goes instead, so that nothing is quantized only to be dequantized.
+    Where the float region begins or ends with the network, the wrapper's
+    own conversion is removed: nothing is quantized only to be dequantized.
     """
     network = wrapped.module
     for name in names:
@@ -277,7 +275,7 @@ def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
     return _quiet(ao.fuse_modules)(copied, [list(group) for group in fuse])
 
 
-def integer_layers(quantized: nn.Module) -> dict[str, nn.Module]:
+def quantized_layers(quantized: nn.Module) -> dict[str, nn.Module]:
     """Name to module of the integer convolutions and linear layers."""
     return {
         name.removeprefix("module."): module
@@ -345,7 +343,7 @@ def add_to_bias(layer: nn.Module, shift: Tensor) -> None:
 @_quiet
 @torch.no_grad()
 def linear_sum(x: Tensor, w: Tensor) -> int:
-    """What the selected engine makes of a sum of products of codes.
+    """What the selected engine computes for a sum of products of codes.
 
     ``x`` is uint8 (K,), ``w`` int8 (K,) with K up to 8; both have scale 1
     and zero point 0. The result leaves the engine on a grid of step

@@ -6,9 +6,9 @@ Every check returns what it was given in one plain form, or raises
 
 import numpy as np
 
-# More classes than any classifier has: such a number is no class.
+# More classes than any classifier has: a larger number is no class.
 MOST_CLASSES = 10_000_000
-# From there on, float16 makes one class number of two.
+# From here on, float16 cannot tell two neighbouring class numbers apart.
 HALF_EXACT = 2048
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ptq.evidence.intervals import Interval
 
-# What Markdown would take for markup; a point or comma it leaves alone.
+# Characters that Markdown reads as markup; points and commas are not.
 MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~$]")
 
 Plain = int | float | str | list

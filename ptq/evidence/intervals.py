@@ -49,7 +49,7 @@ def accuracy(correct: int, n: int) -> Interval:
     return Interval(correct / n, float(found.low), float(found.high))
 
 
-def proportions(correct: int, n: int, other: int, other_n: int) -> Interval:
+def newcombe(correct: int, n: int, other: int, other_n: int) -> Interval:
     """Difference of two shares from separate samples, ``other`` minus first.
 
     Its 95 % interval is Newcombe's (1998, method 10), made of the two Wilson
@@ -72,7 +72,7 @@ def mean(values: np.ndarray) -> Interval:
     return _student(values, lambda n: np.sqrt(1 / n))
 
 
-def unpaired(first: np.ndarray, second: np.ndarray) -> Interval:
+def welch(first: np.ndarray, second: np.ndarray) -> Interval:
     """Mean of ``second`` minus that of ``first``, of separate samples.
 
     Both are two or more finite numbers (n,), in the same unit; InputError
@@ -89,7 +89,7 @@ def unpaired(first: np.ndarray, second: np.ndarray) -> Interval:
     return Interval(value, float(interval.low), float(interval.high))
 
 
-def prediction(values: np.ndarray) -> Interval:
+def prediction_interval(values: np.ndarray) -> Interval:
     """Mean of the values, and where one more would lie with 95 %.
 
     ``values`` (n,), and InputError, as for ``mean``.

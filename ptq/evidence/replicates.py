@@ -1,7 +1,7 @@
-"""What the designed experiments say: over draws, over training seeds.
+"""Statistics of designed experiments: over draws, over training seeds.
 
-The unit that is repeated is the draw or the trained network; pictures of
-one test set, or variants of one network, are no repetitions.
+The repeated unit is the draw or the trained network. Images of one test
+set, or variants of one network, are no repetitions.
 """
 
 import itertools
@@ -28,7 +28,7 @@ def p_value(values: np.ndarray) -> float:
     return float(stats.ttest_1samp(values, 0).pvalue)
 
 
-def deviation_over(values: np.ndarray) -> Interval:
+def standard_deviation(values: np.ndarray) -> Interval:
     """Standard deviation of repetitions with its chi-square 95 % interval.
 
     ``values`` are two or more finite numbers (n,), in any unit, which is
@@ -42,14 +42,16 @@ def deviation_over(values: np.ndarray) -> Interval:
     return Interval(*(float(np.sqrt(v)) for v in (square, low, high)))
 
 
-def drops(frame: pd.DataFrame, base: str = "fp32") -> pd.DataFrame:
+def paired_differences(
+    frame: pd.DataFrame, base: str = "fp32"
+) -> pd.DataFrame:
     """Change of accuracy against ``base``, paired by training seed.
 
     ``frame`` has the columns train_seed, seed, strategy and accuracy (0 to
     1). Returns one row a training seed, one column a strategy: the mean
     over the draws. InputError where a column, ``base``, or a strategy at
-    some seed is missing, where one stands there twice, and where an
-    accuracy is not from 0 to 1.
+    some seed is missing, where one occurs twice, and where an accuracy is
+    not from 0 to 1.
     """
     keys = ["train_seed", "seed", "strategy"]
     checks.columns(frame, [*keys, "accuracy"], "frame")
@@ -96,7 +98,7 @@ class Ordering:
 def orderings(
     changes: pd.DataFrame, pairs: list[tuple[str, str]]
 ) -> dict[tuple[str, str], Ordering]:
-    """Compare pairs of columns of ``drops``, each paired by training seed.
+    """Compare pairs of columns of ``paired_differences``, by training seed.
 
     InputError where a column is missing or holds no finite numbers, and for
     fewer than two seeds.
@@ -114,7 +116,7 @@ def orderings(
     }
 
 
-def same_ranking(changes: pd.DataFrame) -> float:
+def friedman(changes: pd.DataFrame) -> float:
     """p-value of Friedman's test that no strategy ranks above another.
 
     ``changes`` has a row a training seed and a column a strategy, in any

@@ -64,7 +64,7 @@ def decomposition(steps: list[np.ndarray]) -> list[Interval]:
 def _next_session(values: np.ndarray, seconds: np.ndarray) -> Interval:
     """Mean over sessions, and where the next one's value lies with 95 %."""
     if enough(seconds):
-        return intervals.prediction(values)
+        return intervals.prediction_interval(values)
     return Interval(float(np.mean(values)), float("nan"), float("nan"))
 
 

@@ -20,8 +20,8 @@ from ptq.measure import host
 
 FOLDER = paths.REPOSITORY / "book" / "reference"
 NAMES = ("replication", "factorial", "calibration")
-# What decides, besides the code, whether answers come out the same: scales
-# come from the float kernels, which each processor has its own choice of.
+# What decides, besides the code, whether predictions come out the same:
+# scales come from float kernels, and each processor selects its own.
 SAME = ("processor", "architecture", "features", "torch_capability", "torch")
 REDUNDANT = ["point", "accuracy"]
 ALL_TEST_IMAGES = 10_000
@@ -32,7 +32,7 @@ class ReferenceError(RuntimeError):
 
 
 def files() -> list[Path]:
-    """What is committed here and read by chapters."""
+    """The committed references, which chapters read."""
     tables = (f"{name}.{kind}" for name in NAMES for kind in ("csv", "json"))
     found = (FOLDER / name for name in ("paper.yml", *tables))
     return [path for path in found if path.exists()]
@@ -72,7 +72,7 @@ def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
 
 
 def _measured(sweep_folder: Path, points: list[str]) -> dict:
-    """When, where and from which commit, as the points themselves tell."""
+    """When, where and from which commit, as the points' manifests say."""
     folder = sweep_folder / "points"
     told = [
         json.loads((folder / point / "manifest.json").read_text())
@@ -177,7 +177,7 @@ def agreement(
 
 
 def repeated(choices: Sequence, test_images: int, fewest: int = 2) -> list:
-    """What of a reference a chapter measures again, in order.
+    """The part of a reference that a chapter measures again, in order.
 
     All ``choices``, or the same share of them as ``test_images`` is of the
     10,000 that the book asks, spread evenly; never less than ``fewest``.
@@ -189,6 +189,6 @@ def repeated(choices: Sequence, test_images: int, fewest: int = 2) -> list:
 
 
 def digest(record: Record) -> str:
-    """What stands for a record's predictions in a table."""
-    answers = record.predictions.tobytes()
-    return hashlib.sha256(answers).hexdigest()[:12]
+    """A hash that represents a record's predictions in a table."""
+    found = record.predictions.tobytes()
+    return hashlib.sha256(found).hexdigest()[:12]

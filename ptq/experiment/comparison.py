@@ -42,12 +42,12 @@ def compared(
 ) -> pd.DataFrame:
     """One row a strategy, numbers only; the first record is the reference.
 
-    ``labels`` (n,) are the true classes. With a ``timing``, its times
-    (milliseconds per image) and speed-ups stand in the rows, too; those of
-    ``single=...`` in columns that begin with ``single_``.
-    ``detectable`` is the change that would make a row "better" or "worse"
-    whatever the others say: with as many changed answers, the smallest whose
-    p-value is below 5 % by the number of rows, Holm's first step.
+    ``labels`` (n,) are the true classes. With a ``timing``, the rows also
+    have its times (milliseconds per image) and speed-ups; those of
+    ``single=...`` in columns that begin with ``single_``. ``detectable`` is
+    the change that would make a row "better" or "worse" whatever the others
+    say: with as many changed predictions, the smallest whose p-value is below
+    5 % by the number of rows, Holm's first step.
     """
     rows = {}
     level = levels.SIGNIFICANCE / max(len(records) - 1, 1)

@@ -1,7 +1,8 @@
-"""How often the intervals of time hold: on simulated clocks, and on this one.
+"""How often intervals of time hold: on simulated clocks and this machine.
 
 An interval says where the ratio of two networks' times lies in the next
-session. So one is made, the next session is run, and the hits are counted.
+session. This module makes intervals, runs the next session, and counts the
+hits.
 """
 
 import json
@@ -60,7 +61,7 @@ CLOCKS = {"quiet": quiet, "drifting": drifting, "two humps": two_humped}
 
 
 def _late(rng, sessions: int, rounds: int) -> np.ndarray:
-    """Calls are interrupted, and never come early."""
+    """Interruptions make calls longer, never shorter."""
     return np.abs(rng.normal(0, 0.02, (2, sessions, rounds)))
 
 
@@ -81,7 +82,7 @@ def simulated(clock: Clock, trials: int, seed: int) -> dict[str, int]:
 
 
 def _count(found: dict, first, second, twin) -> None:
-    """Seconds (sessions, rounds); the last session is the one to come."""
+    """Seconds (sessions, rounds); the last session is the one to predict."""
     ratio = time_ratios.speedup(first[:-1], second[:-1])
     floor = time_ratios.speedup(first[:-1], twin[:-1])
     came = np.median(first[-1] / second[-1])
@@ -125,8 +126,8 @@ def one_result(seed: int) -> dict[str, list]:
 def real(trials: int) -> dict:
     """Hits and verdicts on this machine, by pair, and how often it was busy.
 
-    Each result is made by a process of its own; its interval is held
-    against the first session of the next process.
+    Each result is made by a new process; its interval is compared with the
+    first session of the next process.
     """
     made = [
         json.loads(

@@ -12,7 +12,7 @@ from ptq.engines import torch_eager
 from ptq.experiment import strategies
 from ptq.methods import bias_correction, folding
 
-# Calibration images that the observers see at a time, as published.
+# Calibration images per batch, as published.
 BATCH = 64
 SIZES = (8, 32, 100, 300, 1000)
 SOURCES = ("training", "validation", "noise", "one class")
@@ -50,7 +50,7 @@ FACTORS = {
     "images": (100, 1000),
     "corrected": (False, True),
 }
-# The observers, the factors and their two levels, as tables and figures say.
+# Names of the observers, factors and levels in tables and figures.
 OBSERVERS = {
     "minmax": "min-max",
     "moving_average": "moving average",
@@ -114,7 +114,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
             f"{len(images)} images: expected {variant.images} or more"
         )
     seen = images[: variant.images]
-    grids = torch_eager.Grids(
+    qconfig = torch_eager.QConfig(
         variant.per_channel, variant.bits, variant.observer
     )
     source = network if variant.folded else with_biases(network)
@@ -123,7 +123,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
         seen,
         fold=variant.folded,
         fuse_fc1=variant.fc1_fused,
-        grids=grids,
+        qconfig=qconfig,
         batch=BATCH,
     )
     if not variant.corrected:

@@ -1,4 +1,4 @@
-"""What every chapter starts from: data, network, draws, and its folders."""
+"""What every chapter starts from: data, network, draws and folders."""
 
 import ast
 import hashlib
@@ -91,10 +91,10 @@ class Experiment:
     def evaluate(
         self, name: str, network: nn.Module, bits: dict, levels: dict
     ) -> results.Record:
-        """Save a network, ask it the test images, and keep the record.
+        """Save a network, evaluate it on the test images, keep the record.
 
-        ``levels`` join the settings in the record: what this network has
-        that others of the chapter have not.
+        ``levels`` are added to the record's settings: they tell this network
+        from the chapter's others.
         """
         outputs = inference.logits(network, self.test_images)
         predictions = outputs.argmax(1)
@@ -120,9 +120,9 @@ class Experiment:
     ) -> results.Record:
         """Build a variant from uint8 ``images`` and evaluate it.
 
-        ``images`` is (N, 3, 32, 32); ``levels`` join the record and its name.
-        Raises InputError where images are not uint8 or none, ValueError where
-        they are fewer than the variant asks for.
+        ``images`` is (N, 3, 32, 32); ``levels`` are added to the record and
+        its name. Raises InputError where images are not uint8 or none,
+        ValueError where they are fewer than the variant asks for.
         """
         built = factors.build(
             self.network, image_sets.normalize(images), variant
@@ -143,8 +143,8 @@ class Experiment:
     def shipped(self, test_images: int = 10_000) -> "Experiment":
         """This laboratory with the defaults and the shipped network.
 
-        Where the book's reference results are measured again; records go
-        into a folder of their own.
+        It measures the book's reference results again; its records go into a
+        folder of their own.
         """
         places = ("engine", "data_dir", "run_dir")
         settings = DEFAULTS | {name: self.settings[name] for name in places}
@@ -171,7 +171,7 @@ class Experiment:
 
         ``threads`` of 0 stands for the experiment's setting; ``mode`` is
         "hot" or "cold". Measured once a run, by the chapter that asks first.
-        KeyError names the conditions there are.
+        KeyError lists the known conditions.
         """
         return run_times.of_run(self, batch, threads, mode)
 
@@ -219,7 +219,7 @@ def opened(notebook: dict) -> Experiment:
 
 
 def _refuse_unknown(cells: list[str]) -> None:
-    """Papermill's own cell, which follows that of the parameters."""
+    """The cell that papermill inserts after that of the parameters."""
     for parameters_cell, injected in itertools.pairwise(cells):
         if injected.startswith("# Parameters\n"):
             parameters.check_names(
@@ -270,8 +270,8 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
 def run_folder(settings: dict) -> Path:
     """Folder of a run: the one named, else one that its settings name.
 
-    Only the default settings lead to ``runs/book``, so that no experiment
-    writes among the results that the book is made of.
+    Only the default settings lead to ``runs/book``, so that no other
+    experiment overwrites the results of the book.
     """
     if settings["run_dir"]:
         return paths.run_folder(settings["run_dir"])

@@ -45,7 +45,7 @@ RULES: dict[str, Callable[[Any], str | None]] = {
     "threads": _threads,
     "engine": _engine,
 }
-# What this machine has need not be what another one has.
+# Another machine may have other engines and more threads.
 LOCAL = ("threads", "engine")
 
 
@@ -54,8 +54,8 @@ def check(
 ) -> None:
     """Refuse unknown names, other types than the defaults', bad values.
 
-    Values for machines ``elsewhere`` may ask for what this one does not have.
-    Raises ParameterError that lists every fault, one a line.
+    ``elsewhere`` permits values that only another machine can use. Raises
+    ParameterError that lists every fault, one a line.
     """
     skipped = LOCAL if elsewhere else ()
     rules = {name: r for name, r in RULES.items() if name not in skipped}
@@ -101,7 +101,7 @@ def _fault(
 
 
 def _how_to_write(value: Any, expected: type) -> str:
-    """How a value of another type is written to be of the expected one."""
+    """How to write a value of another type as one of the expected type."""
     if expected is bool:
         return "; write True or False"
     if expected is float and type(value) is int:

@@ -18,7 +18,7 @@ NOT_JUDGED = "not judged"
 
 
 class RecordError(RuntimeError):
-    """A record is missing, damaged, or was half written."""
+    """A record is missing, damaged or incomplete."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Timing:
     """Times of networks against each other, under one set of conditions.
 
     ``seconds`` holds, for each network, the time of one batch, (sessions,
-    rounds); ``mode`` is "hot" or "cold", as of ``timer.Conditions``;
-    ``busy`` says in words what else the machine did; ``key`` identifies
-    what was timed and with which code.
+    rounds); ``mode`` is "hot" or "cold", as of ``timer.Conditions``; ``busy``
+    describes what else the machine did; ``key`` identifies what was timed and
+    with which code.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Timing:
         return Interval(middle, low, high)
 
     def speedup(self, slow: str, fast: str) -> Interval:
-        """How many times faster ``fast`` is, and will be next session."""
+        """Speed-up of ``fast``, with the interval of the next session."""
         return time_ratios.speedup(self.of(slow), self.of(fast))
 
     @cached_property
@@ -125,11 +125,11 @@ class Timing:
         return self.speedup(next(iter(self.seconds)), TWIN)
 
     def verdict(self, slow: str, fast: str) -> str:
-        """One word on ``fast`` against ``slow``, as of ``word``."""
+        """The verdict on ``fast`` against ``slow``, as of ``word``."""
         return self.word(self.speedup(slow, fast))
 
     def word(self, found: Interval) -> str:
-        """One word on a speed-up, as of ``time_ratios.time_verdict``.
+        """The verdict on a speed-up, as of ``time_ratios.time_verdict``.
 
         "not judged" where the machine was busy.
         """
@@ -145,7 +145,7 @@ class Timing:
 
     @property
     def conditions(self) -> str:
-        """Under what was timed, in words."""
+        """The conditions of the timing, in words."""
         plural = "s" if self.threads > 1 else ""
         return (
             f"batch {self.batch}, {self.threads} thread{plural}, {self.mode}"

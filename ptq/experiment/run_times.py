@@ -14,7 +14,7 @@ from ptq.evidence import time_ratios
 from ptq.experiment import results, strategies
 from ptq.measure import host, timer
 
-# What a network may seem to gain or lose against itself on a quiet machine.
+# How far a network's ratio to itself may be from 1 on a quiet machine.
 FLOOR = 0.05
 
 
@@ -23,10 +23,10 @@ def of_run(
 ) -> results.Timing:
     """All strategies under one condition, from the run folder of ``lab``.
 
-    Timed now, under all conditions, unless it was with this code and these
-    settings. At batch 64 every assignment of chapter 5 runs along.
-    ``threads`` of 0 stands for the experiment's setting. KeyError names the
-    conditions there are.
+    Times all conditions now, unless this was done with this code and these
+    settings. Batch 64 also times every assignment of chapter 5. ``threads``
+    of 0 stands for the experiment's setting. KeyError lists the known
+    conditions.
     """
     plan = _plan(lab)
     batch = min(batch, len(lab.test_images))
@@ -59,7 +59,7 @@ def of_networks(
 
 
 def stamp(run_folder: Path) -> list[str]:
-    """What tells that the times of a run were measured again."""
+    """A value that changes when the times of a run are measured again."""
     found = (run_folder / "timings").glob("batch*.json")
     return [hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(found)]
 
@@ -108,7 +108,7 @@ def compare(
 ) -> list[results.Timing]:
     """Time networks under each condition of ``plan``; keep the times.
 
-    They lie in the run folder of ``lab``, under names that begin with
+    They go to the run folder of ``lab``, under names that begin with
     ``title``. The images are the first ones of its test set.
     """
     images = image_sets.normalize(lab.test_images[:64])
@@ -138,7 +138,7 @@ def compare(
 
 
 def _unsteady(seconds: dict[str, np.ndarray]) -> list[str]:
-    """A sentence if a network does not even keep up with itself."""
+    """A sentence if a network seems faster or slower than itself."""
     first = next(iter(seconds.values()))
     floor = time_ratios.speedup(first, seconds[timer.TWIN])
     found = [v for v in astuple(floor) if not np.isnan(v)]

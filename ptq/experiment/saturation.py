@@ -1,7 +1,8 @@
-"""Products of bytes that are added in 16 bits: where they saturate.
+"""Sums of two products of bytes, in 16 bits: when they saturate.
 
 Processors of the x86 family without VNNI multiply bytes in pairs and add the
-two products in 16 bits. That fits with seven bits, and not with eight.
+two products in 16 bits. Sums of seven-bit codes fit, those of eight-bit codes
+may not.
 """
 
 import os
@@ -27,7 +28,7 @@ BITS = (7, 8)
 
 
 def sum_in_pairs(x: Tensor, w: Tensor) -> Tensor:
-    """Sum of ``x * w`` as an engine without VNNI makes it, int64 (...).
+    """Sum of ``x * w`` as an engine without VNNI computes it, int64 (...).
 
     ``x`` holds uint8 codes and ``w`` int8 codes, (..., K) with K even. The
     two products of neighbours are added in 16 bits, which saturate; the sum
@@ -55,11 +56,11 @@ def codes(count: int = 200) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one engine says: by activation bits, uint8 (N,) predictions.
+class Predictions:
+    """What one engine computes: by activation bits, uint8 (N,) classes.
 
-    ``sums`` is what its kernel makes of ``codes``, int64 (count,), and
-    ``saturates`` what it makes of two products.
+    ``sums`` is what its kernel computes from ``codes``, int64 (count,);
+    ``saturates`` says whether the sum of two products is clipped.
     """
 
     saturates: bool
@@ -68,7 +69,7 @@ class Answers:
 
 
 def engine() -> str:
-    """The engine that is tried: the one that obeys a limit, if it is here."""
+    """The engine to test: one that obeys a limit, if this machine has it."""
     return (
         ENGINE if ENGINE in torch_eager.available() else torch_eager.choose()
     )
@@ -77,8 +78,8 @@ def engine() -> str:
 def limits() -> dict[str, str]:
     """Title of each run that this machine can do, to its limit.
 
-    A limit is a value of ONEDNN_MAX_CPU_ISA, empty for none. It means
-    something to one engine, on one family of processors.
+    A limit is a value of ONEDNN_MAX_CPU_ISA, empty for none. Only one engine,
+    on one family of processors, obeys it.
     """
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     older = {"AVX2 only": "AVX2"} if engine() == ENGINE and x86 else {}
@@ -87,8 +88,8 @@ def limits() -> dict[str, str]:
 
 def runs(
     network: nn.Module, calibration: Tensor, images: Tensor
-) -> dict[str, Answers]:
-    """Answers of two integer networks in each of ``limits``, by its title.
+) -> dict[str, Predictions]:
+    """Predictions of two quantized networks under each limit, by its title.
 
     They are the folded network with seven- and with eight-bit activations.
     Both are calibrated here, once: a limit changes the float kernels too.
@@ -106,19 +107,19 @@ def runs(
         }
 
 
-def exact_and_clipped(found: list[Answers]) -> tuple | None:
+def exact_and_clipped(found: list[Predictions]) -> tuple | None:
     """An exact run and one that saturates; None unless there are both."""
-    by_kind = {answers.saturates: answers for answers in found}
+    by_kind = {run.saturates: run for run in found}
     return (by_kind[False], by_kind[True]) if len(by_kind) == 2 else None
 
 
 def _build(network: nn.Module, calibration: Tensor, bits: int) -> nn.Module:
-    grids = torch_eager.Grids(bits=bits)
-    return strategies.assignment(network, calibration, grids=grids)
+    qconfig = torch_eager.QConfig(bits=bits)
+    return strategies.assignment(network, calibration, qconfig=qconfig)
 
 
-def _run(folder: Path, limit: str) -> Answers:
-    """Answers of a process of its own: oneDNN reads its limit only once."""
+def _run(folder: Path, limit: str) -> Predictions:
+    """Run a new process, since oneDNN reads its limit only once."""
     environment = {k: v for k, v in os.environ.items() if k != SWITCH}
     if limit:
         environment[SWITCH] = limit
@@ -133,16 +134,17 @@ def _run(folder: Path, limit: str) -> Answers:
         raise RuntimeError(
             f"ptq.experiment.saturation failed:\n{done.stderr}"
         )
-    return Answers(**torch.load(folder / "answers.pt", weights_only=True))
+    found = torch.load(folder / "predictions.pt", weights_only=True)
+    return Predictions(**found)
 
 
 def _work(folder: Path) -> None:
-    """What the process does: load both networks, keep what they answer."""
+    """What the process does: load both networks, save their predictions."""
     torch_eager.select(engine())
     images = torch.load(folder / "images.pt", weights_only=True)
     predictions = {}
     for bits in BITS:
-        # Any network, calibrated on anything, has the structure to fill.
+        # Any weights and any calibration give the structure to fill.
         built = _build(
             compact_cnn.CompactCNN(), torch.ones(1, 3, 32, 32), bits
         )
@@ -152,8 +154,8 @@ def _work(folder: Path) -> None:
     sums = [
         torch_eager.linear_sum(x, w) for x, w in zip(*codes(), strict=True)
     ]
-    found = Answers(saturates(), torch.tensor(sums), predictions)
-    torch.save(vars(found), folder / "answers.pt")
+    found = Predictions(saturates(), torch.tensor(sums), predictions)
+    torch.save(vars(found), folder / "predictions.pt")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from ptq import paths
 
 PACKAGE = paths.REPOSITORY / "ptq"
-# What a record depends on; not on how a chapter shows it.
+# The code that a record depends on; how a chapter shows it is not part of it.
 SCIENCE = (
     "graph",
     "data",
@@ -25,7 +25,7 @@ SCIENCE = (
 
 @cache
 def package_hash() -> str:
-    """Hash of the whole package's source: what a chapter shows may change."""
+    """Hash of all source of the package: a chapter may depend on any."""
     return _source_hash(sorted(PACKAGE.rglob("*.py")))
 
 

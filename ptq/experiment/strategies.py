@@ -1,7 +1,7 @@
 """The named recipes of the comparison, each a network that runs.
 
-Each takes the float network, which it leaves as it is, and calibration
-images, float32 (N, 3, 32, 32); what it raises is told by ``assignment``.
+Each takes the float network, which it does not change, and calibration
+images, float32 (N, 3, 32, 32); ``assignment`` lists what it raises.
 """
 
 import copy
@@ -23,10 +23,10 @@ Build = Callable[[nn.Module, Tensor], nn.Module]
 class Strategy:
     """One row of the comparison.
 
-    ``build`` takes the float network and the calibration images, float32
-    (N, 3, 32, 32), and returns the network to run. ``float_layers`` are
-    those that stay float32; ``advice`` says, to somebody who knows no
-    label, what to do.
+    ``build`` takes the float network and the calibration images, float32 (N,
+    3, 32, 32), and returns the network to run. ``float_layers`` are those
+    that stay float32; ``advice`` tells a reader who does not know the label
+    what to do.
     """
 
     name: str
@@ -75,13 +75,13 @@ def assignment(
     float_layers: tuple[str, ...] = (),
     fold: bool = True,
     fuse_fc1: bool = False,
-    grids: torch_eager.Grids | None = None,
+    qconfig: torch_eager.QConfig | None = None,
     batch: int = 0,
 ) -> nn.Module:
     """Integers everywhere but in ``float_layers``, folded or not.
 
     Folding comes with ReLU fused into the convolutions, as published;
-    ``fuse_fc1`` fuses that of fc1, too. ``grids`` and ``batch`` are those
+    ``fuse_fc1`` fuses that of fc1, too. ``qconfig`` and ``batch`` are those
     of ``torch_eager``; ``images`` is float32 (N, 3, 32, 32). Raises
     UnsupportedError, naming the part, where the recipe does not take the
     network, InputError where a weight or an image cannot be used, and
@@ -93,8 +93,8 @@ def assignment(
     prepared = torch_eager.prepare(
         folding.fold(network) if fold else network,
         fuse,
-        mixed_precision.islands(float_layers),
-        grids,
+        mixed_precision.float_regions(float_layers),
+        qconfig,
     )
     return torch_eager.convert(prepared, images, batch)
 

@@ -1,7 +1,7 @@
 """What belongs together in a network: the user's word, checked.
 
-Groups are merged, islands stay in float; both are named by the user, and a
-traced graph is read to refuse what would make another network of this one.
+Groups are fused, regions stay in float. The user names both; the traced graph
+shows which names would change what the network computes: those are refused.
 """
 
 import itertools
@@ -73,13 +73,13 @@ def check_fused(
 def check_regions(
     network: nn.Module, graph: fx.Graph, regions: list[tuple[str, ...]]
 ) -> None:
-    """Raise UnsupportedError unless islands of float can be laid out.
+    """Raise UnsupportedError unless these modules can stay in float.
 
     Their modules must be direct parts of the network, which must list its
     parts in the order in which they run.
     """
     if not all(regions):
-        raise UnsupportedError("an island of no modules: expected names")
+        raise UnsupportedError("a float region of no modules: expected names")
     parts = [name for name, _ in network.named_children()]
     for name in (name for region in regions for name in region):
         if name not in parts:

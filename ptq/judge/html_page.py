@@ -47,7 +47,7 @@ def page(found) -> str:
 
 
 def _summary(found) -> str:
-    head = ["candidate", "verdict", "change (points)", "other predictions"]
+    head = ["candidate", "verdict", "change (points)", "disagreement"]
     rows = []
     for row in found.rows:
         change = wording.change(row.change) if row.change else "–"

@@ -58,8 +58,8 @@ class Row:
     first step): with as many flips, or, where these are too few to show any,
     with as few more as it takes; None where all images are too few.
     ``non_inferior`` says whether a loss of the margin or more is excluded.
-    Without labels all that needs them is None, and ``verdict`` rests on the
-    disagreement. ``by_class`` starts with the largest net loss.
+    Without labels, results that need them are None, and ``verdict`` rests on
+    the disagreement. ``by_class`` starts with the largest net loss.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is shown about all candidates; made by ``judge``."""
+    """The results for all candidates; made by ``judge``."""
 
     reference: str
     images: int
@@ -139,12 +139,12 @@ def judge(
 ) -> Judgement:
     """Compare the first of ``networks``, the reference, with the others.
 
-    Each holds what a network puts out for the same N images: class numbers
-    (N,), or logits or probabilities (N, C). ``labels`` (N,) are the true
-    classes. ``margin`` is a share of the images; ``classes`` their number
-    where the data do not tell it. InputError where a comparison would mean
-    nothing: other lengths, numbers that are no classes, or a reference that
-    is right no more often than by chance.
+    Each holds a network's outputs for the same N images: class numbers (N,),
+    or logits or probabilities (N, C). ``labels`` (N,) are the true classes.
+    ``margin`` is a share of the images; ``classes`` their number where the
+    data do not tell it. InputError where a comparison would mean nothing:
+    different lengths, numbers that are no classes, or a reference that is
+    right no more often than by chance.
     """
     margin = checks.between(margin, "margin")
     classes = _told_classes(networks, classes, class_names)
@@ -171,7 +171,7 @@ def judge(
 
 
 def _told_classes(networks, classes, class_names) -> int:
-    """The number of classes that is told, else 0; arguments are checked."""
+    """The given number of classes, else 0; checks the arguments."""
     if not isinstance(networks, dict) or not all(
         isinstance(name, str) for name in networks
     ):

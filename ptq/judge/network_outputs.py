@@ -1,4 +1,4 @@
-"""What networks put out, from any tool: predictions that can be compared."""
+"""Outputs of networks, from any tool, as predictions that can be compared."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import numpy as np
 from ptq.evidence import checks, paired_tests
 from ptq.evidence.checks import InputError
 
-# One file in a thousand with its labels shuffled may pass for one that is
-# right; a network worth judging is far beyond it.
+# One file in a thousand with shuffled labels passes this test; a useful
+# network is far above chance.
 CHANCE = 0.001
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Predictions of one network: int64 (N,), and what they came from.
+    """Predictions of one network, int64 (N,), and facts about its outputs.
 
     ``classes`` is the number of its outputs, 0 where only predictions are
     known; ``ties`` counts the images whose largest output is shared.
@@ -71,7 +71,7 @@ def outputs(given, name: str, classes: int = 0) -> Outputs:
 
 
 def number_of_classes(made: dict[str, Outputs], classes: int) -> int:
-    """As told, or as the outputs tell; 0 where only predictions are known.
+    """As given, or as the outputs show; 0 where only predictions are known.
 
     InputError where two differ, or a prediction is beyond it.
     """
@@ -89,7 +89,7 @@ def number_of_classes(made: dict[str, Outputs], classes: int) -> int:
 
 
 def check_sizes(networks: dict, found: dict, truth) -> None:
-    """Refuse other numbers of images, and outputs that lie on their side.
+    """Refuse different numbers of images, and outputs with axes exchanged.
 
     ``networks`` holds class numbers (N,) or outputs (N, C), ``found`` the
     predictions (N,) made of them; ``truth`` is the labels (N,) or None.

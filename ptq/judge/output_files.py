@@ -29,9 +29,9 @@ def read(given: str) -> np.ndarray:
     Of numpy's files it has the shape and dtype that were saved; of a ``.csv``
     shape (rows,), or (rows, columns) where there are several. A ``.csv`` may
     have a header, and a first column that counts its rows, which is dropped.
-    Values may also stand apart by tabs, semicolons or spaces. Nothing in a
-    file is executed: arrays of Python objects are refused. Raises
-    InputError, naming the file and what to do.
+    Tabs, semicolons or spaces may separate values, too. Nothing in a file is
+    executed: arrays of Python objects are refused. Raises InputError, naming
+    the file and what to do.
     """
     path, part = _split(given)
     if part and path.suffix.lower() == ".npy":
@@ -110,7 +110,7 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
         found = np.load(stream, allow_pickle=False)
         if not isinstance(found, np.ndarray):
             part = _chosen(part, found.files, f"{path}", "array")
-            # numpy checks no sum where a damaged header asks for less.
+            # numpy checks no checksum where a damaged header asks for less.
             if bad := found.zip.testzip():
                 raise InputError(f"{path}: damaged: {bad}")
             found = found[part]
@@ -155,7 +155,7 @@ def _from_csv(content: bytes, path: Path, part: str) -> np.ndarray:
 
 
 def _no_number(column: pd.Series) -> str:
-    """The first value of a column that is no number."""
+    """The first value in a column that is not a number."""
     odd = (str(v) for v in column if not _is_number(str(v)))
     return next(odd, str(column.iloc[0]))
 
@@ -182,8 +182,8 @@ def _table(content: bytes, path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: no text in UTF-8: {_line(error)}"
         ) from error
-    # An empty line at an end says nothing; another one is an image without
-    # a value, and must not shift those behind it.
+    # Empty lines at the ends are ignored. One between values is an image
+    # without a value, and must not shift the values after it.
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
     between, names = _header(text)
     try:
@@ -212,12 +212,12 @@ def _table(content: bytes, path: Path) -> pd.DataFrame:
 
 
 def _header(text: str) -> tuple[str, list[str]]:
-    """What stands between cells, and the columns' names, if they are told."""
+    """The separator of cells, and the columns' names if there is a header."""
     first, _, rest = text.partition("\n")
     between = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
     cells = next(csv.reader([first], delimiter=between), [""])
     if all(map(_is_number, cells := [cell.strip() for cell in cells])):
-        # As pandas numbers columns; no row of outputs looks like that.
+        # The way pandas numbers columns; no row of outputs looks like it.
         counted = cells == [str(i) for i in range(len(cells))]
         real = len(cells) > 2 or "." in rest.partition("\n")[0]
         return between, cells if counted and real else []

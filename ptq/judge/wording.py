@@ -10,9 +10,9 @@ MEANINGS = {
     "worse": "more images lost than gained, beyond chance",
     "non-inferior": "a loss of the margin or more is excluded",
     "no difference shown": "neither a change is shown, nor is a loss of the "
-    "margin excluded: more images would tell",
+    "margin excluded: more images would decide",
     "unknown without labels": "too many predictions differ to exclude a loss "
-    "of the margin; labels would tell",
+    "of the margin; labels would decide",
 }
 
 
@@ -60,7 +60,7 @@ def facts(found, row) -> list[tuple[str, str]]:
     """Name and value of each number about a candidate, as text."""
     excluded = "excluded" if row.non_inferior else "not excluded"
     loss = f"loss of {points(found.margin)} points"
-    other = ("other predictions", share(row.disagreement))
+    other = ("disagreement", share(row.disagreement))
     if row.change is None:
         most = f"{points(row.disagreement.value)} points on these images"
         return [
@@ -135,5 +135,5 @@ def change(found: Interval) -> str:
 
 
 def points(value: float) -> str:
-    """A share in points: 0.50; more digits where two would say nothing."""
+    """A share in points: 0.50; more digits where two would be zeros."""
     return f"{100 * value:.2f}" if value >= 0.0001 else f"{100 * value:.2g}"

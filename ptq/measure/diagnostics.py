@@ -84,7 +84,7 @@ def changes(before: nn.Module, after: nn.Module) -> dict[str, Change]:
 
     Raises ValueError where they do not have the same integer layers.
     """
-    first, second = (torch_eager.integer_layers(n) for n in (before, after))
+    first, second = (torch_eager.quantized_layers(n) for n in (before, after))
     if first.keys() != second.keys():
         raise ValueError(
             f"integer layers {', '.join(first) or 'none'} and "

@@ -8,7 +8,8 @@ from torch.nn import functional
 from ptq.graph.activations import capture
 from ptq.quantizer.affine import mse, sqnr
 
-# Where the float network puts out what the folded integer layer does.
+# The module of the float network whose output matches that of the folded
+# quantized layer.
 PUBLISHED_POINTS = {
     "conv1": "conv1",
     "conv2": "conv2",
@@ -52,7 +53,7 @@ def layer_errors(
 
 
 def divergence(wanted: Tensor, found: Tensor) -> float:
-    """Mean Kullback-Leibler divergence (nats) of two networks' answers.
+    """Mean Kullback-Leibler divergence (nats) of two networks' outputs.
 
     Both are logits, float32 (N, 10); the first is the reference. Raises
     ValueError where their shapes differ.

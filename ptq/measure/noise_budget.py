@@ -14,7 +14,7 @@ from ptq.engines import torch_eager
 from ptq.graph import activations, groups, supported
 
 BATCH = 250
-# Ranges are laid on codes 0 to 127, but the engine's kernels end at 255.
+# Calibrated ranges use codes 0 to 127, but the engine's kernels clip at 255.
 LARGEST_CODE = torch.iinfo(torch.quint8).max
 
 
@@ -166,7 +166,7 @@ def noise_budget(
 def _walk(network, integer, x, points):
     """Yield each layer with its signal and its noise, element by element."""
     scales = torch_eager.activation_scales(integer)
-    layers = torch_eager.integer_layers(integer)
+    layers = torch_eager.quantized_layers(integer)
     ends = {point: name for name, point in points.items()}
     _, rounding, clipping = grid_noise(x, *scales["quant"])
     noise = {"input": rounding + clipping}

@@ -1,8 +1,8 @@
-"""Times of networks against each other, and whether the machine was quiet.
+"""Times of networks in comparison, and whether the machine was quiet.
 
 A run of the timer has several sessions. In each, every network is copied to
-other memory and all of them run in every round, in an order drawn anew; what
-differs between sessions is what the time of tomorrow will differ by.
+other memory and every round runs all of them in a new random order. The
+spread between sessions estimates how much tomorrow's times will differ.
 """
 
 import copy
@@ -108,8 +108,8 @@ def starved(
 ) -> list[str]:
     """A sentence if more threads make the first network much slower.
 
-    ``found`` are the samples of ``plan``. Threads that wait for each other
-    are the system's doing, or another program's, not the network's.
+    ``found`` are the samples of ``plan``. The system or another program makes
+    threads wait for each other, not the network.
     """
     medians = {
         (c.batch, c.mode, c.threads): np.median(s.seconds[c.names[0]])
@@ -230,7 +230,7 @@ def _seconds(network: Callable, batch: Tensor, calls: int = 1) -> float:
 
 
 def _rectangle(found: dict[str, list[list[float]]]) -> dict[str, np.ndarray]:
-    """(sessions, rounds): a session that has a round more leaves it out."""
+    """(sessions, rounds): a session with one more round drops it."""
     shortest = min(len(v) for values in found.values() for v in values)
     return {
         name: np.array([v[:shortest] for v in values])

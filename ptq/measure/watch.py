@@ -7,13 +7,13 @@ import numpy as np
 import psutil
 from torch import nn
 
-# Cores that others may keep busy beside a quiet session: 5 % of one are seen
-# on an idle machine, and one process that computes takes 100 %.
+# Cores that others may use in a quiet session: an idle machine shows 5 % of
+# one, a process that computes takes 100 %.
 OTHERS_CORES = 0.2
 
 
 class Watch:
-    """Counts, inside with blocks, the processor time that others take."""
+    """Measures, inside a with block, the processor time of other programs."""
 
     def __init__(self):
         self.wall = self.others = self.stolen = 0.0
@@ -36,7 +36,7 @@ class Watch:
         return time.perf_counter(), others, getattr(of_all, "steal", 0.0)
 
     def signs(self) -> list[str]:
-        """What kept the machine busy beside us."""
+        """What else kept the machine busy."""
         found = []
         for cores, what in (
             (self.others, "other programs computed on"),

@@ -31,16 +31,16 @@ def correct_biases(
 ) -> nn.Module:
     """A copy of ``quantized`` whose layers agree with ``network`` on average.
 
-    Goes from input to output, so that each layer is corrected for what the
-    corrected layers before it really hand on (Nagel et al., 2019, 4.2).
+    Goes from input to output, so that the correction of a layer includes the
+    effect of the corrected layers before it (Nagel et al., 2019, 4.2).
     ``network`` is the folded float network that ``quantized`` was made of;
     ``images`` is float32 (N, 3, 32, 32). Both networks are kept. Raises
     ValueError where a layer has no bias, KeyError where ``network`` lacks a
     layer, InputError where images are none, not float32, or not finite.
     """
     corrected = copy.deepcopy(quantized)
-    layers = torch_eager.integer_layers(corrected)
-    # In the order in which they run, whatever the order of their names.
+    layers = torch_eager.quantized_layers(corrected)
+    # In the order of execution, not of their names.
     for name, wanted in capture(network, layers, images).items():
         found = outputs_before_relu(corrected, [name], images)
         shift = mean_shift(wanted, found[name])
@@ -57,7 +57,7 @@ def outputs_before_relu(
     or (N, C), by layer, before ReLU and rounding. Raises KeyError where a
     name is no integer layer, InputError where images cannot be shown.
     """
-    layers = torch_eager.integer_layers(quantized)
+    layers = torch_eager.quantized_layers(quantized)
     inside = {name: f"module.{name}" for name in names}
     inputs = capture(quantized, inside.values(), images, at="input")
     return {

@@ -10,7 +10,7 @@ from ptq.graph import groups, supported
 
 
 def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
-    """One convolution that does what ``conv`` and then ``bn`` do.
+    """One convolution that computes ``conv`` followed by ``bn``.
 
     Equations (eq-fold-weight) and (eq-fold-bias), for BN in eval mode, in
     float32 (Jacob et al., 2018, 3.2). A BN without parameters has gain 1

@@ -1,11 +1,11 @@
-"""Choices of layers that stay float, and what a choice loses."""
+"""Which layers stay in float, and what a choice loses."""
 
 from dataclasses import dataclass
 from itertools import combinations
 
 from ptq.networks.compact_cnn import LAYERS
 
-# What goes with a layer when it stays float; after folding, BN and a fused
+# The modules that stay in float with a layer; after folding, BN and a fused
 # ReLU are identities.
 BLOCKS = {
     "conv1": ("conv1", "bn1", "relu1"),
@@ -15,7 +15,7 @@ BLOCKS = {
 }
 
 
-def islands(float_layers: tuple[str, ...]) -> list[tuple[str, ...]]:
+def float_regions(float_layers: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Modules of each run of neighbouring float layers.
 
     Raises ValueError where a layer is not one of ``LAYERS``.
@@ -48,8 +48,8 @@ def assignments() -> list[tuple[str, ...]]:
 class Regret:
     """What a choice of float layers loses against the best of as many.
 
-    ``lost`` is the difference of their accuracies, never negative, for the
-    best is picked by the accuracies themselves.
+    ``lost`` is the difference of their accuracies. It is never negative,
+    since the best is chosen by the same accuracies.
     """
 
     chosen: tuple[str, ...]
@@ -63,7 +63,7 @@ def regret(
     """What ranking layers by ``scores`` loses against the best choice.
 
     ``values`` gives the accuracy of every assignment. For each number of
-    float layers but none and all, the layers with the highest scores are
+    float layers, except none and all, the layers with the highest scores are
     kept. Of equally good assignments the chosen one counts as the best.
     """
     ranked = sorted(LAYERS, key=lambda layer: -scores[layer])

@@ -1,4 +1,4 @@
-"""Points on a Dask cluster; each answers for its own worker's death only."""
+"""Points on a Dask cluster; a dead worker counts for points it began."""
 
 import collections
 import copy
@@ -15,7 +15,7 @@ from distributed.utils import silence_logging_cmgr
 from ptq import paths
 from ptq.running import worker
 
-# So many workers may die under a point before it counts as failed.
+# A point counts as failed after so many workers died while running it.
 DEATHS = 4
 
 
@@ -25,13 +25,13 @@ class ClusterError(RuntimeError):
 
 @contextmanager
 def client(scheduler: str, workers: int) -> Iterator[distributed.Client]:
-    """A client of the cluster at ``scheduler``, or of one made here.
+    """A client of the cluster at ``scheduler``, or of a new one here.
 
-    One made here has ``workers`` processes of one thread each. Raises
+    A new one has ``workers`` processes of one thread each. Raises
     ClusterError if there is no scheduler at the address.
     """
     with ExitStack() as stack:
-        # A point that fails tells what befell its workers.
+        # A point that fails reports what happened to its workers.
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         cluster = scheduler or stack.enter_context(_local(workers))
         try:
@@ -46,7 +46,7 @@ def client(scheduler: str, workers: int) -> Iterator[distributed.Client]:
 
 @contextmanager
 def _local(workers: int) -> Iterator[distributed.LocalCluster]:
-    """Workers on this machine, whose temporary files go with them."""
+    """Workers on this machine; their temporary files end with them."""
     with (
         paths.scratch_folder() as scratch,
         distributed.LocalCluster(
@@ -59,7 +59,7 @@ def _local(workers: int) -> Iterator[distributed.LocalCluster]:
             preload=[
                 "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
             ],
-            # Bars of trainings would write into the line of the sweep.
+            # Progress bars of trainings would overwrite the sweep's line.
             env={"TQDM_DISABLE": "1", "TMPDIR": str(scratch)},
         ) as cluster,
     ):
@@ -67,14 +67,14 @@ def _local(workers: int) -> Iterator[distributed.LocalCluster]:
 
 
 class Batch:
-    """Points handed to a cluster, to be taken as they end.
+    """Points submitted to a cluster, and collected as they end.
 
     ``work(values, chapter)`` makes the files of one point, on a worker.
-    ``tell`` gets the sentences that workers have for the user.
+    ``tell`` gets the workers' messages to the user.
 
-    Dask suspects every task that a dead worker had, those that waited for
-    their turn, too. Here a point answers only for workers that had begun it,
-    as it says itself when it begins.
+    Dask counts a worker's death for all tasks of that worker, waiting ones
+    too. Here it counts only for points that had begun: each reports its
+    beginning.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Batch:
             todo,
             tell,
         )
-        # A task, not scattered data: it outlives the worker that has it.
+        # A task, not scattered data: it survives the death of its worker.
         self.chapter = client.submit(copy.copy, chapter, pure=False)
         self.group = f"point-{uuid.uuid4().hex}"
         self.events = collections.deque()
@@ -124,7 +124,7 @@ class Batch:
                 time.sleep(0.1)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         for topic in (self.group, "all"):
             self.client.unsubscribe_topic(topic)
 
@@ -149,7 +149,7 @@ class Batch:
         if known is None or known.key != future.key:
             return None
         if future.status in ("lost", "pending"):
-            # Its worker died with it, and another one is at it again.
+            # Its worker died, and another one runs it again.
             self.arriving.add(future)
             return None
         try:
@@ -167,7 +167,7 @@ class Batch:
             return self._failed(digest, error)
 
     def _killers(self) -> dict[str, dict[str, bytes]]:
-        """Files of the points that are given up, by what workers told."""
+        """Files of the points that are given up, by the workers' reports."""
         given_up = {}
         while self.events:
             _, told = self.events.popleft()
@@ -189,18 +189,19 @@ class Batch:
         """Note that a worker began a point."""
         begun = self.begun[told["worker"]]
         if told["threads"] == 1:
-            # The one before has ended, even if that was not heard yet.
+            # The point before has ended, even if its result has not arrived
+            # yet.
             begun.clear()
         begun.add(tuple(told["began"]))
 
     def _suspects(self, told: dict) -> set[str]:
-        """Points that may have killed the worker whose end is told."""
+        """Points that may have killed the worker that died."""
         had = {tuple(key) for key in told["processing-tasks"]}
-        # A worker that never began any may die of the code itself.
+        # A worker that never began a point may die of the code itself.
         begun = self.begun.pop(told["worker"], had)
         if told["expected"]:
             return set()
-        # A point that has ended has ended well, whatever is told of it later.
+        # A point that has ended stays good, whatever messages come later.
         return {
             key[1]
             for key in had & begun

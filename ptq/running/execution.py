@@ -30,8 +30,8 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 class _Kernel(KernelManager):
     """A kernel that starts once.
 
-    After its end, which may come before papermill has looked for it,
-    nbclient would start another one.
+    If it ends before papermill looks for it, nbclient would start another
+    one.
     """
 
     started = False
@@ -50,9 +50,9 @@ class ChapterFailed(RuntimeError):
 def defaults(source: Path) -> dict:
     """Name to value of the literals in a notebook's parameters cell.
 
-    What no JSON could hold, as a set, is no parameter. Raises ParameterError
-    if the file is no Python notebook or has not one code cell tagged
-    ``parameters``, and OSError if it cannot be read.
+    A value that JSON cannot hold, such as a set, is no parameter. Raises
+    ParameterError if the file is no Python notebook or has not one code cell
+    tagged ``parameters``, and OSError if it cannot be read.
     """
     tagged = [cell for cell in _python(source).cells if _is_tagged(cell)]
     if len(tagged) > 1:
@@ -128,12 +128,12 @@ def execute(
     timeout: int | None = None,
     quiet: bool = False,
 ) -> None:
-    """Execute one chapter; only a whole copy lands at ``target``.
+    """Execute one chapter; only a complete copy is written to ``target``.
 
-    ``timeout`` limits the seconds of each cell; ``quiet`` keeps progress
-    and the chapter's stderr off the terminal. Raises ChapterFailed; what was
+    ``timeout`` limits the seconds of each cell; ``quiet`` keeps progress and
+    the chapter's stderr off the terminal. Raises ChapterFailed; what was
     executed then lies beside the target as ``NAME.failed.ipynb``. Raises
-    OSError where the copy, or in a cell a file, finds no room on the disk.
+    OSError where the copy, or in a cell a file, does not fit on the disk.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
@@ -176,7 +176,7 @@ def _raise_if_full(error: Exception, target: Path) -> None:
 def _papermill(
     source: Path, values: dict, target: Path, timeout: int | None, quiet: bool
 ):
-    # What papermill would log of a kernel's end is told by what it raises.
+    # Papermill logs a kernel's end, and raises it, too.
     logging.getLogger("papermill").addHandler(QUIET)
     # In a thread of its own: in the main one nbclient catches Ctrl-C.
     with ThreadPoolExecutor(1) as thread, _kernel() as kernel:
@@ -190,7 +190,7 @@ def _papermill(
             progress_bar=not quiet and sys.stderr.isatty(),
             stderr_file=None if quiet else sys.stderr,
             execution_timeout=timeout,
-            # A large figure on a busy machine is late, not lost.
+            # On a busy machine a large figure may arrive late.
             iopub_timeout=60,
             km=kernel,
         )
@@ -199,7 +199,7 @@ def _papermill(
 
 @contextmanager
 def _kernel() -> Iterator[KernelManager]:
-    """A kernel for one notebook; it and its files go in the end."""
+    """A kernel for one notebook; it is stopped, and its files are removed."""
     # No ports, and sockets in a folder of their own (jupyter's default is
     # the working one): kernels that start at once cannot race for either.
     with paths.scratch_folder() as folder:
@@ -208,12 +208,12 @@ def _kernel() -> Iterator[KernelManager]:
             transport="ipc",
             ip=f"{folder}/kernel",
             connection_file=f"{folder}/kernel.json",
-            # As nbclient has it: another one would wait for ever.
+            # As in nbclient: another client would wait for ever.
             client_class="jupyter_client.asynchronous.AsyncKernelClient",
         )
         kernel.start_kernel(
             extra_arguments=["--HistoryManager.hist_file=:memory:"],
-            # What it says of its own end would reach the user's terminal.
+            # Its messages about its own end would reach the user's terminal.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -237,7 +237,7 @@ def _check_whole(notebook) -> None:
 
 
 def _lift(notebook) -> None:
-    """Captions and alt texts that code made: to where the book reads them."""
+    """Move captions and alt texts of code to where the book reads them."""
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
         for output in outputs:
@@ -260,7 +260,7 @@ def _for_lab_only(output) -> bool:
 
 
 def _scrub(notebook, source: Path) -> None:
-    """Drop times and paths, which change at each run and mean nothing."""
+    """Drop times and paths, which differ in every run and have no meaning."""
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
@@ -278,5 +278,5 @@ def _with_steady_ids(notebook, source: Path) -> str:
     for i, drawn in enumerate(widgets.get("state", {})):
         steady = hashlib.sha256(f"{source.stem}-{i}".encode()).hexdigest()
         text = text.replace(drawn, steady[:32])
-    # Written once more, for the ids decide the order of the widgets.
+    # Written twice, since the ids decide the order of the widgets.
     return nbformat.writes(nbformat.reads(text, as_version=4))

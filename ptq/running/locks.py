@@ -1,4 +1,4 @@
-"""Locks between commands: of a run folder, and of the stopwatch."""
+"""Locks between commands: of a run folder, and of this machine's timer."""
 
 import getpass
 import os
@@ -16,7 +16,7 @@ class LockedError(RuntimeError):
 
 
 def myself() -> str:
-    """How this process is named to those that wait for it."""
+    """The name of this process in messages to those that wait for it."""
     return f"PID {os.getpid()} on {platform.node()}"
 
 
@@ -41,24 +41,24 @@ def folder(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def stopwatch(holder: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold this machine's stopwatch; wait while another sweep has it.
+def timer(holder: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold this machine's timer; wait while another sweep measures times.
 
-    ``holder`` is who others are told to wait for; ``tell`` gets one sentence
-    if this call has to wait.
+    ``holder`` is named to others that wait; ``tell`` gets one sentence if
+    this call has to wait.
     """
-    lock = filelock.FileLock(stopwatch_file())
+    lock = filelock.FileLock(timer_file())
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        tell(f"waits for the stopwatch, held by {_holder(lock)}")
+        tell(f"waits for the timer, held by {_holder(lock)}")
         lock.acquire()
     with _signed(lock, holder):
         yield
 
 
-def stopwatch_file() -> Path:
-    """The file that whoever measures times on this machine holds."""
+def timer_file() -> Path:
+    """The lock file of whoever measures times on this machine."""
     # Not TMPDIR, which a cluster may give to each job.
     place = "/tmp" if os.name == "posix" else tempfile.gettempdir()
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
@@ -67,9 +67,9 @@ def stopwatch_file() -> Path:
 
 @contextmanager
 def _signed(lock: filelock.BaseFileLock, holder: str) -> Iterator[None]:
-    """Write into a lock who holds it, and release it in the end."""
+    """Write the holder into a lock, and release it in the end."""
     try:
-        # Who holds it is a help only: a full disk shows where it matters.
+        # The holder's name is optional: a full disk must not stop us here.
         with suppress(OSError):
             Path(lock.lock_file).write_text(holder, encoding="utf-8")
         yield

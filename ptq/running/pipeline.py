@@ -85,26 +85,25 @@ def run(
     force: bool = False,
     anew: bool = False,
 ) -> Path:
-    """Execute chapters into a run folder; publish the default run's.
+    """Execute chapters into a run folder; publish those of the default run.
 
-    A chapter whose source, package, parameters and versions are those of
-    its last execution is left alone, unless ``force``. With ``anew`` all
-    times are measured again, and the chapters that quote them executed.
-    Returns the folder. Raises ParameterError before anything ran,
-    LockedError if another command fills the folder, ChapterFailed where a
-    chapter stops, and OSError where the folder cannot be written; chapters
-    that ended are kept.
+    Skips a chapter if its source, package, parameters and versions are the
+    same as at its last execution, unless ``force``. With ``anew`` all times
+    are measured again, and the chapters that quote them executed. Returns the
+    folder. Raises ParameterError before anything ran, LockedError if another
+    command fills the folder, ChapterFailed where a chapter stops, and OSError
+    where the folder cannot be written; chapters that ended are kept.
     """
     values = dict(values or {})
     if run_dir:
         values["run_dir"] = str(Path(run_dir).absolute())
     folder = run_folder(DEFAULTS | values)
     if folder != paths.run_folder():
-        # A chapter cannot tell it from the parameters that it knows alone.
+        # A chapter knows only some parameters, so it cannot name the folder.
         values["run_dir"] = str(folder)
     plan = resolve(chapters(only), values)
     with locks.folder(folder):
-        # Nobody else has the folder: a killed run left them.
+        # We hold the folder's lock, so a killed run left these.
         for left in (folder / "chapters").glob("*.running.ipynb"):
             left.unlink()
         if anew:
@@ -128,7 +127,7 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
             source, given, copy, manifest["chapters"], force
         )
         if executed:
-            # Load and versions are those of what was executed last.
+            # Load and versions are those of the last execution.
             manifest = now | {"chapters": manifest["chapters"]}
             text = json.dumps(manifest, indent=1) + "\n"
             paths.write_whole(folder / "manifest.json", text)
@@ -139,7 +138,7 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
 def _bring_up_to_date(
     source: Path, values: dict, copy: Path, done: dict, force: bool
 ) -> bool:
-    """Execute a chapter, unless ``done`` tells that nothing has changed."""
+    """Execute a chapter, unless ``done`` shows that nothing has changed."""
     text = source.read_text()
     known = done.get(source.stem, {}).get("fingerprint")
     found = _fingerprint(text, values)
@@ -147,14 +146,14 @@ def _bring_up_to_date(
         click.echo("is up to date")
         return False
     click.echo("...")
-    # What a failure leaves behind is not the result of the last success.
+    # A failed copy must not be taken for the last success.
     copy.unlink(missing_ok=True)
     started = time.time()
     execute(source, values, copy)
     seconds = round(time.time() - started, 1)
     click.echo(f"      done in {seconds} s")
     done[source.stem] = {
-        # Taken now, for the chapter may have trained or timed networks.
+        # Computed now, since the chapter may have trained or timed networks.
         "fingerprint": _fingerprint(text, values),
         "commit": commit(),
         "seconds": seconds,
@@ -184,7 +183,7 @@ def _fingerprint(text: str, values: dict) -> str:
 
 
 def _earlier_manifest(folder: Path) -> dict:
-    """What the run folder tells of its last execution."""
+    """What the run folder says about its last execution."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         return manifest | {"chapters": dict(manifest["chapters"])}
@@ -193,7 +192,7 @@ def _earlier_manifest(folder: Path) -> dict:
 
 
 def commit() -> str:
-    """The commit that runs, with a mark where the tree differs from it."""
+    """The commit that runs, with "-dirty" where the tree differs from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         found = subprocess.run(

@@ -1,8 +1,8 @@
-"""YAML files of parameters; what two readers may read differently is refused.
+"""YAML files of parameters; refuses what YAML versions read differently.
 
 YAML 1.1, which PyYAML reads, and 1.2 disagree on many a plain word: ``no`` is
 false or a text, ``010`` is 8 or 10, ``12:30`` is 750 or a text. Both give the
-last of two equal keys. Nobody means either, so both are faults here.
+last of two equal keys. Neither is ever intended, so both are faults here.
 """
 
 import re
@@ -23,11 +23,11 @@ _CORE = {
 
 
 class Unclear(str):
-    """A word that was refused, in the place of its value."""
+    """A refused word, in the place of its value."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's, with a place for what was refused."""
+    """PyYAML's loader, which marks refused words."""
 
 
 _Loader.add_constructor("!unclear", lambda _, node: Unclear(node.value))
@@ -37,9 +37,9 @@ def read(path: Path, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
     """Content of a file with one document, and its faults, one a line.
 
     Values of the ``literal`` keys of the outermost mapping are taken as the
-    text that stands there; a word that is refused comes as Unclear. Raises
-    YAMLError where the file is no YAML, and OSError or UnicodeError where it
-    cannot be read.
+    text that stands there; a refused word becomes Unclear. Raises YAMLError
+    where the file is no YAML, and OSError or UnicodeError where it cannot be
+    read.
     """
     return load(path.read_text(encoding="utf-8"), literal)
 
@@ -87,7 +87,7 @@ def _take_literally(node: yaml.Node, names: tuple[str, ...]) -> None:
 
 def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
     """Keys given twice and ambiguous words, from the top down."""
-    # An alias leads to a node again, and may lead to one that it is in.
+    # An alias repeats a node, and may even repeat one that contains it.
     if id(node) in seen:
         return
     seen.add(id(node))

@@ -1,31 +1,31 @@
-"""How far the points of a sweep are, told while they run."""
+"""Progress of a sweep, shown while its points run."""
 
 import sys
 import time
 from datetime import timedelta
 
-# Seconds between two looks at the cluster, between two lines of a log, and
-# without a worker before that is told.
+# Seconds: between two looks at the cluster, between two lines of a log, and
+# without a worker before a message says so.
 LOOK, LOG, PATIENCE = 2, 30, 5
 
 
 class Progress:
-    """Tells on stderr how far ``total`` tasks of a Dask client are.
+    """Writes to stderr how many of ``total`` tasks of a Dask client ended.
 
     On a terminal it is one line that changes, elsewhere a line now and then.
-    Once it says if there is no worker, and what to do.
+    Where no worker is there it says so once, and what to do.
     """
 
     def __init__(self, client, total: int):
         self.client, self.total = client, total
         self.live = sys.stderr.isatty()
-        self.began = self.manned = time.monotonic()
+        self.began = self.worker_seen = time.monotonic()
         self.next_look = self.next_line = self.began
         self.idle = 0
         self.told = False
 
     def show(self, done: int) -> None:
-        """Call it often: it looks and writes when it is time to."""
+        """Look and write when it is time to; call it often."""
         now = time.monotonic()
         if now < self.next_look:
             return
@@ -36,10 +36,10 @@ class Progress:
             # The scheduler is lost, as the next future will tell.
             return
         if threads:
-            self.manned, self.told = now, False
+            self.worker_seen, self.told = now, False
         else:
             self.idle += LOOK
-            if now > self.manned + PATIENCE and not self.told:
+            if now > self.worker_seen + PATIENCE and not self.told:
                 self.told = True
                 self._write(_no_worker(self.client.scheduler.address))
         if self.live or now >= self.next_line:

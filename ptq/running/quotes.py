@@ -1,4 +1,4 @@
-"""The numbers that a chapter's sentences quote, filled in."""
+"""Fills in the numbers that a chapter's sentences quote."""
 
 import re
 
@@ -32,6 +32,6 @@ def fill_in(notebook) -> None:
 
 
 def _in_markdown(noted: dict, name: str, form: str, end: str) -> str:
-    # A number with a point behind it may begin an item of a list.
+    # A number followed by a point may begin a list item.
     text = formats.escaped(formats.written(noted[name], form))
     return f"{text}\\{end}" if end else text

@@ -24,7 +24,7 @@ RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the results lie, and what FAILURE says of the failed points."""
+    """The results' folder, and the content of FAILURE of failed points."""
 
     folder: Path
     done: int
@@ -40,16 +40,16 @@ def run(
     timeout: int | None = None,
     share: bool = False,
 ) -> Outcome:
-    """Run the points that ``folder`` lacks; gather all into its table.
+    """Run the points that ``folder`` lacks; collect all in its table.
 
-    ``workers`` of 0 stands for one a core, or one in all where the chapter
+    ``workers`` of 0 means one per core, or one in all where the chapter
     times networks; ``scheduler`` is the address of a cluster to use instead.
     Points that failed earlier run again on ``retry`` only. ``timeout`` limits
     the seconds of each cell. ``share`` lets points that time networks run
     side by side. Raises SweepError, LockedError if another command fills the
     folder, ClusterError if the cluster cannot be reached or is lost,
-    RecordError where a record is damaged, and OSError if the folder cannot
-    be written; points that arrived are kept.
+    RecordError where a record is damaged, and OSError if the folder cannot be
+    written; points that arrived are kept.
     """
     exclusive = sweep.chapter.exclusive and not share
     if exclusive and workers > 1:
@@ -97,7 +97,7 @@ def report(outcome: Outcome) -> str:
 
 
 def overhead(points: int = 1000, workers: int = 2) -> float:
-    """Seconds that scheduling and keeping one trivial point costs.
+    """Seconds that it takes to schedule and keep one trivial point.
 
     Raises SweepError if not all ``points`` arrive.
     """
@@ -127,7 +127,7 @@ def _state(folder: Path, digest: str) -> str:
 
 
 def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
-    """Let workers do the points; keep each as it comes."""
+    """Let workers run the points; keep each when it arrives."""
     progress = Progress(client, len(todo))
     batch = cluster.Batch(client, work, chapter, todo, progress.tell)
     done = 0
@@ -144,20 +144,20 @@ def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
 
 
 def _keep(files: dict[str, bytes], folder: Path) -> None:
-    """Write the files of a point, the one that tells its end last."""
+    """Write the files of a point; the manifest or failure comes last."""
     shutil.rmtree(folder, ignore_errors=True)
     last = (worker.MANIFEST, worker.FAILURE)
     try:
         for name in sorted(files, key=lambda name: name in last):
             paths.write_whole(folder / name, files[name])
     except OSError:
-        # A part of a point is of no use, and takes room on a full disk.
+        # Part of a point is useless, and takes space on a full disk.
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
 def _gather(sweep: Sweep, folder: Path) -> Outcome:
-    """Table and manifest of what lies in the folder of a sweep."""
+    """Write table and manifest of the points in a sweep's folder."""
     states = {digest: _state(folder, digest) for digest in sweep.points}
     done = [d for d, state in states.items() if state == worker.MANIFEST]
     failed = {
@@ -201,7 +201,7 @@ def table(points: dict[str, dict], folder: Path) -> pd.DataFrame:
         records.sort(key=lambda record: record.strategy)
         base = next((r for r in records if r.strategy == "fp32"), None)
         rows += [row | _facts(r, base, row) for r in records] or [row]
-    # Without a row, a reader still finds a table.
+    # Even without rows, write a table with columns.
     return pd.DataFrame(rows, columns=None if rows else ["point"])
 
 

@@ -1,4 +1,4 @@
-"""Sweep files: a chapter, and the points at which it shall run."""
+"""Sweep files: a chapter, and the points at which to run it."""
 
 import hashlib
 import itertools
@@ -17,14 +17,14 @@ from ptq.running import execution, pipeline, plain_yaml, worker
 
 KEYS = ("chapter", "fixed", "list", "grid")
 RANGE = ("from", "to", "step")
-# Where a chapter writes and reads is the worker's affair.
+# The worker decides where a chapter reads and writes.
 PLACES = ("run_dir", "data_dir")
 LIMIT = 100_000
-STOPWATCH = r"\blab\.times\(|\btimer\.(compare|parts)\(|\brun_times\.of_"
+TIMED = r"\blab\.times\(|\btimer\.(compare|parts)\(|\brun_times\.of_"
 
 
 class SweepError(RuntimeError):
-    """A sweep cannot be read, begun or brought to its end; says why."""
+    """A sweep cannot be read, started or finished; says why."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def read(path: Path, elsewhere: bool = False) -> Sweep:
 
     Points that run ``elsewhere`` may ask for threads and engines that this
     machine does not have; the worker checks these. Raises SweepError that
-    names the file and all that is wrong with it, one fault a line.
+    names the file and every fault, one a line.
     """
     faults = []
     try:
@@ -64,7 +64,7 @@ def read(path: Path, elsewhere: bool = False) -> Sweep:
 def expand(content: dict) -> list[dict]:
     """Parameters of each point: ``fixed``, and ``list`` times ``grid``.
 
-    Raises SweepError that tells every fault of these three.
+    Raises SweepError with every fault of these three.
     """
     faults = []
     points = _points(content, faults)
@@ -73,7 +73,7 @@ def expand(content: dict) -> list[dict]:
 
 
 def _points(content: dict, faults: list[str]) -> list[dict]:
-    """The points that are left without what ``faults`` gets to hear of."""
+    """The points without those that are added to ``faults``."""
     fixed, grid = (
         _mapping(content.get(key, {}), key, faults)
         for key in ("fixed", "grid")
@@ -121,16 +121,16 @@ def _bad_values(
 
 
 def _refuse(faults: list[str]) -> None:
-    """Raise SweepError if there are faults, each of them told once."""
+    """Raise SweepError if there are faults; each is listed once."""
     if faults:
         raise SweepError("\n".join(dict.fromkeys(faults)))
 
 
 def times(notebook: str) -> bool:
-    """Whether a notebook's text uses the stopwatch, as its code tells."""
+    """Whether a notebook's text measures times, as its code tells."""
     cells = nbformat.reads(notebook, as_version=4).cells
     code = (cell.source for cell in cells if cell.cell_type == "code")
-    return any(re.search(STOPWATCH, source) for source in code)
+    return any(re.search(TIMED, source) for source in code)
 
 
 def _chapter(content: dict, folder: Path, faults: list[str]) -> Path:

@@ -1,4 +1,4 @@
-"""One point of a sweep, on the worker that has it: files out, no disk shared.
+"""One point of a sweep on a worker: returns files, needs no shared disk.
 
 A worker needs this repository and its environment; data and checkpoints it
 fetches or trains itself.
@@ -37,7 +37,7 @@ class VersionError(RuntimeError):
 
 
 class WorkerDied(RuntimeError):
-    """The workers that ran a point died, one after the other."""
+    """Several workers died while they ran a point."""
 
     def __init__(self, deaths: int):
         super().__init__(
@@ -50,9 +50,9 @@ class Chapter:
     """What all points of a sweep share.
 
     ``version`` is that of the package and data where the sweep began;
-    ``timeout`` limits the seconds of each cell; an ``exclusive`` chapter
-    has its host to itself, as far as sweeps go, and others are told that
-    ``holder`` has it.
+    ``timeout`` limits the seconds of each cell; an ``exclusive`` chapter runs
+    alone among the sweeps of its host, and others see that they wait for
+    ``holder``.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Chapter:
 
 def version() -> str:
     """Hash of the package as it lies on disk now, and of the data."""
-    # A kernel imports what is there when it starts, however old we are.
+    # A new kernel imports the files as they are when it starts.
     source_hash.package_hash.cache_clear()
     cards = sorted(paths.checkpoint_folder().glob("*.json"))
     parts = [
@@ -80,12 +80,12 @@ def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
     """Execute the chapter in a folder of its own; return the files in it.
 
     One of them is MANIFEST or, where the point failed, FAILURE, with the
-    traceback. Networks stay behind, as they are large.
+    traceback. Networks are not returned, since they are large.
     """
     with tempfile.TemporaryDirectory(dir=_scratch()) as name:
         folder = Path(name) / "point"
         try:
-            alone = locks.stopwatch(chapter.holder or locks.myself(), say)
+            alone = locks.timer(chapter.holder or locks.myself(), say)
             with alone if chapter.exclusive else nullcontext():
                 facts = _execute(folder, values, chapter)
             last = {MANIFEST: _packed({"parameters": values} | facts)}
@@ -111,10 +111,9 @@ def trivial(values: dict, chapter: Chapter) -> dict[str, bytes]:
 
 
 def mark() -> None:
-    """Tell the sweep which of its points this worker begins now.
+    """Report to the sweep which point this worker begins now.
 
-    Should the worker die, it is this point that may have killed it, and not
-    those that wait for their turn.
+    If the worker dies, this point may have killed it, not those that wait.
     """
     worker = distributed.get_worker()
     key = worker.get_current_task()
@@ -122,7 +121,7 @@ def mark() -> None:
 
 
 def say(text: str) -> None:
-    """Tell a sentence to who runs the sweep, or here if there is none."""
+    """Send a message to the sweep's user, or print it here without one."""
     try:
         _log({"said": text})
     except ValueError:
@@ -205,7 +204,7 @@ def _provide_network(values: dict, models: Path) -> None:
 
 
 def _training_hash() -> str:
-    """Hash of the code that a trained network comes from, torch's too."""
+    """Hash of the code that trains a network, torch's version included."""
     digest = hashlib.sha256(torch.__version__.encode())
     for room in ("data", "networks"):
         for path in sorted((source_hash.PACKAGE / room).glob("*.py")):

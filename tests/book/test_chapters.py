@@ -125,7 +125,7 @@ def test_run_keeps_what_the_book_is_made_of(quick_run):
         assert (quick_run / "figures" / f"frontier.{kind}").stat().st_size
 
 
-def test_same_parameters_give_the_same_answers(quick_run, tmp_path):
+def test_same_parameters_give_the_same_predictions(quick_run, tmp_path):
     names = ("naive", "folded", "bias_correction")
     values = pipeline.preset("quick") | {"run_dir": str(tmp_path)}
     source = excerpt(tmp_path, *names)
@@ -214,9 +214,9 @@ def test_page_is_whole(site, name):
     source = (ROOT / "notebooks" / f"{name}.ipynb").read_text()
     figures = page.select("article figure")
     assert len(figures) == source.count("figures.show(")
-    for picture in page.select("article figure img"):
-        assert len(picture["alt"]) > 20
-        assert (site / "book/chapters" / picture["src"]).resolve().exists()
+    for image in page.select("article figure img"):
+        assert len(image["alt"]) > 20
+        assert (site / "book/chapters" / image["src"]).resolve().exists()
     assert len(page.select("article table caption")) == source.count(
         "show.table("
     )

@@ -37,16 +37,14 @@ def flips(lost, gained, n=10_000):
     ],
 )
 def test_difference_of_shares_as_published(first, second, low, high):
-    found = intervals.proportions(*first, *second)
+    found = intervals.newcombe(*first, *second)
     assert (found.low, found.high) == pytest.approx((low, high), abs=6e-5)
 
 
 def test_difference_of_shares_covers():
     generator = np.random.default_rng(1)
     drawn = generator.binomial(1000, [0.70, 0.72], (SIMULATIONS, 2))
-    found = [
-        intervals.proportions(int(a), 1000, int(b), 1000) for a, b in drawn
-    ]
+    found = [intervals.newcombe(int(a), 1000, int(b), 1000) for a, b in drawn]
     covered = np.mean([f.low <= 0.02 <= f.high for f in found])
     assert 0.93 < covered < 0.97
 
@@ -58,7 +56,7 @@ def test_intervals_of_a_few_values_cover():
     for row in values:
         means, one_more = (
             intervals.mean(row[:5]),
-            intervals.prediction(row[:5]),
+            intervals.prediction_interval(row[:5]),
         )
         inside.append(
             (
@@ -69,7 +67,9 @@ def test_intervals_of_a_few_values_cover():
     assert np.mean(inside, axis=0) == pytest.approx([0.95, 0.95], abs=0.02)
 
 
-@pytest.mark.parametrize("interval", [intervals.mean, intervals.prediction])
+@pytest.mark.parametrize(
+    "interval", [intervals.mean, intervals.prediction_interval]
+)
 def test_one_value_has_no_interval(interval):
     with pytest.raises(ValueError, match="at least 2"):
         interval(np.array([0.7]))
@@ -424,18 +424,18 @@ def test_sums_are_exact_or_added_in_pairs(saturation_runs):
         assert (found.sums - told).abs().max() <= torch_eager.SUM_STEP / 2
 
 
-def test_process_answers_as_the_same_engine_here(
+def test_process_predicts_as_the_same_engine_here(
     saturation_runs, network, images, pixels
 ):
     torch_eager.select(saturation.engine())
     for bits in saturation.BITS:
         with timer.pinned_threads(1):
             here = strategies.assignment(
-                network, images, grids=torch_eager.Grids(bits=bits)
+                network, images, qconfig=torch_eager.QConfig(bits=bits)
             )
-            answers = inference.logits(here, pixels).argmax(1)
+            found = inference.logits(here, pixels).argmax(1)
         assert torch.equal(
-            saturation_runs["all"].predictions[bits], answers.to(torch.uint8)
+            saturation_runs["all"].predictions[bits], found.to(torch.uint8)
         )
 
 
@@ -453,12 +453,12 @@ def test_engine_limited_to_avx2_saturates(saturation_runs):
     assert pair == (None if unlimited.saturates else (unlimited, limited))
 
 
-def answers(saturates):
-    return saturation.Answers(saturates, torch.zeros(0), {})
+def run(saturates):
+    return saturation.Predictions(saturates, torch.zeros(0), {})
 
 
 def test_two_runs_that_saturate_are_not_compared():
-    exact, clipped = answers(False), answers(True)
+    exact, clipped = run(False), run(True)
     for found in ([exact, clipped], [clipped, exact]):
         assert saturation.exact_and_clipped(found) == (exact, clipped)
     for found in ([exact], [clipped], [exact] * 2, [clipped] * 2):

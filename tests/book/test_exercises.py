@@ -25,7 +25,7 @@ RIGHT = {
     "b": [
         "wrong normalization",
         "Calibrated with ImageNet's normalisation.",
-        "calibration pictures normalized with another mean and std",
+        "calibration images normalized with another mean and std",
         "The preprocessing of the calibration images is different",
     ],
     "c": [
@@ -41,7 +41,7 @@ RIGHT = {
 # Each answer, and words of the hint that it deserves.
 WRONG = {
     "batch norm was folded twice": "prepared network",
-    "too few calibration pictures": "same draw",
+    "too few calibration images": "same draw",
     "the activations clip": "use of the grids",
     "an outlier in the calibration data": "same draw",
     "the weights have only four bits": "Count them",
@@ -52,13 +52,13 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def calibration(cifar):
-    """A hundred training pictures, as the chapter draws them."""
+    """A hundred training images, as the chapter draws them."""
     drawn = image_sets.draw(image_sets.split(42)[0], 100, 42)
     return image_sets.normalize(cifar.train_images[drawn])
 
 
 @pytest.fixture(scope="module")
-def pictures(cifar):
+def hundred(cifar):
     return image_sets.normalize(
         cifar.train_images[image_sets.split(42)[1][:500]]
     )
@@ -78,13 +78,13 @@ def suspects(network, calibration):
 
 
 @pytest.fixture(scope="module")
-def surgery(network, suspects, pictures):
+def surgery(network, suspects, hundred):
     """SQNR of each prepared network's layers, which are not rounded yet."""
     return {
         name: layer_errors.layer_errors(
             network,
             suspect.prepared,
-            pictures,
+            hundred,
             layer_errors.LIKE_FOR_LIKE_POINTS,
         )
         for name, suspect in suspects.items()
@@ -92,9 +92,9 @@ def surgery(network, suspects, pictures):
 
 
 @pytest.fixture(scope="module")
-def uses(suspects, pictures):
+def uses(suspects, hundred):
     return {
-        n: diagnostics.grid_use(s.prepared, s.quantized, pictures)
+        n: diagnostics.grid_use(s.prepared, s.quantized, hundred)
         for n, s in suspects.items()
     }
 
@@ -117,7 +117,8 @@ def test_surgery_is_at_fault_in_a_alone(surgery):
 
 def test_weights_of_conv2_in_a_lack_the_gain(network, suspects):
     layers = {
-        n: torch_eager.integer_layers(suspects[n].quantized) for n in suspects
+        n: torch_eager.quantized_layers(suspects[n].quantized)
+        for n in suspects
     }
     trained = network.conv2.weight.detach()
     a, sound = (
@@ -232,7 +233,7 @@ def test_what_is_not_understood_lists_what_is():
 
 
 def test_two_faults_at_once_are_refused():
-    feedback = exercises.grade("b", "wrong normalization or too few pictures")
+    feedback = exercises.grade("b", "wrong normalization or too few images")
     assert not feedback and "more than one" in feedback.text
 
 
@@ -259,7 +260,7 @@ def test_changes_refuses_networks_with_other_layers(
 
 def test_changes_sees_one_weight_and_one_bias(network, images, quantized):
     other = strategies.folded(network, images)
-    layer = torch_eager.integer_layers(other)["fc2"]
+    layer = torch_eager.quantized_layers(other)["fc2"]
     weight, bias = layer.weight(), layer.bias().detach().clone()
     codes = weight.int_repr()
     codes[0, 0] += 1 if codes[0, 0] < 127 else -1

@@ -66,15 +66,13 @@ def strategies():
     return explorers.strategies(quantities, labels)
 
 
-def flips(pictures=400, names="ab"):
+def flips(images=400, names="ab"):
     draw = np.random.default_rng(1)
     pixels = torch.from_numpy(
-        draw.integers(0, 256, (pictures, 3, 32, 32), dtype=np.uint8)
+        draw.integers(0, 256, (images, 3, 32, 32), dtype=np.uint8)
     )
-    labels, reference, *answers = draw.integers(
-        0, 10, (2 + len(names), pictures)
-    )
-    given = dict(zip(names, answers, strict=True))
+    labels, reference, *found = draw.integers(0, 10, (2 + len(names), images))
+    given = dict(zip(names, found, strict=True))
     return explorers.flips(pixels, labels, reference, given)
 
 
@@ -96,7 +94,7 @@ SIZES = [[3, 3], [3], [3, 3], [2, 10], [2, 2]]
 
 
 def leaves(stack):
-    """All pictures below a stack."""
+    """All drawings below a stack."""
     for child in stack.children:
         yield from leaves(child) if isinstance(child, Stack) else [child]
 
@@ -104,22 +102,22 @@ def leaves(stack):
 @pytest.mark.parametrize(
     ("make", "sizes"), list(zip(EXPLORERS, SIZES, strict=True))
 )
-def test_every_state_has_a_picture_of_its_own(make, sizes):
+def test_every_state_has_a_drawing_of_its_own(make, sizes):
     box = make()
     levels = [
         w for w in box.children if isinstance(w, Dropdown | SelectionSlider)
     ]
     assert [len(w.options) for w in levels] == sizes
     stack = next(w for w in box.children if isinstance(w, Stack))
-    pictures = [leaf.value for leaf in leaves(stack)]
-    assert len(pictures) == len(set(pictures)) == np.prod(sizes)
+    drawings = [leaf.value for leaf in leaves(stack)]
+    assert len(drawings) == len(set(drawings)) == np.prod(sizes)
     for level in levels:
         assert level.description and stack.selected_index == level.index
         stack = stack.children[level.index]
     assert isinstance(stack, HTML)
 
 
-def test_pictures_show_what_was_asked():
+def test_drawings_show_what_was_asked():
     box = clipping()
     found = trials()
     for row, bits in zip(box.children[2].children, (2, 4, 8), strict=True):
@@ -139,19 +137,19 @@ def test_flips_counts_and_names():
     cat = box.children[2].children[0].children[3].value
     assert "cat: lost 1 of 3" in cat and "cat: gained 1 of 3" in cat
     assert "cat → dog" in cat and "airplane → cat" in cat
-    for alt in ("cat, test picture 0", "cat, test picture 2"):
+    for alt in ("cat, test image 0", "cat, test image 2"):
         assert f'alt="{alt}"' in cat
 
 
 def test_flips_begin_where_most_is_moved():
     reference = np.array([3, 3, 3, 5])
-    answers = {
+    predictions = {
         "x": np.array([3, 3, 3, 6]),
         "y": np.array([4, 4, 3, 5]),
         "z": reference,
     }
     pixels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
-    box = explorers.flips(pixels, reference, reference, answers)
+    box = explorers.flips(pixels, reference, reference, predictions)
     assert [control.value for control in box.children[:2]] == ["y", "cat"]
 
 
@@ -221,7 +219,7 @@ def test_svg_takes_ink_and_letters_from_the_page():
         assert foreign not in text
     for tick in (">0.01<", ">1<", ">share of the noise (%)<"):
         assert tick in text
-    # Parts of two pictures on one page must not be taken for each other.
+    # Parts of two drawings on one page must not be taken for each other.
     other = explorer_controls.svg(
         explorer_drawings.clipped(trials()[2, 50]), "b", ""
     )
@@ -233,9 +231,9 @@ def test_svg_takes_ink_and_letters_from_the_page():
 
 
 def test_the_fullest_page_stays_light():
-    box = flips(pictures=10_000, names="abcdefgh")
+    box = flips(images=10_000, names="abcdefgh")
     size = sum(len(leaf.value) for leaf in leaves(box.children[2]))
-    # Noise is the worst that a picture can be.
+    # Noise is the worst that an image can be.
     assert size < 2 * LIMIT
 
 
@@ -430,7 +428,7 @@ def test_handles_and_lists_are_seen(tab, theme):
     assert drop.evaluate("e => getComputedStyle(e).appearance") != "none"
 
 
-def test_no_picture_is_framed_in_the_dark(tab):
+def test_no_drawing_is_framed_in_the_dark(tab):
     paper(tab, "dark")
     seen_as = tab.locator(".ptq-explorer .flips img").first.evaluate(
         "e => [getComputedStyle(e).padding, getComputedStyle(e).filter]"
@@ -438,11 +436,11 @@ def test_no_picture_is_framed_in_the_dark(tab):
     assert seen_as == ["0px", "none"]
 
 
-def test_pictures_use_the_room_of_a_wide_page(tab):
+def test_drawings_use_the_room_of_a_wide_page(tab):
     tab.set_viewport_size({"width": 1280, "height": 900})
     for box in boxes(tab):
-        for picture in box.locator(".ptq-frames svg").all():
-            inside = picture.bounding_box()
+        for drawing in box.locator(".ptq-frames svg").all():
+            inside = drawing.bounding_box()
             if inside:
                 room = box.bounding_box()["width"]
                 assert 0.85 * room < inside["width"] <= room

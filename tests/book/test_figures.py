@@ -339,12 +339,12 @@ def test_every_text_has_an_ink(drawn):
     assert texts and all("fill: #" in text for text in texts)
 
 
-def test_pictures_are_the_same_in_the_dark(drawn):
-    pictures = [
+def test_photographs_are_the_same_in_the_dark(drawn):
+    photographs = [
         re.findall(r"base64,([^\"]+)", text)
         for text in (drawn.read_text(), figures.dark(drawn.read_text()))
     ]
-    assert pictures[0] and pictures[0] == pictures[1]
+    assert photographs[0] and photographs[0] == photographs[1]
 
 
 def test_error_bars_reach_the_ends_of_the_interval():
@@ -353,7 +353,7 @@ def test_error_bars_reach_the_ends_of_the_interval():
 
 
 def change(source, observer):
-    """Rows of a table of changes: two draws of each number of pictures."""
+    """Rows of a table of changes: two draws of each number of images."""
     given = {"source": source, "observer": observer}
     return [
         given | {"images": n, "change": -c / n}

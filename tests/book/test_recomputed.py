@@ -134,14 +134,14 @@ class TestRun:
         bare = records["fp32"].predictions
         labels = cifar.test_labels.numpy()[: len(bare)]
         for name, row in frame.iterrows():
-            answers = records[name].predictions
-            table = pd.crosstab(bare == labels, answers == labels)
+            found = records[name].predictions
+            table = pd.crosstab(bare == labels, found == labels)
             table = table.reindex([False, True], axis=0, fill_value=0)
             table = table.reindex([False, True], axis=1, fill_value=0)
             assert row.lost == table.loc[True, False]
             assert row.gained == table.loc[False, True]
             assert row.correct == table[True].sum()
-            assert row.disagreement == np.mean(answers != bare)
+            assert row.disagreement == np.mean(found != bare)
             if name != "fp32":
                 changed = row.lost + row.gained
                 least = least_shown(changed, row.n, len(frame) - 1)
@@ -200,10 +200,10 @@ class TestRun:
         right = {}
         for name in comparison.load_comparison(quick_run).index:
             path = quick_run / "records" / f"{name}.json"
-            answers = results.load_record(path).predictions
-            right[name] = (answers == labels[: len(answers)]).astype(int)
+            found = results.load_record(path).predictions
+            right[name] = (found == labels[: len(found)]).astype(int)
         base = right.pop("fp32")
-        # Pictures that the same strategies lost or gained share a draw.
+        # Images that the same strategies lost or gained share a draw.
         alike = Counter(zip(*(r - base for r in right.values()), strict=True))
         rng = np.random.default_rng(7)
         totals = sum(
@@ -239,7 +239,7 @@ class TestReplication:
         assert replication.train_seed.nunique() >= 5
 
     def test_drops_and_their_intervals(self, replication):
-        changes = replicates.drops(replication)
+        changes = replicates.paired_differences(replication)
         seeds = sorted(replication.train_seed.unique())
         for name in changes:
             known = []
@@ -258,7 +258,7 @@ class TestReplication:
             assert found.value - found.low == pytest.approx(half)
 
     def test_orderings_are_paired_t_tests(self, replication):
-        changes = replicates.drops(replication)
+        changes = replicates.paired_differences(replication)
         pairs = paper_numbers.published_orderings()
         found = replicates.orderings(changes, pairs)
         known = [
@@ -275,12 +275,14 @@ class TestReplication:
         n, middle = len(shares), shares.mean()
         spread = math.sqrt(((shares - middle) ** 2).sum() / (n - 1))
         half = stats.t.ppf(0.975, n - 1) * spread * math.sqrt(1 + 1 / n)
-        found = intervals.prediction(claims.per_training(replication, "fp32"))
+        found = intervals.prediction_interval(
+            claims.per_training(replication, "fp32")
+        )
         known = (middle - half, middle + half)
         assert (found.low, found.high) == pytest.approx(known)
 
     def test_same_ranking_is_friedmans_formula(self, replication):
-        changes = replicates.drops(replication)
+        changes = replicates.paired_differences(replication)
         names = [
             n
             for n in changes
@@ -290,7 +292,7 @@ class TestReplication:
         n, k = ranks.shape
         square = 12 / (n * k * (k + 1)) * (ranks.sum(axis=0) ** 2).sum()
         square -= 3 * n * (k + 1)
-        found = replicates.same_ranking(changes[names])
+        found = replicates.friedman(changes[names])
         assert found == pytest.approx(stats.chi2.sf(square, k - 1))
 
     def test_front_page_advises_floats_where_they_are_fastest(
@@ -315,7 +317,7 @@ class TestReplication:
         label = text.split("(row *")[1].split("* of the table")[0]
         (name,) = committed.index[committed.label == label]
         row = committed.loc[name]
-        changes = replicates.drops(replication)
+        changes = replicates.paired_differences(replication)
         quantile = stats.t.ppf(0.975, len(changes) - 1)
         half = quantile * stats.sem(changes)
         low, high = (
@@ -439,14 +441,14 @@ class TestCalibration:
             & (calibrations.images == 8)
             & (calibrations.observer == "minmax")
         ].accuracy.to_numpy()
-        interval = replicates.deviation_over(found)
+        interval = replicates.standard_deviation(found)
         drawn = np.random.default_rng(3).normal(
             0, interval.low, (20_000, len(found))
         )
         beyond = np.mean(drawn.std(axis=1, ddof=1) > interval.value)
         assert beyond == pytest.approx(0.025, abs=0.005)
 
-    def test_more_pictures_and_other_pictures_by_formula(
+    def test_more_images_and_other_images_by_formula(
         self, calibrations, quick_run
     ):
         chapter = quick_run / "chapters" / "07_calibration.ipynb"

@@ -254,27 +254,27 @@ def test_a_folder_in_use_is_refused_with_its_holder(tmp_path, command):
     assert [p.name for p in (tmp_path / "run").iterdir()] == [".lock"]
 
 
-def test_who_waits_for_the_stopwatch_says_for_whom(tmp_path, capfd):
+def test_who_waits_for_the_timer_says_for_whom(tmp_path, capfd):
     write(tmp_path / "a.ipynb", "if False:\n    lab.times()")
     file = swept(tmp_path, "grid: {seed: [1]}")
-    held = filelock.FileLock(locks.stopwatch_file())
+    held = filelock.FileLock(locks.timer_file())
     with held:
         Path(held.lock_file).write_text("PID 12 on moon")
         process = start("sweep", file, "--run-dir", tmp_path / "out")
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if "waits for the stopwatch, held by PID 12 on moon" in line:
+            if "waits for the timer, held by PID 12 on moon" in line:
                 break
     said, _ = process.communicate()
-    assert "waits for the stopwatch" in lines[-1], lines
+    assert "waits for the timer" in lines[-1], lines
     assert "1 points done, 0 failed" in said
 
 
-def test_the_stopwatch_needs_no_user_number(monkeypatch):
+def test_the_timer_needs_no_user_number(monkeypatch):
     monkeypatch.delattr(os, "getuid")
     monkeypatch.setenv("LOGNAME", "somebody")
-    assert locks.stopwatch_file().name == "ptq-timing-somebody.lock"
+    assert locks.timer_file().name == "ptq-timing-somebody.lock"
 
 
 UNCLEAR = {

@@ -81,7 +81,7 @@ def test_split_is_seeded_disjoint_and_complete():
 
 
 def test_split_and_draw_are_the_same_everywhere():
-    # The shipped network and every record rest on these pictures.
+    # The shipped network and every record rest on these images.
     train, validation = image_sets.split(42)
     drawn = image_sets.draw(train, 5, 42)
     assert validation[:5].tolist() == [17408, 40845, 3378, 22188, 44921]
@@ -214,7 +214,7 @@ def test_two_processes_that_fail_both_say_so(start, tmp_path):
     for process in [start(), start()]:
         errors = process.communicate()[1]
         assert process.returncode == 1
-        assert "Error: CIFAR-10 could not be had" in errors
+        assert "Error: CIFAR-10 could not be fetched" in errors
         assert "Traceback" not in errors
 
 

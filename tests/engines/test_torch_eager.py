@@ -60,8 +60,8 @@ def test_saved_file_loads_as_the_same_network(
 
 
 @pytest.mark.parametrize("name", strategies.STRATEGIES)
-def test_number_of_integer_layers(name, network, images):
-    found = torch_eager.integer_layers(
+def test_number_of_quantized_layers(name, network, images):
+    found = torch_eager.quantized_layers(
         strategies.build(name, network, images)
     )
     bits = strategies.STRATEGIES[name].bits
@@ -71,7 +71,7 @@ def test_number_of_integer_layers(name, network, images):
 
 
 @pytest.mark.parametrize("name", MIXED)
-def test_float_island_stays_float(name, network, folded_float, images):
+def test_float_region_stays_float(name, network, folded_float, images):
     built = strategies.build(name, network, images)
     convs = [m for m in built.modules() if isinstance(m, nn.Conv2d)]
     source = folded_float if name.endswith("folded") else network
@@ -86,7 +86,7 @@ def test_float_island_stays_float(name, network, folded_float, images):
 
 def test_engine_rounds_weights_as_our_arithmetic(network, images):
     built = strategies.naive(network, images)
-    layers = torch_eager.integer_layers(built)
+    layers = torch_eager.quantized_layers(built)
     assert layers.keys() == set(LAYERS)
     for name, layer in layers.items():
         weight = getattr(network, name).weight.detach()
@@ -115,18 +115,18 @@ def test_pre_activation_is_what_the_layer_rounds(quantized, images, name):
     scale, zero = torch_eager.activation_scales(quantized)[name]
     # The engine clips to uint8, which with zero point 0 is the fused ReLU.
     expected = torch_eager.pre_activation(
-        torch_eager.integer_layers(quantized)[name], x
+        torch_eager.quantized_layers(quantized)[name], x
     ).clamp(-zero * scale, (255 - zero) * scale)
     assert (rounded - expected).abs().max() < 0.501 * scale
 
 
 def test_torch_has_more_than_one_default():
     found = torch_eager.defaults()
-    assert found["default_qconfig"] == torch_eager.Grids(bits=7)
+    assert found["default_qconfig"] == torch_eager.QConfig(bits=7)
     for name, expected in {
-        "x86": torch_eager.Grids(True, 7, "histogram"),
-        "onednn": torch_eager.Grids(True, 8, "histogram"),
-        "qnnpack": torch_eager.Grids(False, 8, "histogram"),
+        "x86": torch_eager.QConfig(True, 7, "histogram"),
+        "onednn": torch_eager.QConfig(True, 8, "histogram"),
+        "qnnpack": torch_eager.QConfig(False, 8, "histogram"),
     }.items():
         assert found[f'get_default_qconfig("{name}")'] == expected
 
@@ -137,9 +137,9 @@ def test_default_qconfig_is_what_the_published_strategies_use(
     plain, ours = (
         torch_eager.activation_scales(
             torch_eager.convert(
-                torch_eager.prepare(network, grids=grids), images
+                torch_eager.prepare(network, qconfig=qconfig), images
             )
         )
-        for grids in (None, torch_eager.defaults()["default_qconfig"])
+        for qconfig in (None, torch_eager.defaults()["default_qconfig"])
     )
     assert plain == ours

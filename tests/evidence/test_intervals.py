@@ -371,11 +371,11 @@ SAMPLES = {
     "function",
     [
         intervals.mean,
-        intervals.prediction,
+        intervals.prediction_interval,
         replicates.p_value,
-        replicates.deviation_over,
-        lambda values: intervals.unpaired(values, [1.0, 2.0]),
-        lambda values: intervals.unpaired([1.0, 2.0], values),
+        replicates.standard_deviation,
+        lambda values: intervals.welch(values, [1.0, 2.0]),
+        lambda values: intervals.welch([1.0, 2.0], values),
     ],
 )
 def test_samples_are_finite_numbers(function, kind):
@@ -385,7 +385,7 @@ def test_samples_are_finite_numbers(function, kind):
 
 
 def test_samples_without_spread_differ_sharply():
-    found = intervals.unpaired([1.0, 1.0], [3.0, 3.0, 3.0])
+    found = intervals.welch([1.0, 1.0], [3.0, 3.0, 3.0])
     assert found == intervals.Interval(2, 2, 2)
 
 

@@ -76,11 +76,11 @@ def test_drops_are_paired_by_seed_and_averaged_over_draws():
     frame = seeds(
         fp32=[(0.7, 0.7), (0.8, 0.8)], naive=[(0.69, 0.71), (0.77, 0.78)]
     )
-    found = replicates.drops(frame)
+    found = replicates.paired_differences(frame)
     np.testing.assert_allclose(found.naive, [0, -0.025], atol=1e-12)
     assert list(found) == ["naive"]
     with pytest.raises(ValueError, match="naive"):
-        replicates.drops(frame[:-1])
+        replicates.paired_differences(frame[:-1])
 
 
 def test_mean_and_deviation_by_their_formulas():
@@ -92,7 +92,7 @@ def test_mean_and_deviation_by_their_formulas():
     assert (found.low, found.high) == pytest.approx(
         (mean - half, mean + half)
     )
-    spread = replicates.deviation_over(values)
+    spread = replicates.standard_deviation(values)
     assert spread.value == pytest.approx(deviation)
     # Chi-square quantiles of 3 degrees, from a table.
     assert spread.low == pytest.approx(deviation * (3 / 9.348404) ** 0.5)
@@ -102,7 +102,7 @@ def test_mean_and_deviation_by_their_formulas():
 
 
 @pytest.mark.parametrize(
-    ("of", "truth"), [(intervals.mean, 2), (replicates.deviation_over, 1)]
+    ("of", "truth"), [(intervals.mean, 2), (replicates.standard_deviation, 1)]
 )
 def test_intervals_cover_the_truth(of, truth):
     drawn = np.random.default_rng(1).normal(2, 1, (3000, 6))
@@ -128,8 +128,8 @@ def test_orderings_count_seeds_and_pair_them():
 def test_same_ranking_tells_order_from_noise():
     drawn = np.random.default_rng(2).normal(size=(8, 4))
     noise = pd.DataFrame(drawn, columns=list("abcd"))
-    assert replicates.same_ranking(noise) > 0.05
-    assert replicates.same_ranking(noise + [0, 9, 18, 27]) < 0.001
+    assert replicates.friedman(noise) > 0.05
+    assert replicates.friedman(noise + [0, 9, 18, 27]) < 0.001
 
 
 def test_safe_share_counts_what_stays_within_the_margin():
@@ -218,23 +218,29 @@ CHANGES = pd.DataFrame({"a": [3.0, 2, 5], "b": [2.0, 1, 5], "c": [1.0, 2, 3]})
 DRAWS = pd.DataFrame({"images": [8, 8], "change": [0.0, -0.001]})
 REFUSED = {
     "no column": (
-        lambda: replicates.drops(FRAME.drop(columns="accuracy")),
+        lambda: replicates.paired_differences(FRAME.drop(columns="accuracy")),
         "no column 'accuracy'",
     ),
-    "no base": (lambda: replicates.drops(FRAME, "float"), "base='float'"),
+    "no base": (
+        lambda: replicates.paired_differences(FRAME, "float"),
+        "base='float'",
+    ),
     "percent": (
-        lambda: replicates.drops(FRAME.assign(accuracy=70.0)),
+        lambda: replicates.paired_differences(FRAME.assign(accuracy=70.0)),
         "expected shares from 0 to 1",
     ),
     "hole": (
-        lambda: replicates.drops(FRAME.assign(accuracy=np.nan)),
+        lambda: replicates.paired_differences(FRAME.assign(accuracy=np.nan)),
         "'accuracy' has empty cells",
     ),
     "twice": (
-        lambda: replicates.drops(pd.concat([FRAME, FRAME[:1]])),
+        lambda: replicates.paired_differences(pd.concat([FRAME, FRAME[:1]])),
         "two rows for",
     ),
-    "no rows": (lambda: replicates.drops(FRAME[:0]), "no such|no rows"),
+    "no rows": (
+        lambda: replicates.paired_differences(FRAME[:0]),
+        "no such|no rows",
+    ),
     "unknown pair": (
         lambda: replicates.orderings(CHANGES, [("a", "z")]),
         "no column 'z'",
@@ -244,11 +250,11 @@ REFUSED = {
         "1 values: expected at least 2",
     ),
     "two strategies": (
-        lambda: replicates.same_ranking(CHANGES[["a", "b"]]),
+        lambda: replicates.friedman(CHANGES[["a", "b"]]),
         "2 strategies: expected at least 3",
     ),
     "ranking of nan": (
-        lambda: replicates.same_ranking(CHANGES.replace(5.0, np.nan)),
+        lambda: replicates.friedman(CHANGES.replace(5.0, np.nan)),
         "has nan",
     ),
     "level": (
@@ -310,4 +316,4 @@ def test_designs_refuse_in_one_sentence(kind):
 
 def test_ranking_of_equal_strategies_tells_nothing():
     equal = pd.DataFrame(dict.fromkeys("abc", [0.1, 0.2, 0.3]))
-    assert replicates.same_ranking(equal) == 1
+    assert replicates.friedman(equal) == 1

@@ -52,7 +52,7 @@ def test_few_changes_can_show_nothing(changed):
     assert paired_tests.smallest_detectable(changed, 10_000) == math.inf
 
 
-def test_no_accuracy_changes_more_than_answers_do():
+def test_no_accuracy_changes_more_than_predictions_do():
     generator = np.random.default_rng(4)
     for _ in range(200):
         labels, first, second = generator.integers(0, 3, (3, 50))
@@ -129,7 +129,7 @@ def test_verdicts_are_of_four_words():
         ("tables.timing_rows(timings, names)", False),
     ],
 )
-def test_use_of_the_stopwatch_is_recognized(code, expected):
+def test_use_of_the_timer_is_recognized(code, expected):
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(code)]
     )

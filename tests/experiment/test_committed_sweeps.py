@@ -99,10 +99,10 @@ def test_a_damaged_reference_is_named(damage, finished, tmp_path):
 
 
 class TestAgreement:
-    answers = np.arange(100) % 10
+    predictions = np.arange(100) % 10
 
     def compare(self, now, machine=None, correct=50):
-        known = record(self.answers, correct=50)
+        known = record(self.predictions, correct=50)
         rows = pd.DataFrame(
             [
                 {
@@ -122,8 +122,8 @@ class TestAgreement:
         return found.how[0], bool(found.agrees[0])
 
     def test_same_arithmetic_demands_equal_predictions(self):
-        assert self.compare(self.answers) == ("equal predictions", True)
-        other = np.where(self.answers == 9, 8, self.answers)
+        assert self.compare(self.predictions) == ("equal predictions", True)
+        other = np.where(self.predictions == 9, 8, self.predictions)
         assert self.compare(other) == ("equal predictions", False)
 
     @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ class TestAgreement:
         [{"features": ["avx2"]}, {"torch": "3.0"}, {"processor": "Other"}],
     )
     def test_elsewhere_the_interval_decides(self, machine):
-        other = self.answers[::-1]
+        other = self.predictions[::-1]
         # Wilson's interval of 50 of 100 is 40.4 to 59.6 %.
         for correct, agrees in ((41, True), (59, True), (40, False)):
             found = self.compare(other, machine, correct)

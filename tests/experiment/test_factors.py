@@ -56,7 +56,7 @@ def test_levels_change_what_their_names_say(network, images):
         torch_eager.activation_scales(q)["conv1"][0] for q in (plain, wide)
     ]
     assert scales[0] / scales[1] == pytest.approx(255 / 127, rel=1e-5)
-    layer = torch_eager.integer_layers(of(folded=True, per_channel=True))[
+    layer = torch_eager.quantized_layers(of(folded=True, per_channel=True))[
         "conv1"
     ]
     assert len(layer.weight().q_per_channel_scales()) == 32
@@ -75,7 +75,7 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
     wanted = activations.capture(network, ["conv2"], images)["conv2"]
     errors = []
     for quantized in (plain, shifted):
-        layer = torch_eager.integer_layers(quantized)["conv2"]
+        layer = torch_eager.quantized_layers(quantized)["conv2"]
         inputs = activations.capture(
             quantized, ["module.conv2"], images, at="input"
         )["module.conv2"]
@@ -84,7 +84,7 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
     assert errors[1] < errors[0] / 10
 
 
-def test_zero_biases_change_no_answer(network, pixels):
+def test_zero_biases_change_no_prediction(network, pixels):
     given = factors.with_biases(network)
     torch.testing.assert_close(
         inference.logits(given, pixels), inference.logits(network, pixels)

@@ -122,8 +122,8 @@ def test_budget_in_decibels():
 
 
 @pytest.fixture(scope="module")
-def pictures(cifar):
-    """Calibration pictures of three draws, and validation pictures."""
+def drawn(cifar):
+    """Calibration images of three draws, and validation images."""
     train, validation = image_sets.split(recipes.Recipe().seed)
     return (
         [
@@ -147,37 +147,37 @@ def excesses(network, integer, judged, images, points=POINTS):
 
 
 @pytest.mark.parametrize("draw", range(3))
-def test_shipped_network_is_within_budget(network, pictures, draw):
-    integer = strategies.folded(network, pictures[0][draw])
-    found = excesses(network, integer, integer, pictures[1])
+def test_shipped_network_is_within_budget(network, drawn, draw):
+    integer = strategies.folded(network, drawn[0][draw])
+    found = excesses(network, integer, integer, drawn[1])
     assert max(map(abs, found.values())) < TOLERANCE, found
 
 
-def test_untrained_network_is_within_budget(pictures):
+def test_untrained_network_is_within_budget(drawn):
     fresh = recipes.untrained("compact_cnn", 3).eval()
-    integer = strategies.folded(fresh, pictures[0][0])
-    found = excesses(fresh, integer, integer, pictures[1])
+    integer = strategies.folded(fresh, drawn[0][0])
+    found = excesses(fresh, integer, integer, drawn[1])
     assert max(map(abs, found.values())) < TOLERANCE, found
 
 
-def test_fused_network_is_within_budget(network, pictures):
+def test_fused_network_is_within_budget(network, drawn):
     points = POINTS | {"fc1": "relu3"}
-    integer = strategies.folded_fused(network, pictures[0][0])
+    integer = strategies.folded_fused(network, drawn[0][0])
     budgets = noise_budget.noise_budget(
-        folding.fold(network), integer, pictures[1], points
+        folding.fold(network), integer, drawn[1], points
     )
-    errors = layer_errors.layer_errors(network, integer, pictures[1], points)
+    errors = layer_errors.layer_errors(network, integer, drawn[1], points)
     found = {n: budgets[n].excess(e.mse) for n, e in errors.items()}
     assert max(map(abs, found.values())) < TOLERANCE, found
 
 
-def test_published_points_break_the_budget(network, pictures):
-    integer = strategies.folded(network, pictures[0][0])
+def test_published_points_break_the_budget(network, drawn):
+    integer = strategies.folded(network, drawn[0][0])
     found = excesses(
         network,
         integer,
         integer,
-        pictures[1],
+        drawn[1],
         layer_errors.PUBLISHED_POINTS,
     )
     assert min(found["conv1"], found["conv2"]) > 20
@@ -186,7 +186,7 @@ def test_published_points_break_the_budget(network, pictures):
 
 def wrong_weight_scale(network, images):
     integer = strategies.folded(network, images)
-    layer = torch_eager.integer_layers(integer)["conv2"]
+    layer = torch_eager.quantized_layers(integer)["conv2"]
     weight = layer.weight()
     wrong = torch._make_per_tensor_quantized_tensor(
         weight.int_repr(), 1.1 * weight.q_scale(), 0
@@ -203,7 +203,7 @@ def lost_norm(network, images):
 
 def shifted_bias(network, images):
     integer = strategies.folded(network, images)
-    layer = torch_eager.integer_layers(integer)["conv2"]
+    layer = torch_eager.quantized_layers(integer)["conv2"]
     torch_eager.add_to_bias(layer, torch.full((64,), 0.1))
     return integer
 
@@ -211,20 +211,18 @@ def shifted_bias(network, images):
 @pytest.mark.parametrize(
     "fault", [wrong_weight_scale, lost_norm, shifted_bias]
 )
-def test_a_planted_fault_breaks_the_budget_where_it_is(
-    network, pictures, fault
-):
-    calibration, images = pictures[0][0], pictures[1]
+def test_a_planted_fault_breaks_the_budget_where_it_is(network, drawn, fault):
+    calibration, images = drawn[0][0], drawn[1]
     spoiled = fault(network, calibration)
     found = excesses(network, spoiled, spoiled, images)
     assert abs(found["conv1"]) < TOLERANCE
     assert found["conv2"] > 4 * TOLERANCE, found
 
 
-def test_a_network_that_is_not_folded_is_refused(network, pictures):
-    integer = strategies.folded(network, pictures[0][0])
+def test_a_network_that_is_not_folded_is_refused(network, drawn):
+    integer = strategies.folded(network, drawn[0][0])
     with pytest.raises(TypeError, match="BatchNorm2d"):
-        noise_budget.noise_budget(network, integer, pictures[1][:2], POINTS)
+        noise_budget.noise_budget(network, integer, drawn[1][:2], POINTS)
 
 
 def test_an_unknown_point_is_refused(folded_float, quantized, images):

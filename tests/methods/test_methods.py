@@ -87,11 +87,13 @@ def test_correction_removes_a_known_offset(
 ):
     clean = bias_correction.correct_biases(folded_float, quantized, images)
     spoiled = copy.deepcopy(clean)
-    right = torch_eager.integer_layers(clean)[name].bias()
+    right = torch_eager.quantized_layers(clean)[name].bias()
     offset = torch.linspace(-0.7, 0.9, len(right))
-    torch_eager.add_to_bias(torch_eager.integer_layers(spoiled)[name], offset)
+    torch_eager.add_to_bias(
+        torch_eager.quantized_layers(spoiled)[name], offset
+    )
     again = bias_correction.correct_biases(folded_float, spoiled, images)
-    found = torch_eager.integer_layers(again)[name].bias()
+    found = torch_eager.quantized_layers(again)[name].bias()
     torch.testing.assert_close(found, right, rtol=0, atol=1e-4)
 
 
@@ -102,7 +104,7 @@ def test_corrected_layers_are_right_on_average(
         folded_float, quantized, images
     )
     wanted = capture(folded_float, LAYERS, images)
-    layers = torch_eager.integer_layers(corrected)
+    layers = torch_eager.quantized_layers(corrected)
     assert layers.keys() == set(LAYERS)
     for name, layer in layers.items():
         inside = f"module.{name}"
@@ -125,7 +127,7 @@ def test_correction_leaves_the_quantized_network_alone(
 
 
 def test_a_layer_without_bias_is_refused(network, images):
-    layers = torch_eager.integer_layers(strategies.naive(network, images))
+    layers = torch_eager.quantized_layers(strategies.naive(network, images))
     with pytest.raises(ValueError, match="no bias"):
         torch_eager.add_to_bias(layers["conv1"], torch.zeros(32))
 

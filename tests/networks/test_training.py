@@ -18,7 +18,7 @@ SMALL = recipes.Recipe(epochs=2, train_images=256)
 
 @pytest.fixture(scope="module")
 def generated():
-    """A data set of 640 generated pictures, again and again."""
+    """A data set of 640 generated images, again and again."""
     generator = torch.Generator().manual_seed(5)
     pixels = torch.randint(
         0, 256, (640, 3, 32, 32), dtype=torch.uint8, generator=generator

@@ -60,7 +60,7 @@ CHAPTERS = [name for name in CONTENTS if "/chapters/" in name]
 PAGES = [*CONTENTS, "genindex", "py-modindex", "search", "_modules/index"]
 FRONT, CHAPTER = CONTENTS[0], CHAPTERS[0]
 HTML_MANAGER = "**/html-manager/**"
-PICTURE = re.compile(r"\.(svg|png)$")
+IMAGE_FILE = re.compile(r"\.(svg|png)$")
 LISTINGS = [
     f"_modules/{path.relative_to(ROOT).with_suffix('')}"
     for path in sorted((ROOT / "ptq").rglob("[a-z]*.py"))
@@ -120,7 +120,7 @@ def visit(request, tabs, server):
     return tabs[variant].visit(f"{server}/{page}.html")
 
 
-def pictures_of(site, visit):
+def images_of(site, visit):
     """What the file of a page has outside its explorers."""
     page = soup(site / urlsplit(visit.url).path.lstrip("/"))
     return page.select("article img")
@@ -141,9 +141,9 @@ def test_page_does_not_scroll_sideways(visit):
     assert visit.look["width"] <= visit.look["room"]
 
 
-def test_pictures_state_their_size(site, visit):
+def test_images_state_their_size(site, visit):
     images = visit.look["images"]
-    assert len(images) == len(pictures_of(site, visit))
+    assert len(images) == len(images_of(site, visit))
     for image in images:
         assert image["stated"] == pytest.approx(image["real"], 0.02), image
 
@@ -156,16 +156,16 @@ def test_text_stays_where_it_is(visit):
 
 
 def places_at_first(tab, url):
-    """Where the headings stand before a picture or an explorer has come."""
+    """Where the headings stand before an image or an explorer has come."""
     held = []
     tab.context.route(HTML_MANAGER, lambda route: route.abort())
-    # Not refused: a broken picture would lose the size that it states.
-    tab.context.route(PICTURE, lambda route: held.append(route))
+    # Not refused: a broken image would lose the size that it states.
+    tab.context.route(IMAGE_FILE, lambda route: held.append(route))
     tab.page.goto(url, wait_until="domcontentloaded")
     settle(tab.page)
     found = tab.page.evaluate(PLACES)
     tab.context.unroute(HTML_MANAGER)
-    tab.context.unroute(PICTURE)
+    tab.context.unroute(IMAGE_FILE)
     for route in held:
         route.abort()
     return found

@@ -1,0 +1,157 @@
+"""The package outside the book's repository, and what it says it needs."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from ptq import paths
+
+BOOK_ROOMS = {"running", "book"}
+PROJECT = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory):
+    """A folder that holds the package, and nothing else of the book."""
+    folder = tmp_path_factory.mktemp("installed")
+    shutil.copytree(paths.REPOSITORY / "ptq", folder / "ptq")
+    return folder
+
+
+def called(folder, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    environment.pop("PTQ_DATA_DIR", None)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "sweep a.yml",
+        "reference",
+        "coverage",
+        "sweep-overhead",
+        "assets",
+        "headline",
+        "data",
+        "train",
+    ],
+)
+def test_commands_of_the_book_say_that_they_need_it(outside, command):
+    done = called(outside, "-m", "ptq", *command.split())
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "needs the repository of the book: clone it" in line
+
+
+def test_a_library_that_is_missing_is_named():
+    code = """
+import sys
+sys.modules["papermill"] = None
+from ptq.cli.command_line import main
+main(["run"])
+"""
+    done = called(paths.REPOSITORY, "-c", code)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "papermill is not installed" in line
+
+
+def test_any_result_is_judged_outside(outside):
+    labels = np.arange(400) % 10
+    np.save(outside / "labels.npy", labels)
+    np.save(outside / "fp32.npy", np.where(labels == 3, 5, labels))
+    np.save(outside / "int8.npy", np.where(labels < 4, 5, labels))
+    done = called(
+        outside,
+        *("-m", "ptq", "judge", "fp32.npy", "int8.npy"),
+        *("--labels", "labels.npy"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "worse" in done.stdout
+
+
+def test_a_network_is_quantized_outside(outside):
+    code = """
+import torch
+from ptq.experiment import strategies
+from ptq.networks.compact_cnn import CompactCNN
+images = torch.rand(8, 3, 32, 32) * 2 - 1
+network = strategies.folded(CompactCNN().eval(), images)
+print(tuple(network(images).shape))
+"""
+    done = called(outside, "-c", code)
+    assert done.stdout == "(8, 10)\n", done.stderr
+
+
+def plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements):
+    parsed = map(Requirement, requirements)
+    return {plain(r.name): r.specifier for r in parsed if r.name != "ptq"}
+
+
+NEEDED = declared(PROJECT["project"]["dependencies"])
+EXTRAS = {
+    name: declared(found)
+    for name, found in PROJECT["project"]["optional-dependencies"].items()
+}
+
+
+def imports(rooms):
+    """Distributions that the modules of these rooms import, and who does."""
+    known = packages_distributions()
+    for path in sorted((paths.REPOSITORY / "ptq").rglob("*.py")):
+        place = path.relative_to(paths.REPOSITORY / "ptq").parts
+        if not rooms(place[0] if len(place) > 1 else ""):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for name in names:
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names | {"ptq"}:
+                    yield plain(known[top][0]), path.name
+
+
+def test_what_the_science_imports_is_declared():
+    found = dict(imports(lambda room: room not in BOOK_ROOMS | {"cli"}))
+    assert {"torch", "scipy", "pillow"} <= found.keys()
+    assert found.keys() - NEEDED.keys() == set(), found
+
+
+def test_what_the_book_imports_is_declared():
+    found = dict(imports(lambda room: room in BOOK_ROOMS | {"cli"}))
+    assert {"papermill", "matplotlib"} <= found.keys()
+    assert found.keys() - NEEDED.keys() - EXTRAS["book"].keys() == set()
+
+
+def test_pinned_versions_are_among_those_declared():
+    text = (paths.REPOSITORY / "requirements.txt").read_text()
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.M))
+    pinned = {plain(name): version for name, version in pinned.items()}
+    everything = NEEDED | EXTRAS["onnx"] | EXTRAS["book"]
+    assert everything.keys() <= pinned.keys()
+    for name, allowed in everything.items():
+        assert allowed.contains(pinned[name]), name
