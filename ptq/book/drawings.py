@@ -25,7 +25,6 @@ from ptq.book.drawing_parts import (
 )
 from ptq.book.figures import INK, NEUTRAL, OBSERVERS, styled
 from ptq.graph import activations
-from ptq.measure import resources
 from ptq.networks.compact_cnn import INPUT_SHAPE
 
 # What a module does, by the name of its class.
@@ -59,7 +58,7 @@ def running(network: nn.Module) -> dict[str, nn.Module]:
     outer = {
         n: m for n, m in every.items() if n.rpartition(".")[0] not in every
     }
-    ran = activations.capture(network, outer, torch.zeros(INPUT_SHAPE))
+    ran = activations.capture(network, outer, _image())
     return {name: outer[name] for name in ran}
 
 
@@ -79,36 +78,35 @@ def _stages(network: nn.Module) -> dict[str, list[str]]:
 
 
 @styled
-def network(given: nn.Module) -> Figure:
-    """A chain of layers with their shapes, and each one's share of the cost.
+def network(given: nn.Module, costs: dict[str, dict[str, int]]) -> Figure:
+    """A chain of layers with their shapes, and each one's share of two costs.
 
-    The shares are of the weights and of the multiply-accumulates of one
-    image; ``given`` is a float network that takes ``INPUT_SHAPE``.
+    ``given`` is a float network that takes ``INPUT_SHAPE``; ``costs`` holds
+    counts by what is counted, "weights" or "MACs", and layer.
     """
     stages, modules = _stages(given), dict(given.named_modules())
-    ends = [names[-1] for names in stages.values()]
-    image = torch.zeros(INPUT_SHAPE)
-    shapes = [image, *activations.capture(given, ends, image).values()]
-    macs = resources.macs(given)
-    weights = {name: modules[name].weight.numel() for name in stages}
+    ends, image = [names[-1] for names in stages.values()], _image()
+    shapes = activations.capture(given, ends, image).values()
     pitch, x = 1.05, 1.25
     made, axis = sheet(pitch * len(stages) + 0.4)
     y = axis.get_ylim()[1] - 0.2
-    words(axis, (x, y), f"image, {_shape(shapes[0])}")
-    for (name, parts), shape in zip(stages.items(), shapes[1:], strict=True):
+    words(axis, (x, y), f"image, {_shape(image)}")
+    for (name, parts), shape in zip(stages.items(), shapes, strict=True):
         told = ", ".join(act(modules[part]) for part in parts)
         told = f"{name}\n{told}"
         here = box(axis, (x, y - 0.6), (2.35, 0.46), told, points=8.5)
         arrow(axis, (x, y - 0.1), here.top)
-        for i, (what, counts) in enumerate(
-            (("weights", weights), ("MACs", macs))
-        ):
+        for i, (what, counts) in enumerate(costs.items()):
             share = counts[name] / sum(counts.values())
             _share(axis, (2.6, y - 0.48 - 0.24 * i), share, what)
         y -= pitch
         words(axis, (x, y), _shape(shape))
         axis.plot([x, x], [here.bottom[1], y + 0.1], color=INK, linewidth=1)
     return made
+
+
+def _image() -> torch.Tensor:
+    return torch.zeros(INPUT_SHAPE)
 
 
 def _shape(tensor: torch.Tensor) -> str:

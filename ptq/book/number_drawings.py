@@ -72,7 +72,7 @@ def _moved(axis: Axes, start: float, end: float, rounded: bool) -> None:
 class Requantized:
     """One output of an integer layer, from the codes to the code.
 
-    ``steps`` are the scales of input, weights and output, s_x, s_w and s_y;
+    ``steps`` are the scales of input, weights and output, S_x, S_w and S_y;
     ``products`` counts what the ``accumulator`` sums, an integer. ``code``
     stands for the output on a grid whose zero point is ``zero_point``.
     """
@@ -85,7 +85,10 @@ class Requantized:
 
     @property
     def multiplier(self) -> float:
-        """What takes the accumulator to the output's grid. (eq-requantize)"""
+        """Codes of the output for each unit of the accumulator.
+
+        Equation (eq-requantize), Jacob et al. (2018), 2.2.
+        """
         of_input, of_weights, of_output = self.steps
         return of_input * of_weights / of_output
 
@@ -106,7 +109,7 @@ def requantization(found: Requantized) -> Figure:
         y = here.bottom[1] + 0.1
     arrow(axis, here.bottom, (x, 0.3))
     words(axis, (x, 0.18), f"code $q_y$ = {found.code}, one byte")
-    told = f"stands for $s_y (q_y - Z_y)$, $s_y$ = {found.steps[2]:.5f}"
+    told = f"stands for $S_y (q_y - Z_y)$, $S_y$ = {found.steps[2]:.5f}"
     words(axis, (2.75, 0.18), told, ha="left")
     return made
 
@@ -119,13 +122,13 @@ def _way(found: Requantized) -> list[tuple[str, str, str]]:
     return [
         (
             "quantize",
-            "$q_x = \\lfloor x / s_x \\rceil + Z_x$",
-            f"codes of one byte, $s_x$ = {of_input:.5f}",
+            "$q_x = \\lfloor x / S_x \\rceil + Z_x$",
+            f"codes of one byte, $S_x$ = {of_input:.5f}",
         ),
         (
             "integer convolution",
             "$(q_x - Z_x)\\, q_w$",
-            f"{found.products} products, $s_w$ = {of_weights:.5f}",
+            f"{found.products} products, $S_w$ = {of_weights:.5f}",
         ),
         (
             "accumulator",
@@ -135,7 +138,7 @@ def _way(found: Requantized) -> list[tuple[str, str, str]]:
         (
             "requantize",
             "$q_y = \\lfloor M\\, a \\rceil + Z_y$",
-            f"$M = s_x s_w / s_y$ = {found.multiplier:.6f}\n"
+            f"$M = S_x S_w / S_y$ = {found.multiplier:.6f}\n"
             f"$M\\, a$ = {scaled}, $Z_y$ = {found.zero_point}",
         ),
     ]
