@@ -39,7 +39,6 @@ FORBIDDEN = {
 LONG_MODULES = {
     "book.explorer_drawings",
     "book.frontpage",
-    "book.plots",
     "cli.command_line",
     "engines.torch_eager",
     "experiment.laboratory",

@@ -47,29 +47,6 @@ def images(pixels: Tensor, titles: Iterable[str]) -> Figure:
 
 
 @styled
-def shares(parts: dict[str, dict[str, int]]) -> Figure:
-    """Per layer, its share of each quantity, in percent.
-
-    ``parts`` holds counts, by the quantity's title and the layer.
-    """
-    made, axis = figure(7.0, 2.6)
-    layers = list(next(iter(parts.values())))
-    height = 0.8 / len(parts)
-    for i, (title, counts) in enumerate(parts.items()):
-        percent = [100 * counts[n] / sum(counts.values()) for n in layers]
-        bars = axis.barh(
-            np.arange(len(layers)) + i * height, percent, height,
-            label=title, color=(AFTER, BEFORE)[i % 2],
-        )  # fmt: skip
-        axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-    axis.set_yticks(np.arange(len(layers)) + 0.4 - height / 2, layers)
-    axis.invert_yaxis()
-    axis.set(xlabel="share of the whole network (%)", xlim=(0, 108))
-    axis.legend(loc="lower right")
-    return made
-
-
-@styled
 def stacked(parts: dict[str, dict[str, np.ndarray]], xlabel: str) -> Figure:
     """One bar per network: the medians of its parts, stacked.
 

@@ -266,6 +266,21 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     return quantized
 
 
+def observed(prepared: nn.Module) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value that each observer has recorded, by module.
+
+    ``prepared`` is the result of ``prepare``; its observers watch whatever
+    passes through it, and have seen (inf, -inf) before. The unit is that of
+    the values.
+    """
+    suffix = ".activation_post_process"
+    return {
+        name.removesuffix(suffix): (float(m.min_val), float(m.max_val))
+        for name, m in prepared.named_modules()
+        if name.endswith(suffix)
+    }
+
+
 def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
     """torch's own fusion of named modules, to check ours against.
 
