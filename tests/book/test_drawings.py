@@ -71,7 +71,7 @@ def requantized(network, images):
     scales = torch_eager.activation_scales(naive)
     (s_x, _), (s_y, z_y) = scales["bn2"], scales["fc1"]
     w, s_w = torch_eager.weight_codes(
-        torch_eager.integer_layers(naive)["fc1"]
+        torch_eager.quantized_layers(naive)["fc1"]
     )
     x = activations.capture(naive, ["module.pool2"], images[:1])
     q_x = torch.round(x["module.pool2"].flatten() / s_x).int()
