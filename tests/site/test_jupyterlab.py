@@ -378,7 +378,7 @@ def test_after_run_all_a_notebook_reads_as_the_book(lab, tab):
         ".textContent.includes('show.quote')"
     )
     assert sentence(tab) == (
-        "The gain is 1.47, 1.5 (1.4 to 1.5); later +7. See Table “values”, "
+        "The gain is 1.47, 1.5 (1.4–1.5); later +7. See Table “values”, "
         "there, (1)."
     )
     told = tab.locator(".jp-OutputArea-output").all_inner_texts()
