@@ -37,10 +37,11 @@ $(SITE): $(PAGES)
 	$(BIN)/jupyter-book build . --all -W --keep-going -n
 	@touch $@
 
-style: env ## check how code and notebooks are written
+style: env ## check code, notebooks and spelling; chapters beside guide values
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/codespell
 	$(BIN)/python -m ptq style
 
 test: env ## run the tests

@@ -138,7 +138,12 @@ def imports(rooms):
 def test_what_the_science_imports_is_declared():
     found = dict(imports(lambda room: room not in BOOK_ROOMS | {"cli"}))
     assert {"torch", "scipy", "pillow"} <= found.keys()
-    assert found.keys() - NEEDED.keys() == set(), found
+    assert found.keys() - NEEDED.keys() - EXTRAS["onnx"].keys() == set()
+
+
+def test_only_engines_import_what_an_extra_brings():
+    found = dict(imports(lambda room: room not in BOOK_ROOMS | {"engines"}))
+    assert found.keys() & EXTRAS["onnx"].keys() == set(), found
 
 
 def test_what_the_book_imports_is_declared():

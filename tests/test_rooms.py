@@ -1,6 +1,7 @@
 """The rooms of the package: who may import whom, and how long a thing is."""
 
 import ast
+import re
 
 import pytest
 
@@ -100,6 +101,18 @@ def test_every_folder_is_a_room_that_tells_its_job():
         tree = ast.parse(MODULES[f"{name}.__init__"])
         assert len(ast.get_docstring(tree).splitlines()) == 1
         assert len(tree.body) == 1
+
+
+def test_contributors_read_of_these_rooms_and_imports():
+    text = (paths.REPOSITORY / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\|(.*)\|$", text, re.M)
+    above = set()
+    for name, told in rows:
+        named = set(re.findall(r"`(\w+)`", told))
+        meant = above - named if "all above but" in told else named
+        assert meant == ALLOWED[name], name
+        above.add(name)
+    assert above == ALLOWED.keys()
 
 
 def test_imports_between_rooms_go_one_way():
