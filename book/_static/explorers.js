@@ -22,7 +22,7 @@ function nameSliders() {
 
 // What changes is read aloud: the sentence below the image.
 function announce() {
-  for (const stack of document.querySelectorAll(".ptq-frames"))
+  for (const stack of document.querySelectorAll(".ptq-frames, .ptq-compared"))
     setAttribute(stack, "aria-live", "polite");
 }
 

@@ -15,7 +15,13 @@ from conftest import build, lay_out
 from ipywidgets import HTML, Dropdown, SelectionSlider, Stack
 from test_figures import contrast
 
-from ptq.book import explorer_controls, explorer_drawings, explorers, figures
+from ptq.book import (
+    explorer_controls,
+    explorer_drawings,
+    explorers,
+    figures,
+    guesses,
+)
 from ptq.evidence.intervals import Interval
 from ptq.quantizer import affine
 from ptq.running import pipeline
@@ -86,6 +92,11 @@ def calibration_ranges():
             for layer in ("conv1", "fc1")
         }
     )
+
+
+def asked():
+    question = guesses.Question("How much?", (1, 10, 100), 12.0, " %")
+    return guesses.ask(question, channels())
 
 
 EXPLORERS = [clipping, channels, strategies, flips, calibration_ranges]
@@ -257,7 +268,8 @@ def executed(tmp_path_factory):
     cells = [nbformat.v4.new_markdown_cell("# Explorers\n\n$x^2$")]
     here = Path(__file__).parent
     code = [CODE.format(tests=[str(here), str(here.parent)])]
-    code += [f"test_explorers.{make.__name__}()" for make in EXPLORERS]
+    shown = [*EXPLORERS, asked]
+    code += [f"test_explorers.{make.__name__}()" for make in shown]
     for i, text in enumerate(code):
         cell = nbformat.v4.new_code_cell(text, id=f"cell{i}")
         cell.metadata["tags"] = ["explorer"] if i else ["remove-cell"]
@@ -385,6 +397,26 @@ def paper(tab, theme: str) -> str:
     """Turn to a theme; the page's colour there."""
     tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
     return look(tab.locator("body"), "backgroundColor")
+
+
+def test_an_explorer_opens_when_the_reader_has_guessed(tab):
+    box = boxes(tab)[len(EXPLORERS)]
+    (slider,) = inputs(box)
+    assert guesses.PROMPT in box.inner_text()
+    assert not box.locator("svg").count() and "12" not in box.inner_text()
+    press(tab, slider, "End")
+    assert "Your guess: 100 %. Measured: 12 %. Too high." in box.inner_text()
+    first = seen(box)
+    control = inputs(box)[1]
+    press(tab, control, "Home")
+    assert seen(box) != first
+    # Another guess leaves the explorer as the reader has set it.
+    kept = seen(box)
+    press(tab, slider, "ArrowLeft")
+    assert "Your guess: 10 %" in box.inner_text() and seen(box) == kept
+    assert box.locator(".ptq-compared").get_attribute("aria-live")
+    press(tab, slider, "Home")
+    assert not box.locator("svg").count()
 
 
 @THEMES
