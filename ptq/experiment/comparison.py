@@ -161,6 +161,13 @@ def all_paired(
     }
 
 
+def needed(pair: Paired) -> str:
+    """How many images, net, would have shown a difference, in words."""
+    if np.isinf(pair.detectable):
+        return "more than all of them"
+    return f"{pair.detectable:.0f} images"
+
+
 def time_columns(timing: Timing, base: str, name: str) -> dict:
     """Time of one network, and its ratio to ``base``, with a verdict."""
     faster, floor = timing.speedup(base, name), timing.floor

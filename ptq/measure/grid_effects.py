@@ -153,6 +153,54 @@ def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
     return sqnr(wanted, found) if wanted.any() else float("nan")
 
 
+@dataclass(frozen=True)
+class Channels:
+    """A layer's channels in two integer networks, compared.
+
+    ``better`` of ``count`` channels have a larger SQNR in the second network,
+    and ``fewer`` have fewer codes in it. ``poorest`` is the number of the
+    channel with the fewest codes there, ``codes`` how many it has, ``sqnr``
+    what is left of it, in dB. ``before`` and ``after`` are the SQNR of the
+    median channel that is not silent.
+    """
+
+    count: int
+    better: int
+    fewer: int
+    poorest: int
+    codes: int
+    sqnr: float
+    before: float
+    after: float
+
+
+def channels(first: Coded, second: Coded) -> Channels:
+    """Compare one layer's channels in two networks, counted from 0."""
+    poorest = int(second.used.argmin())
+    return Channels(
+        count=len(second.used),
+        better=int((np.array(second.sqnr) > np.array(first.sqnr)).sum()),
+        fewer=int((second.used < first.used).sum()),
+        poorest=poorest,
+        codes=int(second.used[poorest]),
+        sqnr=second.sqnr[poorest],
+        before=float(np.nanmedian(first.sqnr)),
+        after=float(np.nanmedian(second.sqnr)),
+    )
+
+
+def weight_sqnr(weight: Tensor, axis: int | None = None) -> float:
+    """SQNR in dB of weights on the symmetric grid of their range.
+
+    ``weight`` is float32 (C, I, H, W) or (C, F). There is one grid for all,
+    or, with an ``axis``, one for each channel along it. Equation
+    (eq-symmetric-scale).
+    """
+    others = [a for a in range(weight.dim()) if a != axis]
+    grid = symmetric_grid(weight.abs().amax(others), axis=axis)
+    return sqnr(weight, fake_quantize(weight, grid))
+
+
 def tied(outputs: Tensor) -> np.ndarray:
     """Which rows of logits (N, K) have two equal highest ones; bool (N,)."""
     top = outputs.topk(2).values

@@ -376,6 +376,8 @@ def test_pairs_of_one_table_share_holms_correction():
     assert lost.verdict == "no difference shown"
     assert lost.disagreement == lost.lost == 6 and same.disagreement == 0
     alone = comparison.all_paired({"lost": (right, wrong)}, LABELS)["lost"]
+    assert comparison.needed(alone) == "6 images"
+    assert comparison.needed(same) == "more than all of them"
     assert alone.holm == alone.p and alone.verdict == "worse"
 
 

@@ -61,3 +61,25 @@ def test_outputs_on_a_grid_by_hand():
     seen = grid_effects.outputs(found + 1, found, (0.5, 67))
     assert seen.ties == 1 and seen.at_ends == pytest.approx(100 / 6)
     assert seen.sqnr == pytest.approx(affine.sqnr(found + 1, found))
+
+
+def test_channels_of_two_networks_are_compared_one_by_one():
+    def side(used, decibels):
+        counts = np.array([[1] * n + [0] * (4 - n) for n in used])
+        return grid_effects.Coded("x", counts, 1.0, 0, decibels)
+
+    nan = float("nan")
+    found = grid_effects.channels(
+        side([4, 3, 2], [10.0, nan, 20.0]), side([3, 1, 2], [12.0, nan, 19.0])
+    )
+    assert (found.count, found.better, found.fewer) == (3, 1, 2)
+    assert (found.poorest, found.codes) == (1, 1) and np.isnan(found.sqnr)
+    assert (found.before, found.after) == (15.0, 15.5)
+
+
+def test_a_grid_for_each_channel_leaves_more_of_unequal_channels(network):
+    weight = network.conv1.weight.detach()
+    one, each = (grid_effects.weight_sqnr(weight, a) for a in (None, 0))
+    grid = affine.symmetric_grid(weight.abs().max())
+    assert one == affine.sqnr(weight, affine.fake_quantize(weight, grid))
+    assert each > one
