@@ -9,7 +9,7 @@ FOR_NOTEBOOKS = {"ptq": "caption"}
 def title(label: str) -> str:
     """What notebooks call the target of a label, which have no numbers.
 
-    ``title("tab-few-pictures")`` is "Table “few pictures”".
+    ``title("tab-few-images")`` is "Table “few images”".
     """
     kind, _, name = label.partition("-")
     return f"{KINDS[kind]} “{name.replace('-', ' ')}”"
