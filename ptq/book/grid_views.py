@@ -8,7 +8,8 @@ from torch import Tensor
 from ptq.book import explorer_drawings, figures, plots, show
 from ptq.engines.torch_eager import Grids
 from ptq.evidence import intervals
-from ptq.experiment.comparison import Paired
+from ptq.experiment import comparison
+from ptq.experiment.results import Record
 from ptq.measure import grid_effects
 from ptq.quantizer.affine import Grid
 
@@ -70,24 +71,21 @@ def clip(
 
 
 def scales(
-    name: str,
-    used: dict[str, tuple[float, int]],
-    seven: dict[str, Grid],
-    eight: dict[str, Grid],
+    name: str, used: dict[str, tuple[float, int]], seven: dict[str, Grid]
 ) -> None:
     """Table of the scales that an engine uses, by module, beside ours.
 
-    Ours are grids of 128 and of 256 codes over the same ranges.
+    Ours are grids of 128 codes over the same ranges.
     """
     rows = []
     for module, (scale, _) in used.items():
         layer = "input" if module == "quant" else module
-        ours, wide = float(seven[layer].scale), float(eight[layer].scale)
+        ours = float(seven[layer].scale)
         numbers = {
             "range": 127 * ours,
             "engine's scale": scale,
             "range / 127": ours,
-            "range / 255": wide,
+            "range / 255": 127 * ours / 255,
         }
         shown = {title: f"{value:.5f}" for title, value in numbers.items()}
         rows.append({"output of": layer} | shown)
@@ -113,18 +111,21 @@ def defaults(name: str, chosen: dict[str, Grids]) -> None:
 def outputs(
     name: str,
     caption: str,
-    pairs: dict[str, Paired],
-    right: dict[str, int],
+    reference: Record,
+    given: dict[str, np.ndarray],
+    labels: np.ndarray,
     found: dict[str, grid_effects.Outputs],
 ) -> None:
     """Table of networks against FP32: predictions, and outputs on a grid.
 
-    ``right`` counts the correct predictions of each.
+    Predictions ``given``, and ``labels``, are class numbers (n,).
     """
+    pairs = {t: (reference.predictions, own) for t, own in given.items()}
     rows = []
-    for title, pair in pairs.items():
-        top = 100 * intervals.accuracy(right[title], pair.n)
-        change = 100 * pair.change
+    for title, pair in comparison.all_paired(pairs, labels).items():
+        right = int((given[title] == labels).sum())
+        top = 100 * intervals.accuracy(right, pair.n)
+        change, seen = 100 * pair.change, found[title]
         rows.append(
             {
                 "activations": title,
@@ -135,11 +136,9 @@ def outputs(
                 "Holm p": f"{pair.holm:.2g}",
                 "verdict": pair.verdict,
                 "other predictions": pair.disagreement,
-                "ties": found[title].ties,
-                "outputs at an end of the grid (%)": (
-                    f"{found[title].at_ends:.2f}"
-                ),
-                "SQNR of the outputs (dB)": f"{found[title].sqnr:.1f}",
+                "ties": seen.ties,
+                "outputs at an end of the grid (%)": f"{seen.at_ends:.2f}",
+                "SQNR of the outputs (dB)": f"{seen.sqnr:.1f}",
             }
         )
     show.table(rows, name, caption)

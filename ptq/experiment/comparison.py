@@ -95,7 +95,7 @@ def _accuracy_columns(record: Record, pair: "Paired") -> dict:
 
 
 @dataclass(frozen=True)
-class Paired:
+class Paired(paired_tests.Flips):
     """Two networks on the same ``n`` images: the second against the first.
 
     ``lost`` images only the first predicts right, ``gained`` only the
@@ -106,13 +106,9 @@ class Paired:
     infinite where none would.
     """
 
-    n: int
-    lost: int
-    gained: int
     net: int
     disagreement: int
     change: intervals.Interval
-    p: float
     holm: float
     detectable: float
     verdict: str
@@ -135,30 +131,26 @@ def all_paired(
     Predictions, and ``labels``, hold class numbers (n,). InputError where
     they do not fit each other.
     """
-    found = {
+    flips = {
         name: paired_tests.flips(*pair, labels, classes=len(CLASSES))
         for name, pair in pairs.items()
     }
-    adjusted = paired_tests.holm([flips.p for flips in found.values()])
-    level = levels.SIGNIFICANCE / max(len(found), 1)
-    return {
-        name: Paired(
-            n=flips.n,
-            lost=flips.lost,
-            gained=flips.gained,
-            net=flips.gained - flips.lost,
+    adjusted = paired_tests.holm([found.p for found in flips.values()])
+    level = levels.SIGNIFICANCE / max(len(flips), 1)
+    compared = {}
+    for (name, found), holm in zip(flips.items(), adjusted, strict=True):
+        changed = found.lost + found.gained
+        least = paired_tests.smallest_detectable(changed, found.n, level)
+        compared[name] = Paired(
+            **vars(found),
+            net=found.gained - found.lost,
             disagreement=int((pairs[name][0] != pairs[name][1]).sum()),
-            change=paired_tests.difference(flips),
-            p=flips.p,
+            change=paired_tests.difference(found),
             holm=holm,
-            detectable=flips.n
-            * paired_tests.smallest_detectable(
-                flips.lost + flips.gained, flips.n, level
-            ),
-            verdict=paired_tests.verdict(flips, holm),
+            detectable=found.n * least,
+            verdict=paired_tests.verdict(found, holm),
         )
-        for (name, flips), holm in zip(found.items(), adjusted, strict=True)
-    }
+    return compared
 
 
 def needed(pair: Paired) -> str:

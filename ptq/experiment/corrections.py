@@ -75,7 +75,9 @@ def harmless(left: dict[int, pd.DataFrame]) -> str:
 
     A layer is harmed where more is left than 100 percent.
     """
-    safe = [str(n) for n, found in left.items() if (found < 100).all(axis=None)]
+    safe = [
+        str(n) for n, found in left.items() if (found < 100).all(axis=None)
+    ]
     if not safe:
         return "Each number of images harmed some layer in some draw."
     *others, last = safe

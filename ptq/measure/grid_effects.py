@@ -189,18 +189,6 @@ def channels(first: Coded, second: Coded) -> Channels:
     )
 
 
-def weight_sqnr(weight: Tensor, axis: int | None = None) -> float:
-    """SQNR in dB of weights on the symmetric grid of their range.
-
-    ``weight`` is float32 (C, I, H, W) or (C, F). There is one grid for all,
-    or, with an ``axis``, one for each channel along it. Equation
-    (eq-symmetric-scale).
-    """
-    others = [a for a in range(weight.dim()) if a != axis]
-    grid = symmetric_grid(weight.abs().amax(others), axis=axis)
-    return sqnr(weight, fake_quantize(weight, grid))
-
-
 def tied(outputs: Tensor) -> np.ndarray:
     """Which rows of logits (N, K) have two equal highest ones; bool (N,)."""
     top = outputs.topk(2).values

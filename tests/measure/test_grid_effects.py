@@ -75,11 +75,3 @@ def test_channels_of_two_networks_are_compared_one_by_one():
     assert (found.count, found.better, found.fewer) == (3, 1, 2)
     assert (found.poorest, found.codes) == (1, 1) and np.isnan(found.sqnr)
     assert (found.before, found.after) == (15.0, 15.5)
-
-
-def test_a_grid_for_each_channel_leaves_more_of_unequal_channels(network):
-    weight = network.conv1.weight.detach()
-    one, each = (grid_effects.weight_sqnr(weight, a) for a in (None, 0))
-    grid = affine.symmetric_grid(weight.abs().max())
-    assert one == affine.sqnr(weight, affine.fake_quantize(weight, grid))
-    assert each > one

@@ -1,11 +1,12 @@
-"""Figures of folding: channels and codes, before and after."""
+"""What methods do to a network: folding, then bias correction."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
-from ptq.book import explorer_drawings, figures, plots
+from ptq.book import explorer_drawings, figures, plots, show
 from ptq.measure import grid_effects
 
 
@@ -48,3 +49,44 @@ def codes(
         "Two histograms of integer codes from 0 to 127. Left, the codes "
         "spread on both sides of the zero point; right, they start at zero.",
     )
+
+
+def mean_errors(
+    name: str,
+    folder: Path,
+    found: list[dict[str, Tensor]],
+    left: dict[str, float],
+) -> None:
+    """Figure of mean errors (C,) by layer, uncorrected and corrected.
+
+    ``left`` is the percentage that the correction leaves, by layer.
+    """
+    shares = ", ".join(f"{p:.0f} % in {n}" for n, p in left.items())
+    figures.show(
+        plots.channels(*found, "mean output error"),
+        folder,
+        name,
+        "On validation images, which the correction never saw, it leaves of "
+        f"the mean absolute error: {shares}.",
+        "Four panels, one for each layer, with the mean error of each "
+        "channel. Before the correction the errors spread widely around "
+        "zero; after it they lie close to zero.",
+    )
+
+
+def errors_left(name: str, found: dict[int, pd.DataFrame]) -> None:
+    """Table of what is left with some numbers of images."""
+    rows = [
+        {"calibration images": count}
+        | {
+            f"{layer} (%)": f"{p.mean():.0f} ({p.min():.0f}–{p.max():.0f})"
+            for layer, p in frame.items()
+        }
+        for count, frame in found.items()
+    ]
+    draws = len(next(iter(found.values())))
+    caption = (
+        "Mean error on validation images, in percent of the uncorrected one: "
+        f"mean over {draws} draws (smallest to largest)."
+    )
+    show.table(rows, name, caption)
