@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ptq.book.figures import (
     AFTER,
@@ -24,7 +23,7 @@ from ptq.book.figures import (
     styled,
 )
 from ptq.evidence.intervals import Interval
-from ptq.quantizer.affine import sqnr
+from ptq.measure.grid_effects import Coded, Trial, Trials
 
 # In inches. Text is as large as that of the page on a wide screen, and
 # readable on a phone, where the style sheet scales the figure.
@@ -58,39 +57,6 @@ def _logarithmic(axis, low: float, high: float, label: str) -> None:
     axis.set(yscale="log", ylim=(low, high), ylabel=label)
     axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One layer's weights on one grid, and the network's predictions then.
-
-    ``weight`` and ``weight_hat`` are float32 of the same shape; ``bound`` is
-    where the grid ends and ``step`` how far its points lie apart, in the unit
-    of the weights; ``correct`` and ``changed`` count predictions of ``n``.
-    """
-
-    weight: Tensor
-    weight_hat: Tensor
-    bound: float
-    step: float
-    correct: int
-    changed: int
-    n: int
-
-    @property
-    def sqnr(self) -> float:
-        """Signal-to-quantization-noise ratio of the weights, in dB."""
-        return sqnr(self.weight, self.weight_hat)
-
-    @property
-    def clipping_share(self) -> float:
-        """The share of the squared error from weights beyond the grid.
-
-        It is nan where there is no error.
-        """
-        beyond = self.weight.abs() > self.bound
-        errors = (self.weight - self.weight_hat).square()
-        return float(errors[beyond].sum() / errors.sum())
 
 
 def clipped(trial: Trial) -> Figure:
@@ -148,7 +114,7 @@ def _noise(axis: Axes, trial: Trial, edges: np.ndarray) -> None:
 
 
 @styled
-def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
+def trials(found: Trials, reference: int) -> Figure:
     """SQNR and accuracy over bits, a line for each clip (percent).
 
     ``found`` is keyed by bits and clip; ``reference`` counts the right
@@ -174,58 +140,6 @@ def trials(found: dict[tuple[int, int], Trial], reference: int) -> Figure:
     axes[1].set(xlabel="bits", ylabel="validation accuracy (%)")
     axes[0].legend(title="grid reaches", fontsize=8, title_fontsize=8)
     return made
-
-
-@dataclass(frozen=True)
-class Coded:
-    """What a layer's channels look like in the codes of an integer network.
-
-    ``counts`` (C, codes) says how often each channel has each code, which
-    stands for ``scale`` (code - ``zero_point``); ``sqnr`` has for each
-    channel the SQNR in dB after its ReLU.
-    """
-
-    title: str
-    counts: np.ndarray
-    scale: float
-    zero_point: int
-    sqnr: list[float]
-
-    @property
-    def used(self) -> np.ndarray:
-        """Number of different codes that each channel has, int64 (C,)."""
-        return (self.counts > 0).sum(1)
-
-
-def coded(
-    title: str,
-    values: Tensor,
-    grid: tuple[float, int],
-    outputs: tuple[Tensor, Tensor],
-) -> Coded:
-    """Count the codes of each channel; compare the outputs after its ReLU.
-
-    ``values`` are dequantized outputs (N, C, H, W) on ``grid`` (scale and
-    zero point) of codes from 0; ``outputs`` are those of the ReLU in the
-    float and in the integer network, of the same shape.
-    """
-    scale, zero_point = grid
-    codes = (values / scale).round().int() + zero_point
-    # Values beyond the calibrated range have codes above 127.
-    most = int(codes.max()) + 1
-    rows = [c.flatten().bincount(minlength=most) for c in codes.unbind(1)]
-    pairs = zip(*(x.unbind(1) for x in outputs), strict=True)
-    left = [channel_sqnr(*pair) for pair in pairs]
-    return Coded(title, np.stack(rows), scale, zero_point, left)
-
-
-def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
-    """SQNR in dB; nan where the channel is silent in the float network.
-
-    Both are float32 of the same shape. Raises ValueError where shapes
-    differ and the float channel is not silent.
-    """
-    return sqnr(wanted, found) if wanted.any() else float("nan")
 
 
 def channel(sides: list[Coded], chosen: int) -> Figure:

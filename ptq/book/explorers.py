@@ -15,11 +15,10 @@ from ptq.book.explorer_controls import Choice, explorer, panel, svg
 from ptq.book.point_names import together
 from ptq.data import cifar10
 from ptq.evidence import time_ratios
+from ptq.measure import grid_effects
 
 
-def clipping(
-    trials: dict[tuple[int, int], explorer_drawings.Trial], reference: int
-) -> VBox:
+def clipping(trials: grid_effects.Trials, reference: int) -> VBox:
     """Bits and reach of the grid of one layer's weights.
 
     ``trials`` is keyed by bits and by the grid's reach in percent of the
@@ -54,7 +53,7 @@ def clipping(
     )
 
 
-def channels(sides: list[explorer_drawings.Coded], start: int = 0) -> VBox:
+def channels(sides: list[grid_effects.Coded], start: int = 0) -> VBox:
     """Each channel of a layer, as two integer networks see it.
 
     ``sides`` are of one layer; ``start`` is the channel shown at first.

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
+from ptq.book import show
 from ptq.evidence import intervals, time_ratios
 from ptq.experiment import comparison
 from ptq.experiment.comparison import REFERENCE_ROW
@@ -158,6 +159,22 @@ def caution(timings: list[Timing]) -> None:
     )
     block = f":::{{warning}}\n{text}\n:::\n"
     display({"text/markdown": block, "text/plain": text}, raw=True)
+
+
+def show_times(
+    timings: list[Timing],
+    networks: list[str],
+    name: str,
+    caption: str = "Time per image.",
+) -> None:
+    """Display times as a table, and all that must be said beside them.
+
+    ``networks`` begin with the one that the others are compared with.
+    """
+    told = f"{caption} Engine {timings[0].engine}. "
+    told += remarks(timings, networks)
+    show.table(timing_rows(timings, networks), name, told)
+    caution(timings)
 
 
 def label(name: str) -> str:

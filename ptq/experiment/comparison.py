@@ -49,75 +49,67 @@ def compared(
     say: with as many changed predictions, the smallest whose p-value is below
     5 % by the number of rows, Holm's first step.
     """
+    first, *others = records
+    pairs = {r.strategy: (first.predictions, r.predictions) for r in others}
+    found = {first.strategy: paired(first, first, labels)}
+    found |= all_paired(pairs, labels)
     rows = {}
-    level = levels.SIGNIFICANCE / max(len(records) - 1, 1)
     for record in records:
-        row = {"label": STRATEGIES[record.strategy].label}
-        row |= _accuracy_columns(record, records[0], labels, level)
+        name = record.strategy
+        row = {"label": STRATEGIES[name].label}
+        row |= _accuracy_columns(record, found[name])
         row |= {
             "file_bytes": record.file_bytes,
             "payload_bytes": record.payload_bytes,
         }
-        base = records[0].strategy
         if timing:
-            row |= time_columns(timing, base, record.strategy)
+            row |= time_columns(timing, first.strategy, name)
         for kind, other in more.items():
-            found = time_columns(other, base, record.strategy)
-            row |= {f"{kind}_{name}": value for name, value in found.items()}
-        rows[record.strategy] = row
+            times = time_columns(other, first.strategy, name)
+            row |= {f"{kind}_{column}": v for column, v in times.items()}
+        rows[name] = row
     frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame["p_holm"] = [1.0, *paired_tests.holm(frame.p[1:].tolist())]
-    frame["verdict"] = [REFERENCE_ROW] + [
-        paired_tests.verdict(
-            paired_tests.Flips(row.lost, row.gained, row.n, row.p), row.p_holm
-        )
-        for row in frame[1:].itertuples()
-    ]
+    frame["p_holm"] = [pair.holm for pair in found.values()]
+    frame["verdict"] = [pair.verdict for pair in found.values()]
+    frame.loc[first.strategy, "verdict"] = REFERENCE_ROW
     return frame
 
 
-def _accuracy_columns(
-    record: Record, reference: Record, labels: np.ndarray, level: float
-) -> dict:
-    found = intervals.accuracy(record.correct, record.n)
-    pair = reference.predictions, record.predictions
-    paired = paired_tests.flips(*pair, labels, classes=len(CLASSES))
-    change = paired_tests.difference(paired)
+def _accuracy_columns(record: Record, pair: "Paired") -> dict:
+    right = intervals.accuracy(record.correct, record.n)
     return {
         "correct": record.correct,
         "n": record.n,
-        "accuracy": found.value,
-        "accuracy_low": found.low,
-        "accuracy_high": found.high,
-        "change": change.value,
-        "change_low": change.low,
-        "change_high": change.high,
-        "lost": paired.lost,
-        "gained": paired.gained,
-        "p": paired.p,
-        "detectable": paired_tests.smallest_detectable(
-            paired.lost + paired.gained, record.n, level
-        ),
-        "disagreement": paired_tests.disagreement(*pair),
+        "accuracy": right.value,
+        "accuracy_low": right.low,
+        "accuracy_high": right.high,
+        "change": pair.change.value,
+        "change_low": pair.change.low,
+        "change_high": pair.change.high,
+        "lost": pair.lost,
+        "gained": pair.gained,
+        "p": pair.p,
+        "detectable": pair.detectable / pair.n,
+        "disagreement": pair.disagreement / pair.n,
     }
 
 
 @dataclass(frozen=True)
-class Paired:
+class Paired(paired_tests.Flips):
     """Two networks on the same ``n`` images: the second against the first.
 
     ``lost`` images only the first predicts right, ``gained`` only the
-    second; ``net`` is gained minus lost. ``change`` is that share with its
-    paired 95 % interval, ``p`` McNemar's. ``detectable`` is the smallest net
-    count that would have been shown, infinite where none would.
+    second; ``net`` is gained minus lost, ``disagreement`` the images with
+    other predictions. ``change`` is the net share with its paired 95 %
+    interval, ``p`` McNemar's, ``holm`` that of all pairs of one table.
+    ``detectable`` is the smallest net count that would have been shown,
+    infinite where none would.
     """
 
-    n: int
-    lost: int
-    gained: int
     net: int
+    disagreement: int
     change: intervals.Interval
-    p: float
+    holm: float
     detectable: float
     verdict: str
 
@@ -127,19 +119,45 @@ def paired(first: Record, second: Record, labels: np.ndarray) -> Paired:
 
     ``labels`` is (n,). InputError where they do not fit the predictions.
     """
-    row = compared([first, second], labels).iloc[1]
-    return Paired(
-        n=int(row.n),
-        lost=int(row.lost),
-        gained=int(row.gained),
-        net=int(row.gained - row.lost),
-        change=intervals.Interval(
-            row.change, row.change_low, row.change_high
-        ),
-        p=row.p,
-        detectable=row.detectable * row.n,
-        verdict=row.verdict,
-    )
+    pair = first.predictions, second.predictions
+    return all_paired({"": pair}, labels)[""]
+
+
+def all_paired(
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]], labels: np.ndarray
+) -> dict[str, Paired]:
+    """Compare the predictions of several pairs; Holm's p over all of them.
+
+    Predictions, and ``labels``, hold class numbers (n,). InputError where
+    they do not fit each other.
+    """
+    flips = {
+        name: paired_tests.flips(*pair, labels, classes=len(CLASSES))
+        for name, pair in pairs.items()
+    }
+    adjusted = paired_tests.holm([found.p for found in flips.values()])
+    level = levels.SIGNIFICANCE / max(len(flips), 1)
+    compared = {}
+    for (name, found), holm in zip(flips.items(), adjusted, strict=True):
+        changed = found.lost + found.gained
+        least = paired_tests.smallest_detectable(changed, found.n, level)
+        compared[name] = Paired(
+            **vars(found),
+            net=found.gained - found.lost,
+            disagreement=int((pairs[name][0] != pairs[name][1]).sum()),
+            change=paired_tests.difference(found),
+            holm=holm,
+            detectable=found.n * least,
+            verdict=paired_tests.verdict(found, holm),
+        )
+    return compared
+
+
+def needed(pair: Paired) -> str:
+    """How many images, net, would have shown a difference, in words."""
+    if np.isinf(pair.detectable):
+        return "more than all of them"
+    return f"{pair.detectable:.0f} images"
 
 
 def time_columns(timing: Timing, base: str, name: str) -> dict:

@@ -23,6 +23,7 @@ from ptq.book import (
     guesses,
 )
 from ptq.evidence.intervals import Interval
+from ptq.measure import grid_effects
 from ptq.quantizer import affine
 from ptq.running import pipeline
 
@@ -37,7 +38,7 @@ def trials():
         bound, half = weight.abs().max() * reach / 100, 2 ** (bits - 1)
         grid = affine.symmetric_grid(bound, -half, half - 1)
         weight_hat = affine.fake_quantize(weight, grid)
-        found[bits, reach] = explorer_drawings.Trial(
+        found[bits, reach] = grid_effects.Trial(
             weight, weight_hat, float(bound), float(grid.scale), 7, 2, 10
         )
     return found
@@ -49,7 +50,7 @@ def clipping():
 
 def channels():
     values = torch.arange(48.0).reshape(2, 3, 2, 4)
-    side = explorer_drawings.coded(
+    side = grid_effects.coded(
         "here", values, (1.0, 0), (values, values + 0.1)
     )
     return explorers.channels([side, side], start=1)
@@ -203,23 +204,6 @@ def test_strategies_on_one_point_are_named():
     both = [leaf.value for leaf in leaves(box.children[2])]
     assert "On one point: Float and Naive." in both[1]
     assert "On one point: Float, Naive and Folded." in both[3]
-
-
-def test_clipping_share_counts_what_lies_beyond_the_grid():
-    weight = torch.tensor([0.0, 1.0, 3.0])
-    weight_hat = torch.tensor([0.0, 2.0, 0.0])
-    trial = explorer_drawings.Trial(weight, weight_hat, 2.0, 1.0, 0, 0, 1)
-    assert trial.clipping_share == pytest.approx(9 / 10)
-
-
-def test_coded_counts_codes_and_compares_channels():
-    values = torch.tensor([0.0, 0.5, 1.0, 1.0]).reshape(1, 1, 2, 2)
-    silent = torch.zeros_like(values)
-    both = torch.cat([values, silent], 1)
-    side = explorer_drawings.coded("x", both, (0.5, 1), (both, both * 1.1))
-    assert side.counts.tolist() == [[0, 1, 1, 2], [0, 4, 0, 0]]
-    assert side.used.tolist() == [3, 1]
-    assert side.sqnr[0] == pytest.approx(20) and np.isnan(side.sqnr[1])
 
 
 def test_svg_takes_ink_and_letters_from_the_page():

@@ -22,6 +22,7 @@ from ptq.book import (
 )
 from ptq.evidence.intervals import Interval
 from ptq.experiment import factors
+from ptq.measure import grid_effects
 
 NIGHT = "#121212"  # the theme's dark page
 # How linear RGB looks without long, middle or short cones: Machado, Oliveira
@@ -270,7 +271,7 @@ def test_there_are_as_many_images_as_given(count):
 
 def test_a_single_weight_is_seen_beside_thousands():
     weight = torch.cat([torch.zeros(20_000), torch.tensor([0.3, 1.0])])
-    trial = explorer_drawings.Trial(
+    trial = grid_effects.Trial(
         weight, weight.clamp(max=0.5), 0.5, 0.01, 1, 1, 1
     )
     above = explorer_drawings.clipped(trial).axes[0]

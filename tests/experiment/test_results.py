@@ -366,6 +366,21 @@ def test_two_records_side_by_side():
     assert found.change.low == row.change_low
 
 
+def test_pairs_of_one_table_share_holms_correction():
+    right, wrong = LABELS, np.where(np.arange(100) < 6, 9 - LABELS, LABELS)
+    pairs = {"lost": (right, wrong), "same": (right, right)}
+    found = comparison.all_paired(pairs, LABELS)
+    lost, same = found["lost"], found["same"]
+    assert lost.p == pytest.approx(2 / 2**6)
+    assert lost.holm == pytest.approx(2 * lost.p) and same.holm == 1
+    assert lost.verdict == "no difference shown"
+    assert lost.disagreement == lost.lost == 6 and same.disagreement == 0
+    alone = comparison.all_paired({"lost": (right, wrong)}, LABELS)["lost"]
+    assert comparison.needed(alone) == "6 images"
+    assert comparison.needed(same) == "more than all of them"
+    assert alone.holm == alone.p and alone.verdict == "worse"
+
+
 def test_sentences_quote_a_dataclass_field_by_field(capsys):
     pair = comparison.paired(record("fp32"), record(wrong=[5]), LABELS)
     show.note(pair=pair, speed=intervals.Interval(2.0, 1.5, 2.5))
