@@ -17,8 +17,8 @@ MIB = 2**20
 def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
     """The comparison as text, each number with its uncertainty.
 
-    With ``bounds``: the share of other answers, which no change of accuracy
-    can exceed, and the change that would have been shown.
+    With ``bounds``: the share of other predictions, which no change of
+    accuracy can exceed, and the change that would have been shown.
     """
     rows = []
     for row in frame.itertuples():
@@ -38,7 +38,7 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
             "size (MB)": f"{row.file_bytes / 1e6:.3f}",
         }
         if bounds:
-            cells["other answers (%)"] = f"{100 * row.disagreement:.1f}"
+            cells["other predictions (%)"] = f"{100 * row.disagreement:.1f}"
             cells["shown from (points)"] = f"{100 * row.detectable:.2f}"
         if "speedup" in frame:
             cells |= readable_time(row._asdict())
@@ -126,12 +126,17 @@ def speedup_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def session_ratios(timing: Timing, name: str) -> np.ndarray:
+    """Speed-up over FP32 in each session, (sessions,)."""
+    return np.median(timing.of("fp32") / timing.of(name), 1)
+
+
 def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     """Speed-up over FP32 of each session, and that of the next one."""
     rows = []
     for timing in timings:
         for name in names:
-            each = np.median(timing.of("fp32") / timing.of(name), 1)
+            each = session_ratios(timing, name)
             rows.append(
                 {
                     "strategy": label(name),
