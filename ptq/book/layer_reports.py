@@ -160,13 +160,13 @@ def profile_figure(
         folder,
         name,
         caption="In the float network, max pooling takes "
-        f"{found.pooling:.0f} % of the time without one multiply-accumulate; "
-        f"conv2, which has {100 * macs_share:.0f} % of them, takes "
-        f"{found.conv2:.0f} %. (Medians; the mark is the sum, with its "
-        f"quartiles.){told}",
+        f"{found['pooling']:.0f} % of the time without one "
+        f"multiply-accumulate; conv2 has {100 * macs_share:.0f} % of them "
+        f"and takes {found['conv2']:.0f} %. (Medians; the mark is the sum, "
+        f"with its quartiles.){told}",
         alt="Three stacked bars of time by part of the network, and a mark "
-        f"at their sum. Pooling takes {found.pooling_float:.3f} ms of FP32 "
-        f"and {found.pooling_integer:.3f} ms of the folded network.",
+        f"at their sum. Pooling takes {found['pooling_float']:.3f} ms of "
+        f"FP32 and {found['pooling_integer']:.3f} ms of the folded network.",
     )
 
 

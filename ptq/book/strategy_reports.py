@@ -179,64 +179,51 @@ def classes_figure(
     )
 
 
-def _confusions(
-    predictions: dict[str, np.ndarray], labels: np.ndarray
-) -> dict[str, np.ndarray]:
-    return {
-        LABELS[name]: paired_tests.confusion(found, labels, len(CLASSES))
-        for name, found in predictions.items()
-    }
-
-
 def confusions_figure(
     name: str,
     predictions: dict[str, np.ndarray],
     labels: np.ndarray,
     folder: Path,
+    changes: bool = False,
 ) -> None:
-    """Draw the confusion matrix of each strategy; arguments as above.
+    """Draw the confusion matrix of each strategy.
 
+    With ``changes``: by how much it differs from that of the first one.
     ``labels`` and each of the ``predictions`` are classes (N,).
     """
-    counts = _confusions(predictions, labels)
+    counts = {
+        LABELS[strategy]: paired_tests.confusion(found, labels, len(CLASSES))
+        for strategy, found in predictions.items()
+    }
+    if changes:
+        before = counts.pop(next(iter(counts)))
+        counts = {title: matrix - before for title, matrix in counts.items()}
+    caption, alt = (_of_changes if changes else _of_counts)(counts)
+    made = confusion_plots.confusions(counts, difference=changes)
+    figures.show(made, folder, name, caption, alt)
+
+
+def _of_counts(counts: dict[str, np.ndarray]) -> tuple[str, str]:
     commonest = [(c - np.diag(c.diagonal())).max() for c in counts.values()]
-    figures.show(
-        confusion_plots.confusions(counts),
-        folder,
-        name,
-        caption="The confusion matrices of all strategies look alike: each "
-        f"makes its most common mistake on {min(commonest)} to "
-        f"{max(commonest)} images.",
-        alt=f"{len(counts)} matrices of ten by ten classes, a strong "
-        "diagonal and the same faint spots beside it in each.",
+    return (
+        "The confusion matrices of all strategies look alike: each makes "
+        f"its most common mistake on {min(commonest)} to {max(commonest)} "
+        "images.",
+        f"{len(counts)} matrices of ten by ten classes, a strong diagonal "
+        "and the same faint spots beside it in each.",
     )
 
 
-def confusion_changes_figure(
-    name: str,
-    predictions: dict[str, np.ndarray],
-    labels: np.ndarray,
-    folder: Path,
-) -> None:
-    """Draw by how much each matrix differs from that of the first.
-
-    ``labels`` and each of the ``predictions`` are classes (N,).
-    """
-    (_, before), *others = _confusions(predictions, labels).items()
-    moved = {title: matrix - before for title, matrix in others}
+def _of_changes(moved: dict[str, np.ndarray]) -> tuple[str, str]:
     largest = max(abs(matrix).max() for matrix in moved.values())
     cells = [int((matrix != 0).sum()) for matrix in moved.values()]
     same = [title for title, matrix in moved.items() if not matrix.any()]
-    figures.show(
-        confusion_plots.confusions(moved, difference=True),
-        folder,
-        name,
-        caption="The same minus FP32's; every cell that differs has a "
-        f"colour: by {largest} images at most, in {min(cells)} to "
-        f"{max(cells)} cells a strategy. No cell differs in: "
-        f"{', '.join(same) or 'none'}.",
-        alt=f"{len(moved)} matrices of differences to FP32, small positive "
-        f"and negative counts; {len(same)} of the matrices say that no cell "
+    return (
+        "The same minus FP32's; every cell that differs has a colour: by "
+        f"{largest} images at most, in {min(cells)} to {max(cells)} cells a "
+        f"strategy. No cell differs in: {', '.join(same) or 'none'}.",
+        f"{len(moved)} matrices of differences to FP32, small positive and "
+        f"negative counts; {len(same)} of the matrices say that no cell "
         "differs.",
     )
 

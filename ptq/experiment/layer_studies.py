@@ -168,47 +168,31 @@ def by_kind(
     }
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Median times of pooling and conv2, in ms per image, by network.
-
-    ``pooling`` and ``conv2`` are percent of the float network's time,
-    ``conv2_share`` that of the network with conv2 in float.
-    """
-
-    pooling: float
-    pooling_float: float
-    pooling_integer: float
-    conv2: float
-    conv2_float: float
-    conv2_integer: float
-    conv2_mixed: float
-    conv2_share: float
-
-
 def profile(
     floats: dict[str, np.ndarray],
     integers: dict[str, np.ndarray],
     mixed: dict[str, np.ndarray],
-) -> Profile:
-    """Sum up ``by_kind`` of a float, a quantized and a mixed network.
+) -> dict[str, float]:
+    """Median times of pooling and conv2, by what a chapter calls them.
 
-    Each holds times (rounds,) by kind of part.
+    Of a float, a quantized and a mixed network's ``by_kind``, (rounds,): ms
+    per image, or percent of the float (``pooling``, ``conv2``) and of the
+    mixed network's time (``conv2_share``).
     """
     first, second, third = (
         {kind: float(np.median(times)) for kind, times in found.items()}
         for found in (floats, integers, mixed)
     )
-    return Profile(
-        pooling=100 * first["pooling"] / sum(first.values()),
-        pooling_float=first["pooling"],
-        pooling_integer=second["pooling"],
-        conv2=100 * first["conv2"] / sum(first.values()),
-        conv2_float=first["conv2"],
-        conv2_integer=second["conv2"],
-        conv2_mixed=third["conv2"],
-        conv2_share=100 * third["conv2"] / sum(third.values()),
-    )
+    return {
+        "pooling": 100 * first["pooling"] / sum(first.values()),
+        "pooling_float": first["pooling"],
+        "pooling_integer": second["pooling"],
+        "conv2": 100 * first["conv2"] / sum(first.values()),
+        "conv2_float": first["conv2"],
+        "conv2_integer": second["conv2"],
+        "conv2_mixed": third["conv2"],
+        "conv2_share": 100 * third["conv2"] / sum(third.values()),
+    }
 
 
 def bound_verdict(found: list[Interval], bound: float, busy: bool) -> str:
