@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from ptq.evidence import levels, paired_tests, time_ratios
+from ptq.evidence import paired_tests, time_ratios
 from ptq.experiment.results import Timing
 from ptq.experiment.strategies import STRATEGIES
 from ptq.measure import resources
@@ -21,24 +21,19 @@ def needed(frame: pd.DataFrame) -> str:
     return f"{found.min():.2f} to {found.max():.2f} points"
 
 
-def verdicts_by_margin(
-    frame: pd.DataFrame, margins: list[float]
-) -> dict[str, list[str]]:
-    """Verdicts on all rows but the first, by margin in points.
+def verdicts(frame: pd.DataFrame, margin: float) -> list[str]:
+    """Verdicts on all rows but the first, with another margin (a share).
 
-    ``frame`` is that of ``comparison.compared``; margins are shares.
+    ``frame`` is that of ``comparison.compared``.
     """
-    return {
-        f"{100 * margin:g}": [
-            paired_tests.verdict(
-                paired_tests.Flips(row.lost, row.gained, row.n, row.p),
-                row.p_holm,
-                margin,
-            )
-            for row in frame[1:].itertuples()
-        ]
-        for margin in margins
-    }
+    return [
+        paired_tests.verdict(
+            paired_tests.Flips(row.lost, row.gained, row.n, row.p),
+            row.p_holm,
+            margin,
+        )
+        for row in frame[1:].itertuples()
+    ]
 
 
 def counted_bytes(
@@ -83,6 +78,3 @@ def mixed_claim(time_word: str, verdict: str) -> str:
     if time_word == time_ratios.FASTER or verdict == "better":
         return "does not stand"
     return "is not settled"
-
-
-MARGINS = [share * levels.MARGIN for share in (0.5, 1, 2)]
