@@ -21,6 +21,9 @@ from ptq.experiment.results import Timing
 from ptq.methods import mixed_precision
 from ptq.networks.compact_cnn import LAYERS
 
+# The loss of a choice that is the best one.
+NOTHING = Interval(0.0, float("nan"), float("nan"))
+
 
 def compared(
     predictions: dict[str, np.ndarray],
@@ -223,9 +226,6 @@ def _ranking(score: dict[str, float], regrets: dict, judged: dict) -> Ranking:
         min([1.0, *(pair[1] for pair in pairs.values() if pair)]),
         next((word for word in ranked if word in words), "the best"),
     )
-
-
-NOTHING = Interval(0.0, float("nan"), float("nan"))
 
 
 def _loss(flips: paired_tests.Flips, p: float) -> Interval:
