@@ -144,8 +144,8 @@ def profile_figure(
     macs_share: float,
     busy: list[str],
     folder: Path,
-) -> None:
-    """Draw where the time of each network goes.
+) -> dict[str, float]:
+    """Draw where the time of each network goes; return the ``profile``.
 
     ``parts`` and ``busy`` are what ``timer.parts`` found for ``batch``
     images, (sessions, rounds) by network and part; in the first, the float
@@ -168,6 +168,7 @@ def profile_figure(
         f"at their sum. Pooling takes {found['pooling_float']:.3f} ms of "
         f"FP32 and {found['pooling_integer']:.3f} ms of the folded network.",
     )
+    return found
 
 
 def batches_figure(
