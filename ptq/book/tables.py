@@ -127,12 +127,17 @@ def speedup_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def session_ratios(timing: Timing, name: str) -> np.ndarray:
+    """Speed-up over FP32 in each session, (sessions,)."""
+    return np.median(timing.of("fp32") / timing.of(name), 1)
+
+
 def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     """Speed-up over FP32 of each session, and that of the next one."""
     rows = []
     for timing in timings:
         for name in names:
-            each = np.median(timing.of("fp32") / timing.of(name), 1)
+            each = session_ratios(timing, name)
             rows.append(
                 {
                     "strategy": label(name),
