@@ -27,9 +27,9 @@ OBSERVER_STYLES = {
 
 @styled
 def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
-    """Upper end of a range over the number of pictures, a panel per layer.
+    """Upper end of a range over the number of images, a panel per layer.
 
-    ``bounds`` holds, per layer and number of pictures, values (draws,) in
+    ``bounds`` holds, per layer and number of images, values (draws,) in
     the unit that ``ylabel`` names; the line is their median, the band holds
     the central 90 %.
     """
@@ -44,14 +44,14 @@ def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
         axis.set_title(layer, fontsize=10)
         axis.set_ylim(bottom=0)
         _logarithmic(axis, counts[::2])
-    made.supxlabel("calibration pictures (logarithmic)", fontsize=10)
+    made.supxlabel("calibration images (logarithmic)", fontsize=10)
     axes.flat[0].set_ylabel(ylabel)
     return made
 
 
 @styled
 def bands(frame: pd.DataFrame, margin: float) -> Figure:
-    """Change of accuracy over the number of pictures, a panel per source.
+    """Change of accuracy over the number of images, a panel per source.
 
     ``frame`` has the columns source, images, observer and change (a share),
     one row a draw. Marks are medians, bars hold the central 95 % of draws;
@@ -82,7 +82,7 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
         axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":")
         axis.set_title(source, fontsize=10)
         _logarithmic(axis, sorted(frame.images.unique()))
-    made.supxlabel("calibration pictures (logarithmic)", fontsize=10)
+    made.supxlabel("calibration images (logarithmic)", fontsize=10)
     made.supylabel("change of accuracy (points)", fontsize=10)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     made.legend(handles, labels, loc="outside upper center", ncols=3)

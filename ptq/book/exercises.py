@@ -37,7 +37,7 @@ class Suspect:
 def faulty(name: str, network: nn.Module, images: Tensor) -> Suspect:
     """Quantize ``network`` with the fault that is planted in ``name``.
 
-    ``name`` is "a", "b" or "c"; ``images`` are the calibration pictures,
+    ``name`` is "a", "b" or "c"; ``images`` are the calibration images,
     float32 (N, 3, 32, 32) in [-1, 1]. Raises ValueError for another name.
     """
     _check_name(name)
@@ -53,14 +53,14 @@ def _half_folded(network: nn.Module, images: Tensor) -> Suspect:
 
 
 def _wrongly_normalized(network: nn.Module, images: Tensor) -> Suspect:
-    """Calibration pictures are normalized for another network."""
+    """Calibration images are normalized for another network."""
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
-    pictures = ((images + 1) / 2 - mean) / std
+    wrong = ((images + 1) / 2 - mean) / std
     # The package would tell the fault.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", inputs.RangeWarning)
-        return _quantized(folding.fold(network), pictures)
+        return _quantized(folding.fold(network), wrong)
 
 
 def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
@@ -77,7 +77,7 @@ def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
 
 def _quantized(folded: nn.Module, images: Tensor) -> Suspect:
     prepared = torch_eager.prepare(folded, folding.fusable(folded))
-    claim = f"BN folded; calibrated with {len(images)} pictures"
+    claim = f"BN folded; calibrated with {len(images)} images"
     return Suspect(claim, prepared, torch_eager.convert(prepared, images))
 
 
@@ -103,10 +103,10 @@ PLANTED = {
     "b": Planted(
         _wrongly_normalized,
         "normalization",
-        "the calibration pictures were normalized with another mean and "
+        "the calibration images were normalized with another mean and "
         "standard deviation (those of ImageNet). The prepared network is "
         "right, and the input's grid is made for a range that the test "
-        "pictures do not have.",
+        "images do not have.",
     ),
     "c": Planted(
         _uncorrected,
@@ -156,9 +156,9 @@ KINDS = {
         _CONTROL,
     ),
     "normalization": Kind(
-        "calibration pictures normalized otherwise than the test pictures",
+        "calibration images normalized otherwise than the test images",
         r".*(normali[sz]|standardi[sz]|preprocess|imagenet|\bmean and std\b)",
-        "Then the input's grid would not fit the pictures. Compare the ends "
+        "Then the input's grid would not fit the images. Compare the ends "
         "of the two.",
     ),
     "no-op": Kind(
@@ -177,14 +177,14 @@ KINDS = {
         "those of the sound network.",
     ),
     "few": Kind(
-        "too few calibration pictures",
+        "too few calibration images",
         r".*\b(few|fewer|small|not enough|too little)\b.*"
         r"\b(picture|image|calibration|sample|data)",
         _GRIDS + " The sound network had the same draw.",
     ),
     "clipping": Kind("ranges that clip", r".*(clip|saturat|narrow)", _GRIDS),
     "outlier": Kind(
-        "an outlier among the calibration pictures",
+        "an outlier among the calibration images",
         r".*(outlier|extreme)",
         "Then the sound network, which had the same draw, would suffer too.",
     ),

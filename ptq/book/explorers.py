@@ -218,16 +218,16 @@ def _flip(pixels: Tensor, index: int, *answers: int) -> str:
 
 
 def calibration_ranges(draws: dict[str, explorer_drawings.Draws]) -> VBox:
-    """Ranges of each layer against the number of calibration pictures.
+    """Ranges of each layer against the number of calibration images.
 
-    ``draws`` gives, for each layer and number of pictures, the lowest and
+    ``draws`` gives, for each layer and number of images, the lowest and
     the highest value (draws,) that the layer put out.
     """
 
     def draw(layer: str, count: int) -> str:
         low, high = draws[layer][count]
         reading = (
-            f"{len(low)} draws of {count:,} pictures: in nine of ten the "
+            f"{len(low)} draws of {count:,} images: in nine of ten the "
             f"lower end lies {_where(low)}, the upper end {_where(high)}. "
             "Dotted: the ends of all draws, of whatever size."
         )
@@ -241,7 +241,7 @@ def calibration_ranges(draws: dict[str, explorer_drawings.Draws]) -> VBox:
     return explorer(
         [
             Choice("layer", {n: n for n in draws}, next(iter(draws))),
-            Choice("pictures", sizes, counts[0], ordered=True),
+            Choice("images", sizes, counts[0], ordered=True),
         ],
         draw,
     )
