@@ -2,25 +2,42 @@
 
 import pandas as pd
 
+from ptq.evidence import intervals, paired_tests, replicates
+from ptq.evidence.levels import MARGIN
 from ptq.experiment import factors
-from ptq.experiment.calibration_study import Asked, Spread
+from ptq.experiment.calibration_study import Asked
 
 
-def spread_rows(found: dict[tuple[str, int], Spread]) -> list[dict]:
-    """Changes over draws in points, a row a source and number of images."""
-    return [
-        {
-            "source": source,
-            "images": f"{count:g}",
-            "mean change": f"{100 * spread.mean.value:+.2f}",
-            "verdict": spread.verdict,
-            "standard deviation": f"{100 * spread.deviation:.2f}",
-            "worst": f"{100 * spread.worst:+.2f}",
-            "lose < 0.5": f"{100 * spread.safe.value:.0f} % "
-            f"(≥ {100 * spread.safe.low:.0f} %)",
-        }
-        for (source, count), spread in found.items()
-    ]
+def spread_rows(
+    frame: pd.DataFrame, margin: float = MARGIN
+) -> list[dict[str, str]]:
+    """Changes over draws in points, a row a source and number of images.
+
+    ``frame`` has one observer and the columns source, images and change (a
+    share). Verdicts are on the mean, by Student's test with Holm's
+    correction over all rows. InputError where a row has fewer than two draws.
+    """
+    groups = frame.groupby(["source", "images"], observed=True).change
+    p_values = [replicates.p_value(found.to_numpy()) for _, found in groups]
+    adjusted = paired_tests.holm(p_values)
+    rows = []
+    for ((source, count), found), p in zip(groups, adjusted, strict=True):
+        values = found.to_numpy()
+        mean = intervals.mean(values)
+        spread = replicates.deviation_over(values)
+        safe = 100 * replicates.safe_share(values, margin)
+        rows.append(
+            {
+                "source": source,
+                "images": f"{count:g}",
+                "mean change": f"{100 * mean.value:+.2f}",
+                "verdict": paired_tests.verdict(mean, p, margin),
+                "standard deviation": f"{100 * spread:.2f}",
+                "worst": f"{100 * values.min():+.2f}",
+                "lose < 0.5": f"{safe.value:.0f} % (≥ {safe.low:.0f} %)",
+            }
+        )
+    return rows
 
 
 def enough_rows(

@@ -4,22 +4,26 @@ import pandas as pd
 
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
-from ptq.experiment import factors, replication_study
-from ptq.experiment.replication_study import Change
+from ptq.experiment import effect_words, factors
 from ptq.experiment.strategies import STRATEGIES
 
 
-def change_rows(found: dict[str, Change]) -> list[dict[str, str]]:
-    """Changes against FP32 over training seeds, a row a strategy."""
+def change_rows(
+    orders: dict[tuple[str, str], Ordering], changes: pd.DataFrame
+) -> list[dict[str, str]]:
+    """Strategies against FP32 over training seeds, a row a strategy.
+
+    ``changes`` are those of ``replicates.drops``, which were ordered.
+    """
     return [
         {
             "strategy": STRATEGIES[name].label,
-            **_points(change.mean, "mean change"),
-            "worst seed": f"{100 * change.worst:+.2f}",
-            "Holm p": f"{change.p_holm:.3f}",
-            "verdict": change.verdict,
+            **_points(order.difference, "mean change"),
+            "worst seed": f"{100 * changes[name].min():+.2f}",
+            "Holm p": f"{order.p_holm:.3f}",
+            "verdict": order.verdict,
         }
-        for name, change in found.items()
+        for (name, _), order in orders.items()
     ]
 
 
@@ -59,7 +63,7 @@ def effect_rows(
         row = {"factor, or pair": factors.in_words(term)}
         for what, table in effects.items():
             found = table.loc[term]
-            word = replication_study.shown(table)[term]
+            word = effect_words.shown(table)[term]
             row |= {
                 f"{what} (points)": f"{found['value']:+.3f}",
                 f"{what}, 95 % interval": f"{found.low:+.3f} to "

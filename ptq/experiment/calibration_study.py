@@ -78,50 +78,6 @@ def ends_of_ranges(
     }
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Changes of accuracy (shares) over draws of one source and size.
-
-    ``deviation`` is the standard deviation, ``worst`` the lowest change,
-    ``safe`` the share of draws that lose less than the margin.
-    """
-
-    mean: Interval
-    verdict: str
-    deviation: Interval
-    worst: float
-    safe: Interval
-
-
-def spreads(
-    frame: pd.DataFrame, margin: float = MARGIN
-) -> dict[tuple[str, int], Spread]:
-    """The spread over draws, by source and number of images.
-
-    ``frame`` has one observer. Verdicts are on the mean, by Student's test
-    with Holm's correction over all. InputError where a group has fewer than
-    two draws.
-    """
-    groups = {
-        key: found.change.to_numpy()
-        for key, found in frame.groupby(["source", "images"], observed=True)
-    }
-    p_values = [replicates.p_value(changes) for changes in groups.values()]
-    found = {}
-    for (key, changes), p in zip(
-        groups.items(), paired_tests.holm(p_values), strict=True
-    ):
-        mean = intervals.mean(changes)
-        found[key] = Spread(
-            mean,
-            paired_tests.verdict(mean, p, margin),
-            replicates.deviation_over(changes),
-            float(changes.min()),
-            replicates.safe_share(changes, margin),
-        )
-    return found
-
-
 def least_is_enough(sizes: list[int]) -> str:
     """Whether the smallest number of images that was tried is enough.
 

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from ptq.book import calibration_tables
 from ptq.experiment import (
@@ -13,7 +12,6 @@ from ptq.experiment import (
     committed_sweeps,
     factors,
     laboratory,
-    repeated,
 )
 
 
@@ -35,21 +33,23 @@ def study(**shifts):
 
 def test_spreads_tell_a_loss_from_noise():
     frame = study(histogram=-0.01)
-    found = calibration_study.spreads(frame[frame.observer == "histogram"])
-    assert list(found) == list(
+    rows = calibration_tables.spread_rows(
+        frame[frame.observer == "histogram"]
+    )
+    assert [(row["source"], int(row["images"])) for row in rows] == list(
         itertools.product(factors.SOURCES, factors.SIZES)
     )
-    assert {spread.verdict for spread in found.values()} == {"worse"}
-    assert {spread.safe.value for spread in found.values()} == {0}
-    for spread in found.values():
-        assert spread.deviation.low < 1e-3 < 1.3 * spread.deviation.high
-        assert spread.worst < spread.mean.low < -0.009
-    found = calibration_study.spreads(frame[frame.observer == "minmax"])
-    words = [spread.verdict for spread in found.values()]
+    assert {row["verdict"] for row in rows} == {"worse"}
+    assert {row["lose < 0.5"] for row in rows} == {"0 % (≥ 0 %)"}
+    assert all(-1.05 < float(row["mean change"]) < -0.95 for row in rows)
+    assert all(-1.5 < float(row["worst"]) < -1.1 for row in rows)
+    rows = calibration_tables.spread_rows(frame[frame.observer == "minmax"])
+    words = [row["verdict"] for row in rows]
     assert words.count("non-inferior") >= 19
-    row = calibration_tables.spread_rows(found)[1]
-    assert (row["source"], row["images"]) == ("training", "32")
-    assert row["lose < 0.5"] == "100 % (≥ 93 %)"
+    assert {row["lose < 0.5"] for row in rows} == {"100 % (≥ 93 %)"}
+    found = frame[(frame.observer == "minmax") & (frame.source == "noise")]
+    known = 100 * found[found.images == 8].change.std()
+    assert rows[10]["standard deviation"].startswith(f"{known:.2f} (0.0")
 
 
 def test_questions_pair_draws_and_take_classes_as_ten_values():
@@ -128,15 +128,17 @@ def test_part_of_a_sweep_is_measured_again(lab):
     images = factors.draw_images(there.cifar, "training", 1000, 1, 42)
     rows = frame[(frame.seed == 1) & (frame.source == "training")]
     chosen = factors.calibrations()[:2]
-    found = repeated.variants(
-        there, chosen, images, rows, manifest, source="training"
-    )
+
+    def measure(variant):
+        return there.evaluate_variant(variant, images, source="training")
+
+    again = committed_sweeps.measured_again
+    found = again(chosen, measure, rows, manifest)
     # Of 200 images, not of 10,000: the row is told to belong to another.
     assert len(found) == 2 and (found.now <= 200).all()
-    assert torch.get_num_threads() >= 1
     table, manifest = committed_sweeps.load("replication")
     point = table[(table.train_seed == 42) & (table.seed == 42)]
-    found = repeated.strategies(there, ["naive"], point, manifest)
+    found = again(["naive"], there.measure, point, manifest)
     assert list(found.index) == ["naive"]
 
 
