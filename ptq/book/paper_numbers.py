@@ -6,6 +6,8 @@ import yaml
 from ptq import paths
 from ptq.book import tables
 from ptq.book.tables import MIB
+from ptq.evidence import intervals
+from ptq.evidence.intervals import Interval
 
 
 def published(part: str = "rows") -> dict[str, dict]:
@@ -57,3 +59,24 @@ def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def pairs(frame: pd.DataFrame) -> dict[str, dict[str, list[Interval]]]:
+    """Accuracies and speed-ups of the paper, each beside ours.
+
+    ``frame`` is ``comparison.compared`` with times. By quantity and the
+    paper's name of a row: the paper's and our interval. The paper tells no
+    spread of its times, so its speed-ups have no width.
+    """
+    found = {"top-1 accuracy (%)": {}, "speed-up over FP32": {}}
+    shares, speedups = found.values()
+    for name, paper in published().items():
+        ours, ratio = frame.loc[name], paper["speedup"]
+        theirs = intervals.accuracy(round(100 * paper["accuracy"]), 10_000)
+        counted = intervals.accuracy(int(ours.correct), int(ours.n))
+        shares[paper["label"]] = [100 * theirs, 100 * counted]
+        speedups[paper["label"]] = [
+            Interval(ratio, ratio, ratio),
+            Interval(ours.speedup, ours.speedup_low, ours.speedup_high),
+        ]
+    return found

@@ -7,7 +7,7 @@ reads one measures a part of it again.
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from ptq import paths
 from ptq.evidence import intervals
 from ptq.experiment.results import Record
-from ptq.measure import host
+from ptq.measure import host, timer
 
 FOLDER = paths.REPOSITORY / "book" / "reference"
 NAMES = ("replication", "factorial", "calibration")
@@ -174,6 +174,23 @@ def agreement(
             }
         )
     return pd.DataFrame(found, index=rows.index)
+
+
+def measured_again(
+    chosen: list,
+    measure: Callable[..., Record],
+    table: pd.DataFrame,
+    manifest: dict,
+) -> pd.DataFrame:
+    """Measure a part of a reference, on one thread: ``agreement`` of each.
+
+    ``measure`` makes the record of one of the ``chosen``, whose row
+    ``table`` has once. KeyError where it has none.
+    """
+    with timer.pinned_threads(1):
+        records = [measure(one) for one in chosen]
+    rows = table.set_index("strategy").loc[[r.strategy for r in records]]
+    return agreement(rows, records, manifest)
 
 
 def repeated(choices: Sequence, test_images: int, fewest: int = 2) -> list:
