@@ -1,5 +1,5 @@
 """``python -m ptq``."""
 
-from ptq.cli.command_line import main
+from ptq.cli.commands import main
 
 main()

@@ -18,10 +18,10 @@ from torch.ao.nn.quantized import FloatFunctional
 from torch.nn.utils import parametrizations
 
 import ptq
-from ptq import inputs, packing
+from ptq import input_checks, packing
 from ptq.book import exercises
 from ptq.data import image_sets
-from ptq.engines import statefile, torch_eager
+from ptq.engines import saved_networks, torch_eager
 from ptq.experiment import factors, strategies
 from ptq.graph import activations, supported
 from ptq.measure import (
@@ -36,7 +36,7 @@ from ptq.methods import bias_correction, folding
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration
 
-REFUSED = (inputs.InputError, supported.UnsupportedError)
+REFUSED = (input_checks.InputError, supported.UnsupportedError)
 BLOCKS = (("conv", "bn", "relu"),)
 POINTS = layer_errors.LIKE_FOR_LIKE_POINTS
 
@@ -148,7 +148,9 @@ USES = {
         g.network.conv1, g.network.bn1
     ),
     "folding.fusable": lambda g: folding.fusable(g.network),
-    "inputs.check_weights": lambda g: inputs.check_weights(g.network),
+    "input_checks.check_weights": lambda g: input_checks.check_weights(
+        g.network
+    ),
     "resources.counted_bytes": lambda g: resources.counted_bytes(
         g.network, dict.fromkeys(compact_cnn.LAYERS, 8), False
     ),
@@ -187,7 +189,7 @@ USES = {
     "noise_budget.pass_on": lambda g: noise_budget.pass_on(
         g.network.pool1, g.images, g.images.square()
     ),
-    "statefile.save": lambda g: statefile.save(g.quantized, g.path),
+    "saved_networks.save": lambda g: saved_networks.save(g.quantized, g.path),
     "strategies.assignment": lambda g: strategies.assignment(
         g.network, g.images
     ),
@@ -221,7 +223,7 @@ OTHER = {
     "activations.evaluating",
     "checkpoints.load_checkpoint",
     "saturation.runs",
-    "statefile.load",
+    "saved_networks.load",
     "groups.check_fused",
     "groups.check_order",
     "groups.check_regions",
@@ -404,7 +406,7 @@ def test_only_uint8_pixels_are_asked(kind, ask, good):
         "logits": lambda: inference.logits(good, images),
         "evaluate": lambda: training.evaluate(good, images, labels),
     }
-    with pytest.raises(inputs.InputError, match=message):
+    with pytest.raises(input_checks.InputError, match=message):
         calls[ask]()
 
 
@@ -434,7 +436,7 @@ def test_calibration_on_the_right_images(good, noise):
     ],
 )
 def test_calibration_of_another_range_is_told(good, noise, change, both):
-    with pytest.warns(inputs.RangeWarning, match=both):
+    with pytest.warns(input_checks.RangeWarning, match=both):
         strategies.folded(good, change(noise))
 
 
@@ -474,14 +476,16 @@ BAD_IMAGES = {
 )
 def test_images_of_no_use_are_refused(kind, use, good):
     images, message = BAD_IMAGES[kind]
-    with pytest.raises(inputs.InputError, match=message):
+    with pytest.raises(input_checks.InputError, match=message):
         use(good, images)
 
 
 def test_images_of_other_channels_are_not_asked(good, noise):
     built = strategies.folded(good, noise)
     for network in (good, built):
-        with pytest.raises(inputs.InputError, match="conv takes 3 .* 4"):
+        with pytest.raises(
+            input_checks.InputError, match="conv takes 3 .* 4"
+        ):
             inference.logits(network, random_pixels(2, 4))
 
 
@@ -530,7 +534,7 @@ def test_numbers_of_no_use_are_refused(
         "folded": lambda: strategies.folded(network, noise),
         "fp32": lambda: strategies.fp32(network, noise),
     }
-    with pytest.raises(inputs.InputError) as caught:
+    with pytest.raises(input_checks.InputError) as caught:
         uses[use]()
     assert place in str(caught.value)
 
@@ -538,7 +542,9 @@ def test_numbers_of_no_use_are_refused(
 def test_a_network_of_nan_is_not_measured(good):
     network = copy.deepcopy(good)
     network.fc.bias.data[4] = float("nan")
-    with pytest.raises(inputs.InputError, match=r"outputs\[0, 4\] is nan"):
+    with pytest.raises(
+        input_checks.InputError, match=r"outputs\[0, 4\] is nan"
+    ):
         inference.logits(network, random_pixels(4))
 
 
@@ -554,7 +560,7 @@ def test_weights_of_other_kinds_are_refused(make, told, good, noise):
     network = copy.deepcopy(good)
     weight = make(network.fc.weight.data)
     network.fc.weight = nn.Parameter(weight, requires_grad=False)
-    with pytest.raises(inputs.InputError, match=told):
+    with pytest.raises(input_checks.InputError, match=told):
         strategies.folded(network, noise)
 
 
@@ -575,7 +581,9 @@ def test_other_precisions_are_refused(dtype, good, noise):
     network = copy.deepcopy(good).to(dtype)
     name = str(dtype).removeprefix("torch.")
     for use in (folding.fold, torch_eager.prepare):
-        with pytest.raises(inputs.InputError, match=f"weight is {name}"):
+        with pytest.raises(
+            input_checks.InputError, match=f"weight is {name}"
+        ):
             use(network)
 
 
@@ -863,7 +871,7 @@ def test_an_output_used_elsewhere_is_not_fused(noise):
 def test_a_variance_of_zero_is_not_divided_by(good):
     network = copy.deepcopy(good)
     network.bn.eps, network.bn.running_var[2] = 0.0, 0.0
-    with pytest.raises(inputs.InputError, match=r"eps\)\[2\] is -?inf"):
+    with pytest.raises(input_checks.InputError, match=r"eps\)\[2\] is -?inf"):
         folding.fold(network)
 
 
@@ -1009,7 +1017,7 @@ def test_other_files_are_refused(kind, saved, tmp_path):
 def test_a_pickle_with_a_right_checksum_does_not_run(saved, tmp_path):
     built, content = saved
     body = pickle.dumps(Code()) + content[-64:-32]
-    signed = body + statefile.hashlib.sha256(body).digest()
+    signed = body + saved_networks.hashlib.sha256(body).digest()
     refuses(built, signed, tmp_path / "a.pt", "no plain tensors")
 
 
@@ -1117,7 +1125,7 @@ def test_a_refused_checkpoint_changes_nothing(
     path = tmp_path / "a.pt"
     packed = packing.pack(state)
     path.write_bytes(packed)
-    digest = statefile.hashlib.sha256(packed).hexdigest()
+    digest = saved_networks.hashlib.sha256(packed).hexdigest()
     checkpoints.card_path(path).write_text(f'{{"sha256": "{digest}"}}')
     with pytest.raises(packing.CheckpointError, match=message) as caught:
         checkpoints.load_checkpoint(path, network)

@@ -64,7 +64,7 @@ def test_a_library_that_is_missing_is_named():
     code = """
 import sys
 sys.modules["papermill"] = None
-from ptq.cli.command_line import main
+from ptq.cli.commands import main
 main(["run"])
 """
     done = called(paths.REPOSITORY, "-c", code)

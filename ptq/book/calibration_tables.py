@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ptq.evidence import intervals, paired_tests, replicates
-from ptq.evidence.levels import MARGIN
+from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import factors
 from ptq.experiment.calibration_study import Asked
 

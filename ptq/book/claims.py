@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ptq.book import paper_numbers, tables
-from ptq.evidence import intervals, levels, time_ratios
+from ptq.evidence import intervals, thresholds, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.paired_tests import Flips
 
@@ -81,7 +81,7 @@ def order(gain: float, p: float) -> str:
     ``gain`` is its accuracy minus the other's (in any unit), ``p`` that of a
     paired test of no difference, adjusted where several claims are asked.
     """
-    if p >= levels.SIGNIFICANCE:
+    if p >= thresholds.SIGNIFICANCE:
         return NOT_SHOWN
     return REPRODUCED if gain > 0 else CONTRADICTED
 
@@ -155,7 +155,7 @@ def main_cause(share: Interval) -> str:
     return CONTRADICTED if share.high < 0.5 else NOT_SHOWN
 
 
-def as_good(change: Interval, margin: float = levels.MARGIN) -> str:
+def as_good(change: Interval, margin: float = thresholds.MARGIN) -> str:
     """A claim that one way is as accurate as another.
 
     ``change`` is its accuracy minus the other's (a share, with its 95 %
@@ -181,7 +181,7 @@ def portable(found: Flips | None) -> str:
         return NOT_TRIED
     if found.lost == found.gained == 0:
         return REPRODUCED
-    shown = found.p < levels.SIGNIFICANCE
+    shown = found.p < thresholds.SIGNIFICANCE
     return CONTRADICTED if shown else NOT_SHOWN
 
 

@@ -20,7 +20,7 @@ from ptq.book.figures import (
 )
 from ptq.book.point_names import name_points, together
 from ptq.data.cifar10 import CLASSES
-from ptq.evidence import intervals, levels
+from ptq.evidence import intervals, thresholds
 from ptq.evidence.intervals import Interval
 
 
@@ -98,7 +98,7 @@ def frontier(
     changes: dict[str, Interval],
     optimal: dict[int, list[str]],
     labels: dict[str, str],
-    margin: float = levels.MARGIN,
+    margin: float = thresholds.MARGIN,
 ) -> Figure:
     """Change of accuracy over time, a panel for each batch size.
 

@@ -15,7 +15,7 @@ from ptq.book.figures import (
     styled,
 )
 from ptq.evidence.intervals import Interval
-from ptq.evidence.levels import SIGNIFICANCE
+from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import factors
 
 # A colour and a marker for each observer; no strategy uses them.

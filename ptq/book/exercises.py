@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptq import inputs
+from ptq import input_checks
 from ptq.engines import torch_eager
 from ptq.measure import diagnostics
 from ptq.methods import bias_correction, folding
@@ -59,7 +59,7 @@ def _wrongly_normalized(network: nn.Module, images: Tensor) -> Suspect:
     shifted = ((images + 1) / 2 - mean) / std
     # The package's warning would reveal the fault.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", inputs.RangeWarning)
+        warnings.simplefilter("ignore", input_checks.RangeWarning)
         return _quantized(folding.fold(network), shifted)
 
 

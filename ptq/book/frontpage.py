@@ -10,7 +10,7 @@ from ptq import paths
 from ptq.book.paper_numbers import published_orderings
 from ptq.book.show import captioned, markdown
 from ptq.book.tables import headline, readable_time
-from ptq.evidence import intervals, levels, replicates, time_ratios
+from ptq.evidence import intervals, replicates, thresholds, time_ratios
 from ptq.experiment import committed_sweeps
 from ptq.experiment.comparison import (
     QUIET,
@@ -263,7 +263,7 @@ def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
     """
     changes = replicates.paired_differences(table)
     means = {n: intervals.mean(changes[n].to_numpy()) for n in changes}
-    safe = frame.loc[[n for n in means if means[n].low > -levels.MARGIN]]
+    safe = frame.loc[[n for n in means if means[n].low > -thresholds.MARGIN]]
     fastest = safe.loc[safe.milliseconds.idxmin()]
     slower = safe.speedup_high < fastest.speedup_low
     other = table.groupby("strategy").disagreement.mean()

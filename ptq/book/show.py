@@ -9,12 +9,12 @@ import pandas as pd
 from IPython.display import display
 
 from ptq.book import captions
-from ptq.evidence import formats
+from ptq.evidence import number_text
 from ptq.evidence.intervals import Interval
 from ptq.experiment.comparison import REFERENCE_ROW
 
 # Values that cells of this kernel's notebook have noted.
-_noted: dict[str, formats.Plain] = {}
+_noted: dict[str, number_text.Plain] = {}
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -90,14 +90,15 @@ def note(**numbers) -> None:
     their names, rounded. Raises TypeError for a value of another kind.
     """
     found = {
-        name: formats.plain(value) for name, value in _fields(numbers).items()
+        name: number_text.plain(value)
+        for name, value in _fields(numbers).items()
     }
     _noted.update(found)
-    told = {name: formats.short(value) for name, value in found.items()}
+    told = {name: number_text.short(value) for name, value in found.items()}
     display(
         {
             "text/markdown": " · ".join(
-                f"`{name}` {formats.escaped(text)}"
+                f"`{name}` {number_text.escaped(text)}"
                 for name, text in told.items()
             ),
             "text/plain": ", ".join(f"{n} = {t}" for n, t in told.items()),
@@ -127,4 +128,4 @@ def quote(asked: str) -> str:
     the format does not fit the value.
     """
     name, _, form = asked.partition(":")
-    return formats.written(_noted[name], form) if name in _noted else "…"
+    return number_text.written(_noted[name], form) if name in _noted else "…"

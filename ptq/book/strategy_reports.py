@@ -18,7 +18,7 @@ from ptq.book.explorer_drawings import Quantity
 from ptq.data.cifar10 import CLASSES
 from ptq.evidence import paired_tests
 from ptq.evidence.intervals import Interval
-from ptq.evidence.levels import MARGIN
+from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import strategy_rules
 from ptq.experiment.results import Record
 from ptq.experiment.strategies import STRATEGIES

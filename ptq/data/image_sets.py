@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ptq import inputs
+from ptq import input_checks
 
 VALIDATION_IMAGES = 5_000
 
@@ -15,7 +15,7 @@ def normalize(images: Tensor) -> Tensor:
     shape will do. Raises InputError for another dtype than uint8, whose
     range cannot be known, and where there are no images.
     """
-    inputs.check_pixels(images)
+    input_checks.check_pixels(images)
     # In place on the new tensor: uint8 is never float32 already.
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.ao import quantization as ao
 from torch.ao.nn import quantized as nnq
 
-from ptq import inputs
-from ptq.engines import statefile
+from ptq import input_checks
+from ptq.engines import saved_networks
 from ptq.graph import groups, supported
 
 # Large enough for eight products of bytes on a grid of 256 points.
@@ -249,9 +249,9 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     torch has no integer kernel for a step. Gives a RangeWarning where the
     images are not normalized as the book's network expects.
     """
-    inputs.check_calibration(images)
+    input_checks.check_calibration(images)
     watching = copy.deepcopy(prepared).eval()
-    with inputs.fitting(watching, images):
+    with input_checks.fitting(watching, images):
         for part in images.split(batch or len(images)):
             watching(part)
     quantized = ao.convert(watching, inplace=True)
@@ -351,7 +351,7 @@ def add_to_bias(layer: nn.Module, shift: Tensor) -> None:
             f"shift of shape {tuple(shift.shape)}: expected "
             f"{tuple(bias.shape)}, one for each channel"
         )
-    inputs.check_finite("shift", shift)
+    input_checks.check_finite("shift", shift)
     layer.set_weight_bias(layer.weight(), bias + shift)
 
 
@@ -383,7 +383,7 @@ def save_state(network: nn.Module, path: Path) -> int:
     With it go a checksum and a description of the structure. Raises
     OSError where the file cannot be written.
     """
-    return statefile.save(network, path)
+    return saved_networks.save(network, path)
 
 
 @_quiet
@@ -394,4 +394,4 @@ def load_state(network: nn.Module, path: Path) -> nn.Module:
     missing, damaged or of another structure or engine; ``network`` is then
     unchanged. No code in a file is run.
     """
-    return statefile.load(network, path, available())
+    return saved_networks.load(network, path, available())

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from ptq.evidence import checks
-from ptq.evidence.levels import SIGNIFICANCE
+from ptq.evidence.thresholds import SIGNIFICANCE
 
 LEVEL = 1 - SIGNIFICANCE
 

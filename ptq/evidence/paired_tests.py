@@ -7,7 +7,7 @@ from scipy import stats
 
 from ptq.evidence import checks
 from ptq.evidence.intervals import Interval
-from ptq.evidence.levels import MARGIN, SIGNIFICANCE
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 
 LARGEST_MATRIX = 20_000
 

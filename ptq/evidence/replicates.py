@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 from ptq.evidence import checks, intervals, paired_tests
 from ptq.evidence.intervals import Interval
-from ptq.evidence.levels import MARGIN, SIGNIFICANCE
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 
 
 def p_value(values: np.ndarray) -> float:

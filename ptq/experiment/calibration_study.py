@@ -16,7 +16,7 @@ from scipy import stats
 from ptq.data import image_sets
 from ptq.evidence import intervals, paired_tests, replicates
 from ptq.evidence.intervals import Interval
-from ptq.evidence.levels import MARGIN
+from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import committed_sweeps, factors
 from ptq.experiment.laboratory import Experiment
 from ptq.graph import activations

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ptq import paths
 from ptq.data.cifar10 import CLASSES
-from ptq.evidence import intervals, levels, paired_tests
+from ptq.evidence import intervals, paired_tests, thresholds
 from ptq.experiment.results import Record, Timing
 from ptq.experiment.strategies import STRATEGIES
 
@@ -136,7 +136,7 @@ def all_paired(
         for name, pair in pairs.items()
     }
     adjusted = paired_tests.holm([found.p for found in flips.values()])
-    level = levels.SIGNIFICANCE / max(len(flips), 1)
+    level = thresholds.SIGNIFICANCE / max(len(flips), 1)
     compared = {}
     for (name, found), holm in zip(flips.items(), adjusted, strict=True):
         changed = found.lost + found.gained

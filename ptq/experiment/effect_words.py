@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ptq.evidence.levels import SIGNIFICANCE
+from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import factors
 
 

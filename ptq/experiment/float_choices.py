@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ptq.data.cifar10 import CLASSES
-from ptq.evidence import intervals, levels, paired_tests, time_ratios
+from ptq.evidence import intervals, paired_tests, thresholds, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.experiment import comparison, strategies
 from ptq.experiment.results import Timing
@@ -71,7 +71,7 @@ def band(frame: pd.DataFrame) -> float:
     It is the largest of those that the rows of ``compared`` need for Holm's
     first step; no row can change by more than the share of its flips.
     """
-    level = levels.SIGNIFICANCE / len(frame)
+    level = thresholds.SIGNIFICANCE / len(frame)
     return max(
         min(paired_tests.smallest_detectable(changed, n, level), changed / n)
         for changed, n in zip(frame.lost + frame.gained, frame.n, strict=True)
@@ -103,7 +103,7 @@ def summary(frame: pd.DataFrame, timing: Timing, published: str) -> Summary:
     fastest, slowest = order.idxmin(), order.idxmax()
     return Summary(
         band=100 * band(frame),
-        told=int((frame.p_holm < levels.SIGNIFICANCE).sum()),
+        told=int((frame.p_holm < thresholds.SIGNIFICANCE).sum()),
         best_gain=100 * paired_tests.difference(flips),
         best_p=best.p,
         slower=timing.speedup(published, fastest),

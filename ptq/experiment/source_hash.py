@@ -18,7 +18,7 @@ SCIENCE = (
     "measure",
     "experiment/strategies.py",
     "experiment/factors.py",
-    "inputs.py",
+    "input_checks.py",
     "packing.py",
 )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptq import inputs
+from ptq import input_checks
 from ptq.engines import torch_eager
 from ptq.methods import bias_correction, folding, mixed_precision
 from ptq.networks.compact_cnn import LAYERS
@@ -47,7 +47,7 @@ def fp32(network: nn.Module, images: Tensor) -> nn.Module:
     ``images`` (N, 3, 32, 32) are not used. Raises InputError where a weight
     cannot be used.
     """
-    inputs.check_weights(network)
+    input_checks.check_weights(network)
     return copy.deepcopy(network).eval()
 
 

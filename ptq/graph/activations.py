@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ptq import inputs
+from ptq import input_checks
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def capture(
     its module never ran, InputError where the images are none, not
     float32, not finite, or do not fit.
     """
-    inputs.check_normalized(images)
+    input_checks.check_normalized(images)
     seen = {}
 
     def keep(name):
@@ -56,7 +56,7 @@ def capture(
         raise KeyError(f"{', '.join(unknown)}: no such module")
     for name in names:
         modules[name].register_forward_hook(keep(name))
-    with inputs.fitting(copied, images):
+    with input_checks.fitting(copied, images):
         copied(images)
     if idle := [name for name in names if name not in seen]:
         raise KeyError(f"{', '.join(idle)}: never used by the network")

@@ -12,7 +12,7 @@ from torch import fx, jit, nn
 from torch.ao.nn.quantized import FloatFunctional
 from torch.nn.utils import parametrize
 
-from ptq import inputs
+from ptq import input_checks
 from ptq.graph.activations import evaluating
 
 WEIGHTED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
@@ -68,7 +68,7 @@ def check(network: nn.Module) -> fx.Graph:
         )
     for name, module in network.named_modules():
         _check_module(name or "the network", module)
-    inputs.check_weights(network)
+    input_checks.check_weights(network)
     graph = _trace(network)
     _check_ends(graph)
     modules = dict(network.named_modules())

@@ -13,7 +13,7 @@ import numpy as np
 from ptq.evidence import checks, intervals, paired_tests
 from ptq.evidence.checks import InputError
 from ptq.evidence.intervals import Interval
-from ptq.evidence.levels import MARGIN, SIGNIFICANCE
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.judge import html_page, network_outputs, wording
 
 UNKNOWN = "unknown without labels"

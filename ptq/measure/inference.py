@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ptq import inputs
+from ptq import input_checks
 from ptq.data import image_sets
 from ptq.graph.activations import evaluating
 
@@ -17,17 +17,17 @@ def logits(network: nn.Module, images: Tensor) -> Tensor:
     where there are no images, their dtype or shape does not fit, or the
     network puts out anything but one tensor of finite numbers.
     """
-    inputs.check_pixels(images)
+    input_checks.check_pixels(images)
     with (
         evaluating(network),
-        inputs.fitting(network, images),
+        input_checks.fitting(network, images),
         torch.inference_mode(),
     ):
         parts = [
             network(image_sets.normalize(part))
             for part in images.split(EVALUATION_BATCH)
         ]
-    inputs.check_outputs(parts[0])
+    input_checks.check_outputs(parts[0])
     outputs = torch.cat(parts)
-    inputs.check_finite("outputs", outputs)
+    input_checks.check_finite("outputs", outputs)
     return outputs

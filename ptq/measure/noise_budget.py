@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptq import inputs
+from ptq import input_checks
 from ptq.engines import torch_eager
 from ptq.graph import activations, groups, supported
 
@@ -141,7 +141,7 @@ def noise_budget(
     order in which it lists them, and InputError where images are none, not
     float32, or not finite.
     """
-    inputs.check_normalized(images)
+    input_checks.check_normalized(images)
     children = dict(network.named_children())
     if (ran := groups.order(supported.check(network))) != list(children):
         raise supported.UnsupportedError(

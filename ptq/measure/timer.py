@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptq.measure import watch
+from ptq.measure import interference
 
 TWIN = "A/A"
 HOT, COLD = "hot", "cold"
@@ -83,7 +83,7 @@ def compare(
     _check(images, plan, rounds)
     order = np.random.default_rng(seed)
     taken = [{name: [] for name in (*c.names, TWIN)} for c in plan]
-    watches = [watch.Watch() for _ in plan]
+    watches = [interference.Watch() for _ in plan]
     for count in _sessions(rounds):
         for conditions, found, watching in zip(
             plan, taken, watches, strict=True
@@ -144,11 +144,11 @@ def parts(
     where no network has an inner part.
     """
     order = np.random.default_rng(seed)
-    names = {n: watch.parts(net, inner) for n, net in networks.items()}
+    names = {n: interference.parts(net, inner) for n, net in networks.items()}
     if unknown := set(inner).difference(*names.values()):
         raise ValueError(f"{sorted(unknown)}: no network has such a part")
     taken = {n: {part: [] for part in parts} for n, parts in names.items()}
-    watching = watch.Watch()
+    watching = interference.Watch()
     for count in _sessions(rounds):
         copies = {n: _elsewhere(net) for n, net in networks.items()}
         with watching, pinned_threads(threads):
@@ -172,7 +172,7 @@ def _sessions(rounds: int) -> Iterator[int]:
 def _parts_session(copies, images, rounds, order, inner) -> dict[str, list]:
     """Seconds of the parts, a dictionary a round for each network."""
     clocks = {
-        name: watch.Clock(watch.parts(network, inner))
+        name: interference.Clock(interference.parts(network, inner))
         for name, network in copies.items()
     }
     spans = {name: [] for name in copies}

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from ptq import inputs
+from ptq import input_checks
 from ptq.graph import groups, supported
 
 
@@ -26,7 +26,7 @@ def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     gamma = 1.0 if bn.weight is None else bn.weight
     beta = 0.0 if bn.bias is None else bn.bias
     gain = gamma / torch.sqrt(bn.running_var + bn.eps)  # (C,)
-    inputs.check_finite("gamma / sqrt(running_var + eps)", gain)
+    input_checks.check_finite("gamma / sqrt(running_var + eps)", gain)
     old_bias = 0.0 if conv.bias is None else conv.bias
     folded = copy.deepcopy(conv)
     folded.weight = nn.Parameter(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptq import inputs, packing, paths
+from ptq import input_checks, packing, paths
 from ptq.packing import CheckpointError
 
 
@@ -69,8 +69,8 @@ def _as_float32(path: Path, state: dict) -> dict:
             odd += [tensor.dtype] if tensor.dtype != torch.float32 else []
             state[name] = tensor.float()
             try:
-                inputs.check_finite(name, state[name])
-            except inputs.InputError as error:
+                input_checks.check_finite(name, state[name])
+            except input_checks.InputError as error:
                 raise CheckpointError(f"{path}: {error}") from None
     if odd:
         warnings.warn(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 
-from ptq.inputs import InputError
+from ptq.input_checks import InputError
 from ptq.networks.compact_cnn import CompactCNN
 from ptq.networks.depthwise import Depthwise
 from ptq.networks.resnet8 import ResNet8

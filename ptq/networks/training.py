@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ptq import inputs, paths
+from ptq import input_checks, paths
 from ptq.data import cifar10, image_sets
 from ptq.graph import activations
 from ptq.networks import recipes
@@ -134,7 +134,7 @@ def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
     no images or they are not uint8, ValueError where labels are not as many
     or not int64.
     """
-    inputs.check_pixels(images)
+    input_checks.check_pixels(images)
     if labels.shape != (len(images),) or labels.dtype != torch.int64:
         raise ValueError(
             f"labels of shape {tuple(labels.shape)}, {labels.dtype}: "

@@ -21,7 +21,7 @@ from nbclient.exceptions import DeadKernelError
 
 from ptq import paths
 from ptq.experiment import parameters
-from ptq.running import quotes
+from ptq.running import quoted_numbers
 
 QUIET = logging.NullHandler()
 WIDGETS = "application/vnd.jupyter.widget-state+json"
@@ -141,7 +141,7 @@ def execute(
     try:
         notebook = _papermill(source, values, temporary, timeout, quiet)
         _check_whole(notebook)
-        quotes.fill_in(notebook)
+        quoted_numbers.fill_in(notebook)
     except Exception as error:
         _raise_if_full(error, target)
         if temporary.exists():

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from ptq.book import chapter_style
-from ptq.cli import command_line
+from ptq.cli import commands
 
 
 def code(text, *tags):
@@ -70,6 +70,6 @@ def test_what_is_off_the_guide_is_marked_and_its_reason_told(tmp_path):
 
 
 def test_the_command_prints_every_chapter():
-    done = CliRunner().invoke(command_line.main, ["style"])
+    done = CliRunner().invoke(commands.main, ["style"])
     assert done.exit_code == 0, done.output
     assert "01_baseline" in done.output and "06_comparison" in done.output

@@ -16,7 +16,7 @@ import yaml
 import ptq
 from ptq import paths
 from ptq.book import run_pages
-from ptq.cli import command_line
+from ptq.cli import commands
 from ptq.running import pipeline, sweep_plan
 
 BOOK = paths.REPOSITORY / "book"
@@ -188,7 +188,7 @@ def test_terms_are_linked():
     assert used - terms == set()
 
 
-def commands(text, start):
+def called(text, start):
     """What follows ``start`` in a page's code, in line or in fences."""
     parts = text.split("```")
     spans = re.findall(r"`([^`]+)`", "\n".join(parts[::2]))
@@ -200,11 +200,11 @@ def commands(text, start):
 def test_commands_named_on_the_pages_exist():
     pages = [paths.REPOSITORY / "README.md", *BOOK.rglob("*.md")]
     text = "\n".join(page.read_text() for page in pages)
-    named = commands(text, "python -m ptq")
-    assert {"run", "assets"} <= named <= set(command_line.main.commands)
+    named = called(text, "python -m ptq")
+    assert {"run", "assets"} <= named <= set(commands.main.commands)
     makefile = (paths.REPOSITORY / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
-    named = commands(text, "make")
+    named = called(text, "make")
     assert {"book", "site"} <= named <= targets
 
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from ptq import paths
-from ptq.cli import command_line
+from ptq.cli import commands
 from ptq.experiment import parameters
 from ptq.running import (
     cluster,
@@ -77,7 +77,7 @@ def start(*arguments, **given):
 
 def refused(*arguments):
     """What a command says that must end in one sentence, status 1."""
-    result = CliRunner().invoke(command_line.main, [*map(str, arguments)])
+    result = CliRunner().invoke(commands.main, [*map(str, arguments)])
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     return result.output
@@ -240,7 +240,7 @@ def test_an_interrupted_command_ends_in_one_sentence(monkeypatch):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("ptq.data.cifar10.load", interrupted)
-    result = CliRunner().invoke(command_line.main, ["data"])
+    result = CliRunner().invoke(commands.main, ["data"])
     assert result.exit_code == 130
     assert result.output == "interrupted; the same command goes on\n"
 

@@ -51,7 +51,7 @@ def start(no_source, tmp_path):
     with ExitStack() as stack:
 
         def run(prelude=""):
-            code = f"{prelude}from ptq.cli.command_line import main; main()"
+            code = f"{prelude}from ptq.cli.commands import main; main()"
             command = [sys.executable, "-c", code, "data"]
             process = subprocess.Popen(
                 [*command, "--folder", tmp_path],

@@ -10,9 +10,9 @@ from conftest import case31
 
 from ptq.evidence import (
     intervals,
-    levels,
     paired_tests,
     replicates,
+    thresholds,
     time_ratios,
 )
 from ptq.evidence.checks import InputError
@@ -433,7 +433,7 @@ def test_one_rule_of_verdicts_for_flips_and_means():
     found = paired_tests.Flips(105, 95, 10_000, 0.5)
     mean = paired_tests.difference(found)
     for p in (0.01, 0.5):
-        for margin in (0.002, levels.MARGIN):
+        for margin in (0.002, thresholds.MARGIN):
             words = {
                 paired_tests.verdict(f, p, margin) for f in (found, mean)
             }

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ptq import paths
-from ptq.cli.command_line import main
+from ptq.cli.commands import main
 from ptq.engines import torch_eager
 from ptq.experiment import laboratory, parameters
 from ptq.experiment.laboratory import DEFAULTS

@@ -19,9 +19,9 @@ import pytest
 from click.testing import CliRunner
 from conftest import case31
 
-from ptq.cli import command_line
+from ptq.cli import commands
 from ptq.evidence.checks import InputError
-from ptq.judge import judgement, network_outputs, output_files
+from ptq.judge import judgement, network_outputs, reading
 
 
 def worse(first, labels, count=60):
@@ -55,9 +55,7 @@ def files(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(
-        command_line.main, ["judge", *map(str, arguments)]
-    )
+    return CliRunner().invoke(commands.main, ["judge", *map(str, arguments)])
 
 
 def refused(*arguments):
@@ -681,7 +679,7 @@ def test_any_damage_of_an_archive_ends_in_a_sentence_or_the_right_value():
             bad = bytearray(content)
             bad[i] ^= 1 << rng.integers(8)
             try:
-                found = output_files._from_numpy(bytes(bad), Path("a"), "")
+                found = reading._from_numpy(bytes(bad), Path("a"), "")
             except InputError:
                 continue
             assert np.array_equal(found, good), i
@@ -728,8 +726,8 @@ def test_a_file_given_twice_is_refused(files):
 
 
 def test_names_are_short_and_unique():
-    assert output_files.names(["a.npy", "b/a.npz:x"]) == ["a", "x"]
-    assert output_files.names(["a.npy", "b/a.npy"]) == ["a.npy", "b/a.npy"]
+    assert reading.names(["a.npy", "b/a.npz:x"]) == ["a", "x"]
+    assert reading.names(["a.npy", "b/a.npy"]) == ["a.npy", "b/a.npy"]
 
 
 def test_usage_is_refused_by_two(files):
@@ -764,6 +762,6 @@ def test_largest_output_decides():
 def test_command_does_not_wait_for_torch(files):
     code = (
         "import sys; from ptq.judge import judgement; from ptq.judge import "
-        "output_files; assert not {'torch', 'IPython'} & sys.modules.keys()"
+        "reading; assert not {'torch', 'IPython'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ from torch import nn
 
 from ptq.evidence import intervals
 from ptq.experiment import coverage, strategies
-from ptq.measure import timer, watch
+from ptq.measure import interference, timer
 
 HERE = timer.Conditions(("a", "b", "c"), 2, 1)
 
@@ -69,7 +69,7 @@ class Work(nn.Module):
 @pytest.fixture
 def clock(monkeypatch):
     found = Clock()
-    for module in (timer, watch):
+    for module in (timer, interference):
         monkeypatch.setattr(module, "time", found)
     return found
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from conftest import excerpt
 
 from ptq import paths
-from ptq.cli import command_line
+from ptq.cli import commands
 from ptq.experiment import results
 from ptq.running import pipeline, progress, sweep, sweep_plan, worker
 
@@ -171,7 +171,7 @@ def cluster(tmp_path_factory):
 def command(file, folder, *options):
     """Result of ``python -m ptq sweep``."""
     options = ["sweep", str(file), "--run-dir", str(folder), *options]
-    return CliRunner().invoke(command_line.main, options)
+    return CliRunner().invoke(commands.main, options)
 
 
 def test_grid_ranges_and_list_multiply():

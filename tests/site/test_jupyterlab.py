@@ -19,7 +19,7 @@ from pybtex.database import parse_file
 from ptq import paths
 from ptq.book import captions, show
 from ptq.evidence import intervals
-from ptq.running import execution, pipeline, quotes
+from ptq.running import execution, pipeline, quoted_numbers
 
 ROOT = paths.REPOSITORY
 # What an earlier test said of proxies is remembered by urlopen.
@@ -75,7 +75,7 @@ def test_sentences_quote_what_is_noted(source):
     known = "|".join(names_noted(source))
     quoted = 0
     for cell in texts_of(source):
-        asked = quotes.QUOTE.findall(cell.source)
+        asked = quoted_numbers.QUOTE.findall(cell.source)
         assert len(asked) == cell.source.count("{eval}"), cell.id
         for name, form, _ in asked:
             assert re.fullmatch(known, name), f"{cell.id}: {name}"

@@ -64,7 +64,7 @@ IMAGE_FILE = re.compile(r"\.(svg|png)$")
 LISTINGS = [
     f"_modules/{path.relative_to(ROOT).with_suffix('')}"
     for path in sorted((ROOT / "ptq").rglob("[a-z]*.py"))
-    if path.stem != "command_line"
+    if path.stem != "commands"
 ]
 # Each page is loaded twice: in both colour schemes, and in both widths.
 PAIRS = (("light-1280", "dark-390"), ("dark-1280", "light-390"))

@@ -2,7 +2,7 @@
 
 import re
 
-from ptq.evidence import formats
+from ptq.evidence import number_text
 
 QUOTE = re.compile(r"\{eval\}`show\.quote\('([\w.]+):([^']+)'\)`([.)]?)")
 
@@ -33,5 +33,5 @@ def fill_in(notebook) -> None:
 
 def _in_markdown(noted: dict, name: str, form: str, end: str) -> str:
     # A number followed by a point may begin a list item.
-    text = formats.escaped(formats.written(noted[name], form))
+    text = number_text.escaped(number_text.written(noted[name], form))
     return f"{text}\\{end}" if end else text

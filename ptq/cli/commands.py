@@ -249,24 +249,24 @@ def judge_command(
     """
     from ptq import paths
     from ptq.evidence import checks
-    from ptq.judge import judgement, output_files
+    from ptq.judge import judgement, reading
 
     with _told(checks.InputError, OSError, status=2):
         files = [reference, *candidates]
         networks = dict(
             zip(
-                output_files.names(files),
-                map(output_files.read, files),
+                reading.names(files),
+                map(reading.read, files),
                 strict=True,
             )
         )
         checks.between(margin, "--margin", 0, 100)
         found = judgement.judge(
             networks,
-            output_files.read(labels) if labels else None,
+            reading.read(labels) if labels else None,
             margin / 100,
             classes or 0,
-            output_files.class_names(class_names) if class_names else None,
+            reading.class_names(class_names) if class_names else None,
         )
         for file, make in ((json_file, found.json), (page, found.page)):
             if file:
