@@ -1,0 +1,290 @@
+"""From any ``nn.Module`` to a graph, by ``torch.export``.
+
+Why not ``torch.fx.symbolic_trace``: it is not deprecated, but what was built
+on it for quantization is (torch warns that eager and FX quantization go);
+their successors and the ONNX exporter read ``torch.export``. It also does
+more of the work. A ReLU is one operation whether it was written as module,
+function, method or in place; control flow over shapes is followed, over
+values refused; a padding mode comes as the padding that it is. It costs one
+to three seconds of a processor where fx takes a twentieth of one.
+
+What it found is then written in the few words of ``operations``, and the
+graph must compute what the network computes, or it is refused.
+"""
+
+import re
+import traceback
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, export
+from torch.export.graph_signature import InputKind, OutputKind
+
+from ptq.graph import checks
+from ptq.graph.errors import UnsupportedError
+from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
+from ptq.graph.rules import RULES
+from ptq.graph.translate import Call
+
+TORCH = f"{Path(torch.__file__).parent}/"
+# The graph may differ from the network by this share of the largest logit.
+TOLERANCE = 1e-4
+# Steps that a layer takes besides its own: they are named after it.
+AROUND = ("pad", "take", "spread")
+
+
+def trace(model: nn.Module, images: Tensor) -> Graph:
+    """The graph of ``model`` in eval mode, in float32, on the CPU.
+
+    ``images`` is float32, two examples or more in front of the network's
+    own dimensions; the graph takes any number of them, of this size.
+    ``model`` is left as it is. Raises UnsupportedError, naming the tensor
+    or the line of code, where it is no network that a graph stands for.
+    """
+    model = checks.prepared(model)
+    example = checks.example(model, images)
+    program = _exported(model, example)
+    graph = _Translation(program).run()
+    graph.unused = checks.unused(model, program)
+    _check_equal(graph, model, example)
+    return graph
+
+
+def _exported(model: nn.Module, example: Tensor) -> ExportedProgram:
+    dynamic = ({0: Dim.DYNAMIC},)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return export(model, (example,), dynamic_shapes=dynamic)
+    except Exception as error:  # torch raises many kinds
+        raise UnsupportedError(_reason(model, error)) from error
+
+
+def _reason(model: nn.Module, error: Exception) -> str:
+    """One sentence: where the network cannot be traced, and why."""
+    name, text = type(model).__name__, str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [f for f in frames if not _of_torch(f.filename)]
+    users = [f for f in users if f.filename != __file__]
+    place = ""
+    if users:
+        last = users[-1]
+        place = f" at {Path(last.filename).name}:{last.lineno}, `{last.line}`"
+    if "data-dependent" in text.lower():
+        why = "what runs next depends on the values of the images"
+    elif "batch" in text and "specialized" in text or "Constraints" in text:
+        why = "it fixes the number of images"
+    else:
+        why = (text.strip().splitlines() or [type(error).__name__])[0]
+    return f"{name} cannot be traced{place}: {why}"
+
+
+class _Translation:
+    """One pass over the exported graph, node by node."""
+
+    def __init__(self, program: ExportedProgram):
+        self.program = program
+        self.graph = Graph({}, {}, "")
+        # What each exported node stands for, now: writing in place moves it.
+        self.current: dict[fx.Node, object] = {}
+        self.uses: dict[str, int] = {}
+
+    def run(self) -> Graph:
+        self._read_inputs()
+        for found in self.program.graph.nodes:
+            if found.op == "call_function":
+                self.current[found] = self._translated(found)
+        (output,) = self._outputs()
+        self.graph.output = output.name
+        _drop_unread(self.graph)
+        return self.graph
+
+    def _read_inputs(self) -> None:
+        holders = {
+            n.name: n for n in self.program.graph.find_nodes(op="placeholder")
+        }
+        for spec in self.program.graph_signature.input_specs:
+            found = holders[spec.arg.name]
+            if spec.kind == InputKind.USER_INPUT:
+                shape = _shape(found.meta["val"])
+                self.graph.nodes["input"] = Node("input", "input", (), shape)
+                self.current[found] = Value("input")
+            else:
+                owners = self.program.state_dict | self.program.constants
+                tensor = owners[spec.target]
+                self.current[found] = self._kept(spec.target, tensor)
+
+    def _outputs(self) -> list[Value]:
+        specs = self.program.graph_signature.output_specs
+        if any(s.kind == OutputKind.BUFFER_MUTATION for s in specs):
+            (name, *_) = [s.target for s in specs if s.target]
+            raise UnsupportedError(f"it changes its own buffer {name}")
+        (found,) = self.program.graph.find_nodes(op="output")
+        return [self.current[node] for node in found.args[0]]
+
+    def _translated(self, found: fx.Node):
+        if found.target.__name__ == "getitem":
+            return self.current[found.args[0]][found.args[1]]
+        result = found.meta.get("val")
+        if not isinstance(result, Tensor | list | tuple):
+            return None  # a size, or a check of one
+        given, name = self._given(found), _base_name(found)
+        if not _leaves_any(given, Value):
+            return self._computed(found)
+        call = self._call(found, name, given, result)
+        try:
+            made = RULES.get(name, self._unknown(found))(call)
+        except UnsupportedError as error:
+            place = _place(found, name)
+            raise UnsupportedError(f"{place}: {error}") from error
+        if found.target._schema.is_mutable:
+            self.current[found.args[0]] = made
+        return made
+
+    def _call(self, found, name, given, result) -> Call:
+        shape = _shape(result)
+        module, source = _module(found), _source(found)
+
+        def emit(word, *args, shape=shape):
+            own = _is_layer(found) and word not in AROUND
+            label = module if own else f"{module}.{word}".lstrip(".")
+            label = self._unique(label)
+            self.graph.nodes[label] = Node(
+                label, word, _frozen(args), shape, source
+            )
+            return Value(label)
+
+        return Call(
+            *(name, given, shape, emit, self._shape_of),
+            *(
+                lambda constant: self.graph.constants[constant.name],
+                self._kept,
+            ),
+        )
+
+    def _given(self, found: fx.Node) -> dict:
+        """Arguments by name, defaults included."""
+        schema = found.target._schema.arguments
+        given = {a.name: a.default_value for a in schema}
+        given |= dict(zip([a.name for a in schema], found.args, strict=False))
+        given |= found.kwargs
+        return {name: self._argument(a) for name, a in given.items()}
+
+    def _argument(self, given):
+        if isinstance(given, fx.Node):
+            return self.current[given]
+        if isinstance(given, list | tuple):
+            return tuple(self._argument(part) for part in given)
+        return given
+
+    def _computed(self, found: fx.Node) -> Constant:
+        """What is made of constants only is one."""
+
+        def value(node):
+            constant = self.current[node]
+            return self.graph.constants[constant.name]
+
+        args, kwargs = fx.node.map_arg((found.args, found.kwargs), value)
+        with torch.no_grad():
+            return self._kept(found.name, found.target(*args, **kwargs))
+
+    def _unknown(self, found: fx.Node):
+        word = str(found.target)
+
+        def rule(call: Call) -> Value:
+            if isinstance(call.shape, list):
+                raise UnsupportedError(f"{word} returns several tensors")
+            return call.emit(word, *call.given.values())
+
+        return rule
+
+    def _shape_of(self, tensor) -> tuple[int, ...]:
+        if isinstance(tensor, Value):
+            return self.graph.nodes[tensor.name].shape
+        return tuple(self.graph.constants[tensor.name].shape)
+
+    def _kept(self, name: str, tensor: Tensor) -> Constant:
+        return self.graph.keep(name, tensor.detach())
+
+    def _unique(self, label: str) -> str:
+        count = self.uses[label] = self.uses.get(label, 0) + 1
+        return label if count == 1 else f"{label}@{count}"
+
+
+def _drop_unread(graph: Graph) -> None:
+    """Take out what leads nowhere, from the end to the start."""
+    for name in reversed(list(graph.nodes)):
+        if not graph.users(name) and name not in (graph.output, "input"):
+            del graph.nodes[name]
+    graph.drop_idle()
+
+
+def _check_equal(graph: Graph, model: nn.Module, example: Tensor) -> None:
+    with torch.no_grad():
+        want = model(example)
+    got = graph(example)
+    if want.shape != got.shape or not torch.allclose(
+        *(got, want), rtol=0, atol=TOLERANCE * float(want.abs().max())
+    ):
+        raise UnsupportedError(
+            f"{type(model).__name__} gives other results than its graph: it "
+            "draws at random, keeps a state, or writes into a view"
+        )
+
+
+def _base_name(found: fx.Node) -> str:
+    name = found.target.__name__.partition(".")[0]
+    return name[:-1] if found.target._schema.is_mutable else name
+
+
+def _shape(result):
+    if isinstance(result, list | tuple):
+        return [_shape(one) for one in result]
+    return tuple(n if isinstance(n, int) else BATCH for n in result.shape)
+
+
+def _leaves_any(given, kind: type) -> bool:
+    if isinstance(given, dict):
+        given = tuple(given.values())
+    if isinstance(given, tuple):
+        return any(_leaves_any(part, kind) for part in given)
+    return isinstance(given, kind)
+
+
+def _frozen(args):
+    if isinstance(args, list | tuple):
+        return tuple(_frozen(part) for part in args)
+    return args
+
+
+def _module(found: fx.Node) -> str:
+    """Dotted name of the innermost module of the call."""
+    stack = list(found.meta.get("nn_module_stack", {}).values())
+    return stack[-1][0].partition("@")[0] if stack else ""
+
+
+def _is_layer(found: fx.Node) -> bool:
+    """Whether the innermost module is one of torch's own, as a ReLU is."""
+    stack = list(found.meta.get("nn_module_stack", {}).values())
+    return bool(stack) and str(stack[-1][1]).startswith("torch.nn.")
+
+
+def _source(found: fx.Node) -> str:
+    """The user's line, "net.py:12", last of those that are not torch's."""
+    lines = re.findall(
+        r'File "(.+)", line (\d+)', found.meta.get("stack_trace") or ""
+    )
+    own = [(file, line) for file, line in lines if not _of_torch(file)]
+    return f"{Path(own[-1][0]).name}:{own[-1][1]}" if own else ""
+
+
+def _place(found: fx.Node, name: str) -> str:
+    place = _module(found) or name
+    source = _source(found)
+    return f"{place} ({name}, {source})" if source else f"{place} ({name})"
+
+
+def _of_torch(file: str) -> bool:
+    return file.startswith(TORCH) or file.startswith("<")
