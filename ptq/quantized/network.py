@@ -1,0 +1,148 @@
+"""A quantized network as data: codes, grids, and the float graph."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ptq import quantizer
+from ptq.graph import Graph, Node, UnsupportedError
+from ptq.graph.operations import operation
+from ptq.quantized import placement, tables
+from ptq.quantizer import Grid
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The integers of a convolution or linear layer.
+
+    ``codes`` is int8, of the weight's shape, on the symmetric ``grid``, one
+    or one for each output; ``bias`` is int32 (C,), and its unit is the scale
+    of the input times that of the weights.
+    """
+
+    codes: Tensor
+    grid: Grid
+    bias: Tensor
+
+    @property
+    def bits(self) -> int:
+        """Bits of a weight's code."""
+        return self.grid.qmax.bit_length() + 1
+
+
+@dataclass
+class QuantizedNetwork:
+    """Integer layers and activation grids over a float graph.
+
+    ``graph`` has BN folded and is the reference: called, it computes in
+    float32. ``layers`` are the integer ones by their node's name, ``grids``
+    those of the activations by their owner (``placement.grid_owners``).
+    ``kept`` names what stays in float because somebody asked.
+    ``normalization`` is (mean, std) of pixels in [0, 1], for one or each
+    channel, where images may come as uint8.
+    """
+
+    graph: Graph
+    layers: dict[str, Layer]
+    grids: dict[str, Grid]
+    kept: frozenset[str] = frozenset()
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    def __post_init__(self):
+        self.owners = placement.grid_owners(self.graph, self.kept)
+
+    def grid(self, name: str) -> Grid | None:
+        """The grid of a node's result; None where it is of real numbers."""
+        return self.grids.get(self.owners.get(name))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32, as integers compute them.
+
+        ``images`` is float32 (N, ...), normalized, or uint8 where the
+        network knows its normalization. Sums of products are sums of whole
+        numbers, exact in float32 up to 2^24.
+        """
+        return self.graph.walk(self.normalized(images), self.compute)
+
+    def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
+        """A node's result, on its grid where it has one."""
+        if node.name in self.layers:
+            result = self.sums(node, given) * self.units(node)
+        else:
+            result = self.graph.compute(node, given)
+        moved = placement.kind(node, self.kept) == "move"
+        grid = self.grid(node.name)
+        if grid is None or moved and node.op != "clamp":
+            return result
+        return quantizer.fake_quantize(result, grid)
+
+    def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
+        """A layer's accumulators, bias included: whole numbers in float32.
+
+        Equation (eq-integer-sum): the sum of (q_x - Z_x) q_w, and the bias.
+        """
+        layer, (name,) = self.layers[node.name], node.inputs
+        whole = torch.round(given[name] / self.grid(name).scale)
+        codes, bias = layer.codes.float(), layer.bias.float()
+        return operation(node.op).run(whole, codes, bias, *node.args[3:])
+
+    def units(self, node: Node) -> Tensor:
+        """What one of a layer's sums stands for: s_x s_w, by channel."""
+        scale = self.layers[node.name].grid.scale
+        scale = scale * self.grid(node.inputs[0]).scale
+        if node.op == "linear":
+            return scale  # its channels are the last dimension
+        return scale.reshape(-1, *(1 for _ in node.shape[2:]))
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Images as the graph takes them; uint8 pixels are normalized."""
+        shape = self.graph.nodes["input"].shape[1:]
+        if tuple(images.shape[1:]) != shape:
+            raise UnsupportedError(
+                f"images have shape {tuple(images.shape)}: expected "
+                f"(N, {', '.join(map(str, shape))})"
+            )
+        if images.dtype == torch.uint8 and self.normalization is not None:
+            return normalize(images, *self.normalization)
+        if images.dtype != torch.float32:
+            expected = "float32, normalized"
+            if self.normalization is not None:
+                expected += ", or uint8 pixels"
+            raise UnsupportedError(
+                f"images are {str(images.dtype).removeprefix('torch.')}: "
+                f"expected {expected}"
+            )
+        return images
+
+    def layer_table(self) -> pd.DataFrame:
+        """Each layer's operation, bits, grid, and share of work and bytes."""
+        return tables.layers(self)
+
+    def in_float(self) -> dict[str, str]:
+        """What is computed in float, and why, by the node's name."""
+        return tables.in_float(self)
+
+    def copy(self) -> "QuantizedNetwork":
+        """Another one: no change of its tensors reaches this."""
+        graph = replace(
+            self.graph.copy(), constants=copy.deepcopy(self.graph.constants)
+        )
+        return replace(
+            self,
+            graph=graph,
+            layers=copy.deepcopy(self.layers),
+            grids=copy.deepcopy(self.grids),
+        )
+
+    def __str__(self):
+        return tables.text(self)
+
+
+def normalize(pixels: Tensor, mean, std) -> Tensor:
+    """float32 (p / 255 - mean) / std of uint8 ``pixels``, (N, C, ...)."""
+    around = (-1, *(1 for _ in pixels.shape[2:]))
+    mean, std = (torch.tensor(v).reshape(around) for v in (mean, std))
+    return (pixels.to(torch.float32) / 255 - mean) / std
