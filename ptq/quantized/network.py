@@ -68,34 +68,39 @@ class QuantizedNetwork:
         return self.graph.walk(self.normalized(images), self.compute)
 
     def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A node's result, on its grid where it has one."""
+        """A node's result, float32, on its grid where it has one."""
         if node.name in self.layers:
-            result = self.sums(node, given) * self.units(node)
-        else:
-            result = self.graph.compute(node, given)
-        moved = placement.kind(node, self.kept) == "move"
-        grid = self.grid(node.name)
-        if grid is None or moved and node.op != "clamp":
+            return self._requantized(node, self.sums(node, given))
+        result = self.graph.compute(node, given)
+        grid, kind = self.grid(node.name), placement.kind(node, self.kept)
+        if grid is None or kind == "move" and node.op != "clamp":
             return result
         return quantizer.fake_quantize(result, grid)
 
     def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
         """A layer's accumulators, bias included: whole numbers in float32.
 
-        Equation (eq-integer-sum): the sum of (q_x - Z_x) q_w, and the bias.
+        Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
         """
         layer, (name,) = self.layers[node.name], node.inputs
         whole = torch.round(given[name] / self.grid(name).scale)
         codes, bias = layer.codes.float(), layer.bias.float()
         return operation(node.op).run(whole, codes, bias, *node.args[3:])
 
-    def units(self, node: Node) -> Tensor:
-        """What one of a layer's sums stands for: s_x s_w, by channel."""
+    def unit(self, node: Node) -> Tensor:
+        """What a sum of one stands for: s_x s_w, float32 () or (C_out,)."""
         scale = self.layers[node.name].grid.scale
-        scale = scale * self.grid(node.inputs[0]).scale
-        if node.op == "linear":
-            return scale  # its channels are the last dimension
-        return scale.reshape(-1, *(1 for _ in node.shape[2:]))
+        return self.grid(node.inputs[0]).scale * scale
+
+    def _requantized(self, node: Node, sums: Tensor) -> Tensor:
+        """Sums on the grid of the result: times s_x s_w / s_y, rounded."""
+        grid = self.grid(node.name)
+        multiplier = self.unit(node) / grid.scale
+        if node.op == "convolution":
+            around = (1 for _ in node.shape[2:])
+            multiplier = multiplier.reshape(-1, *around)
+        codes = torch.round(sums * multiplier) + grid.zero_point
+        return quantizer.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
 
     def normalized(self, images: Tensor) -> Tensor:
         """Images as the graph takes them; uint8 pixels are normalized."""

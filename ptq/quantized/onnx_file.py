@@ -1,0 +1,161 @@
+"""A QDQ ONNX file of a quantized network, with its own codes and scales.
+
+Each result that carries codes is followed by QuantizeLinear and
+DequantizeLinear; a runtime fuses them with the operation in between to one
+of integers. Activations are uint8, weights int8, biases int32.
+"""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from ptq import quantizer
+from ptq.graph import Constant, Node, UnsupportedError, Value
+from ptq.quantized import onnx_operators
+from ptq.quantized.network import QuantizedNetwork
+from ptq.quantizer import Grid
+
+OPSET = 17
+IR_VERSION = 8  # what opset 17 came with
+STORED_MOST = 255  # the largest uint8
+
+
+def model(network: QuantizedNetwork) -> onnx.ModelProto:
+    """The network as ONNX: float32 ``images`` (N, ...) in, ``logits`` out.
+
+    Raises UnsupportedError, naming the node, where ONNX has no operation
+    that does the same.
+    """
+    writer = Writer(network)
+    for node in network.graph.nodes.values():
+        writer.write(node)
+    writer.add("Identity", [network.graph.output], "logits")
+    shapes = (
+        network.graph.nodes[name].shape
+        for name in ("input", network.graph.output)
+    )
+    images, logits = (
+        helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, ["N", *shape[1:]]
+        )
+        for name, shape in zip(("images", "logits"), shapes, strict=True)
+    )
+    made = helper.make_model(
+        helper.make_graph(
+            writer.nodes,
+            "ptq",
+            [images],
+            [logits],
+            list(writer.initializers.values()),
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ptq",
+    )
+    onnx.checker.check_model(made)
+    return made
+
+
+class Writer:
+    """Nodes and tensors of the file, as they are written one by one.
+
+    A result is called as its node: dequantized, where it carries codes,
+    which are then called "NAME.codes".
+    """
+
+    def __init__(self, network: QuantizedNetwork):
+        self.network = network
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, TensorProto] = {}
+
+    def write(self, node: Node) -> None:
+        """The operation of a node, then its grid, if it has one."""
+        grid = self.network.grid(node.name)
+        result = f"{node.name}.float" if grid else node.name
+        if node.op == "input":
+            result = "images"
+        elif node.name in self.network.layers:
+            self._layer(node, result)
+        else:
+            self._plain(node, result)
+        if grid:
+            self.on_grid(result, grid, node.name)
+
+    def add(self, kind: str, inputs: list[str], output: str, **settings):
+        """An ONNX node of the output's name; returns that name."""
+        self.nodes.append(
+            helper.make_node(kind, inputs, [output], output, **settings)
+        )
+        return output
+
+    def tensor(self, name: str, array) -> str:
+        """A constant, stored once for each name; returns the name."""
+        if isinstance(array, Tensor):
+            array = array.detach().numpy()
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
+        self.initializers[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def on_grid(self, real: str, grid: Grid, output: str) -> str:
+        """Quantize and dequantize; ``output`` names the result."""
+        scale, zero = self._grid(output, grid, np.uint8)
+        codes = f"{output}.codes"
+        self.add("QuantizeLinear", [real, scale, zero], codes)
+        if grid.qmax < STORED_MOST:
+            most = self.tensor(f"{output}.most", np.uint8(grid.qmax))
+            codes = self.add("Clip", [codes, "", most], f"{codes}.clipped")
+        return self.add("DequantizeLinear", [codes, scale, zero], output)
+
+    def _grid(self, name: str, grid: Grid, kind) -> tuple[str, str]:
+        zero = grid.zero_point.numpy().astype(kind)
+        return (
+            self.tensor(f"{name}.scale", grid.scale),
+            self.tensor(f"{name}.zero_point", zero),
+        )
+
+    def _layer(self, node: Node, result: str) -> None:
+        layer = self.network.layers[node.name]
+        names = [f"{node.name}.{part}" for part in ("weight", "bias")]
+        axis = {} if layer.grid.axis is None else {"axis": layer.grid.axis}
+        codes = self.tensor(f"{names[0]}.codes", layer.codes)
+        scale, zero = self._grid(names[0], layer.grid, np.int8)
+        self.add("DequantizeLinear", [codes, scale, zero], names[0], **axis)
+        whole = self.tensor(f"{names[1]}.codes", layer.bias)
+        unit = self.tensor(f"{names[1]}.scale", self.network.unit(node))
+        self.add("DequantizeLinear", [whole, unit], names[1], **axis)
+        onnx_operators.write_layer(self, node, names, result)
+
+    def _plain(self, node: Node, result: str) -> None:
+        if node.op == "clamp" and self._grid_clips(node):
+            self.add("Identity", node.inputs, result)
+        elif node.op in ("convolution", "linear"):
+            given = [self.operand(arg, node.name) for arg in node.args[1:3]]
+            onnx_operators.write_layer(self, node, given, result)
+        elif node.op in onnx_operators.WRITERS:
+            onnx_operators.WRITERS[node.op](self, node, result)
+        else:
+            raise UnsupportedError(
+                f"{node}: no ONNX operation is known for {node.op}"
+            )
+
+    def operand(self, arg, name: str) -> str:
+        """What ONNX calls an argument: a result, a tensor, or a number."""
+        if arg is None:
+            return ""
+        if isinstance(arg, Value):
+            return arg.name
+        if isinstance(arg, Constant):
+            return self.tensor(arg.name, self.network.graph.constants[arg.name])
+        return self.tensor(f"{name}.{arg:g}", np.float32(arg))
+
+    def _grid_clips(self, clamp: Node) -> bool:
+        """Whether the ends of the input's grid do what the clamp does."""
+        grid = self.network.grid(clamp.inputs[0])
+        if grid is None:
+            return False
+        _, low, high = clamp.args
+        bounds = [float("-inf") if low is None else low,
+                  float("inf") if high is None else high]
+        codes = quantizer.quantize(Tensor(bounds), grid).tolist()
+        return codes == [grid.qmin, grid.qmax]
