@@ -150,12 +150,16 @@ OPERATIONS = {
 def operation(word: str) -> Operation:
     """The operation of a word, or of torch's own name, "aten.sin.default".
 
-    KeyError where it is neither, or would change its arguments.
+    KeyError where it is neither, takes no tensor first, or would change it.
     """
     if word in OPERATIONS:
         return OPERATIONS[word]
-    _, name, overload = word.split(".")
-    found = getattr(getattr(aten, name), overload)
-    if found._schema.is_mutable or not found._schema.arguments:
-        raise KeyError(word)
+    try:
+        _, name, overload = word.split(".")
+        found = getattr(getattr(aten, name), overload)
+    except (ValueError, AttributeError):
+        raise KeyError(f"there is no operation {word!r}") from None
+    first = [str(taken.type) for taken in found._schema.arguments[:1]]
+    if found._schema.is_mutable or first != ["Tensor"]:
+        raise KeyError(f"{word!r} is no operation on a tensor")
     return Operation(found, "unknown")

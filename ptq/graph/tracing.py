@@ -15,6 +15,7 @@ graph must compute what the network computes, or it is refused.
 import re
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -190,13 +191,20 @@ class _Translation:
         with torch.no_grad():
             return self._kept(found.name, found.target(*args, **kwargs))
 
-    def _unknown(self, found: fx.Node):
-        word = str(found.target)
+    def _unknown(self, found: fx.Node) -> Callable:
+        """The rule for what has no word: torch's own name, as it is."""
+        word, schema = str(found.target), found.target._schema.arguments
+        only_named = [a.name for a in schema if a.kwarg_only]
 
         def rule(call: Call) -> Value:
-            if isinstance(call.shape, list):
-                raise UnsupportedError(f"{word} returns several tensors")
-            return call.emit(word, *call.given.values())
+            named = [n for n in only_named if call[n] is not None]
+            if named or isinstance(call.shape, list) or not _first(call):
+                raise UnsupportedError(
+                    f"no rule for {word}, and none can be made of its "
+                    f"arguments {', '.join(call.given)}"
+                )
+            given = [v for n, v in call.given.items() if n not in only_named]
+            return call.emit(word, *given)
 
         return rule
 
@@ -211,6 +219,11 @@ class _Translation:
     def _unique(self, label: str) -> str:
         count = self.uses[label] = self.uses.get(label, 0) + 1
         return label if count == 1 else f"{label}@{count}"
+
+
+def _first(call: Call) -> bool:
+    """Whether the first argument is a result."""
+    return isinstance(call.x, Value)
 
 
 def _drop_unread(graph: Graph) -> None:

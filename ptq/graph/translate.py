@@ -1,6 +1,5 @@
 """What torch calls an operation, in the words of the graph."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -360,7 +359,7 @@ def pad(mode: str = "") -> Callable:
 
     def rule(call: Call) -> Value:
         given = list(call.given.values())[1]
-        pairs = list(itertools.batched(given, 2))[::-1]
+        pairs = list(zip(given[::2], given[1::2], strict=True))[::-1]
         kind = mode or call["mode"]
         if kind == "constant":
             if call.given.get("value"):

@@ -2,15 +2,16 @@
 
 import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from ptq import quantizer
-from ptq.graph import Graph, Node, UnsupportedError
+from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.graph.operations import operation
-from ptq.quantized import placement, tables
+from ptq.quantized import files, placement, tables
 from ptq.quantizer import Grid
 
 
@@ -141,6 +142,16 @@ class QuantizedNetwork:
             layers=copy.deepcopy(self.layers),
             grids=copy.deepcopy(self.grids),
         )
+
+    def save(self, path: str | Path) -> int:
+        """Write everything into one file; its bytes. OSError as usual."""
+        return files.save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> "QuantizedNetwork":
+        """The network of a file; FileError where it is damaged or none."""
+        kinds = (Graph, Node, Value, Constant, Layer, Grid)
+        return files.load(path, (QuantizedNetwork, *kinds))
 
     def __str__(self):
         return tables.text(self)

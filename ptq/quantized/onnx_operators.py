@@ -150,8 +150,8 @@ def adaptive_average(writer, node: Node, result: str) -> None:
         for n, k in zip(size, wanted, strict=True)
     ]
     means = []
-    for place in itertools.product(*windows):
-        label = f"{node.name}.{'.'.join(f'{a}-{b}' for a, b in place)}"
+    for i, place in enumerate(itertools.product(*windows)):
+        label = f"{node.name}.window{i}"
         starts, ends = zip(*place, strict=True)
         cut = _slice(writer, x, range(2, 2 + len(size)), starts, ends, label)
         cut = _on_grid(writer, cut, grids[0])
@@ -159,12 +159,14 @@ def adaptive_average(writer, node: Node, result: str) -> None:
         means.append(_on_grid(writer, mean, grids[1]))
     for axis in range(1 + len(size), 1, -1):
         count = wanted[axis - 2]
-        groups = list(itertools.batched(means, count))
+        groups = [
+            means[i : i + count] for i in range(0, len(means), count)
+        ]
         means = []
         for i, group in enumerate(groups):
             last = len(groups) == 1
             label = result if last else f"{node.name}.joined{axis}.{i}"
-            writer.add("Concat", list(group), label, axis=axis)
+            writer.add("Concat", group, label, axis=axis)
             means.append(label if last else _on_grid(writer, label, grids[1]))
 
 
@@ -205,7 +207,8 @@ def pad(writer, node: Node, result: str) -> None:
 def _pad(writer, x: str, pads, rank: int, result: str) -> str:
     """Zeros by torch's order of pads, from the last dimension to the first."""
     starts, ends = [0] * rank, [0] * rank
-    for i, (before, after) in enumerate(itertools.batched(pads, 2), 1):
+    pairs = zip(pads[::2], pads[1::2], strict=True)
+    for i, (before, after) in enumerate(pairs, 1):
         starts[-i], ends[-i] = before, after
     both = writer.tensor(f"{result}.pads", np.array(starts + ends, np.int64))
     zero = writer.tensor(f"{result}.zero", np.float32(0))
