@@ -76,6 +76,7 @@ def example(model: nn.Module, images: Tensor) -> Tensor:
 
 def check_finite(name: str, tensor: Tensor) -> None:
     """Raise UnsupportedError at the first NaN or infinity, by its index."""
+    tensor = tensor.detach()
     bad = ~torch.isfinite(tensor)
     if bad.any():
         index = bad.nonzero()[0].tolist()

@@ -24,10 +24,10 @@ def fold(graph: Graph) -> Graph:
     """
     folded = graph.copy()
     for into in (_into_layer_before, _into_layer_behind, _into_new_layer):
-        for node in list(folded.nodes.values()):
-            found = _gain_and_shift(folded, node)
+        for name in list(folded.nodes):
+            found = _gain_and_shift(folded, folded.nodes[name])
             if found is not None:
-                into(folded, folded.nodes[node.name], *found)
+                into(folded, folded.nodes[name], *found)
     folded.drop_idle()
     return folded
 

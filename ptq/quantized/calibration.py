@@ -118,7 +118,9 @@ def _least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     centres = low + width * (torch.arange(BINS) + 0.5)
 
     def error(share: Tensor) -> Tensor:
-        grid = quantizer.affine_grid(low * share, high * share, 0, 2**bits - 1)
+        grid = quantizer.affine_grid(
+            low * share, high * share, 0, 2**bits - 1
+        )
         moved = quantizer.fake_quantize(centres, grid)
         return (histogram * (centres - moved).square()).sum()
 

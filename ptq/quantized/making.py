@@ -73,9 +73,7 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
     names, kept = [names] if isinstance(names, str) else list(names), set()
     for name in names:
         inside = (f"{name}.", f"{name}@")
-        meant = [
-            n for n in graph.nodes if n == name or n.startswith(inside)
-        ]
+        meant = [n for n in graph.nodes if n == name or n.startswith(inside)]
         if not meant:
             near = difflib.get_close_matches(name, graph.nodes)
             raise UnsupportedError(

@@ -47,7 +47,9 @@ class Runner:
             )
             shape = network.graph.nodes["input"].shape[1:]
             self._ask(torch.zeros(1, *shape))
-            events = json.loads(Path(self._session.end_profiling()).read_text())
+            events = json.loads(
+                Path(self._session.end_profiling()).read_text()
+            )
         self.ran = _operators(network.graph, events)
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -93,7 +95,9 @@ def _operators(graph: Graph, events: list[dict]) -> list[Ran]:
             continue
         label = re.sub(r"(_token_\d+)?_kernel_time$", "", event["name"])
         operator = details["op_name"]
-        results = {kind for one in details["output_type_shape"] for kind in one}
+        results = {
+            kind for one in details["output_type_shape"] for kind in one
+        }
         precision = "integer" if results <= INTEGERS else "float"
         if operator in CONVERSIONS:
             precision = "conversion"
@@ -114,7 +118,8 @@ def _fallen_back(network: QuantizedNetwork, ran: list[Ran]) -> list[str]:
         node.name
         for node in network.graph.nodes.values()
         if placement.kind(node, network.kept) in placement.INTEGER
-        or node.op == "max_pool" and network.grid(node.name)
+        or node.op == "max_pool"
+        and network.grid(node.name)
     }
     by_integers = {one.node for one in ran if one.precision == "integer"}
     in_float = {

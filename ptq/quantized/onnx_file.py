@@ -10,7 +10,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from ptq import quantizer
 from ptq.graph import Constant, Node, UnsupportedError, Value
 from ptq.quantized import onnx_operators
 from ptq.quantized.network import QuantizedNetwork
@@ -66,12 +65,19 @@ class Writer:
 
     def __init__(self, network: QuantizedNetwork):
         self.network = network
+        self.codes: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, TensorProto] = {}
 
     def write(self, node: Node) -> None:
         """The operation of a node, then its grid, if it has one."""
         grid = self.network.grid(node.name)
+        if grid and node.op in onnx_operators.ON_CODES:
+            codes = self.codes[node.inputs[0]]
+            write = onnx_operators.ON_CODES[node.op]
+            write(self, node, codes, grid, f"{node.name}.codes")
+            self._dequantize(f"{node.name}.codes", grid, node.name)
+            return
         result = f"{node.name}.float" if grid else node.name
         if node.op == "input":
             result = "images"
@@ -99,15 +105,19 @@ class Writer:
 
     def on_grid(self, real: str, grid: Grid, output: str) -> str:
         """Quantize and dequantize; ``output`` names the result."""
-        scale, zero = self._grid(output, grid, np.uint8)
         codes = f"{output}.codes"
-        self.add("QuantizeLinear", [real, scale, zero], codes)
+        self.add("QuantizeLinear", [real, *self._grid(output, grid)], codes)
         if grid.qmax < STORED_MOST:
             most = self.tensor(f"{output}.most", np.uint8(grid.qmax))
             codes = self.add("Clip", [codes, "", most], f"{codes}.clipped")
-        return self.add("DequantizeLinear", [codes, scale, zero], output)
+        return self._dequantize(codes, grid, output)
 
-    def _grid(self, name: str, grid: Grid, kind) -> tuple[str, str]:
+    def _dequantize(self, codes: str, grid: Grid, output: str) -> str:
+        self.codes[output] = codes
+        given = [codes, *self._grid(output, grid)]
+        return self.add("DequantizeLinear", given, output)
+
+    def _grid(self, name: str, grid: Grid, kind=np.uint8) -> tuple[str, str]:
         zero = grid.zero_point.numpy().astype(kind)
         return (
             self.tensor(f"{name}.scale", grid.scale),
@@ -127,9 +137,7 @@ class Writer:
         onnx_operators.write_layer(self, node, names, result)
 
     def _plain(self, node: Node, result: str) -> None:
-        if node.op == "clamp" and self._grid_clips(node):
-            self.add("Identity", node.inputs, result)
-        elif node.op in ("convolution", "linear"):
+        if node.op in ("convolution", "linear"):
             given = [self.operand(arg, node.name) for arg in node.args[1:3]]
             onnx_operators.write_layer(self, node, given, result)
         elif node.op in onnx_operators.WRITERS:
@@ -146,16 +154,7 @@ class Writer:
         if isinstance(arg, Value):
             return arg.name
         if isinstance(arg, Constant):
-            return self.tensor(arg.name, self.network.graph.constants[arg.name])
+            return self.tensor(
+                arg.name, self.network.graph.constants[arg.name]
+            )
         return self.tensor(f"{name}.{arg:g}", np.float32(arg))
-
-    def _grid_clips(self, clamp: Node) -> bool:
-        """Whether the ends of the input's grid do what the clamp does."""
-        grid = self.network.grid(clamp.inputs[0])
-        if grid is None:
-            return False
-        _, low, high = clamp.args
-        bounds = [float("-inf") if low is None else low,
-                  float("inf") if high is None else high]
-        codes = quantizer.quantize(Tensor(bounds), grid).tolist()
-        return codes == [grid.qmin, grid.qmax]

@@ -4,7 +4,9 @@ import itertools
 import math
 
 import numpy as np
+import torch
 
+from ptq import quantizer
 from ptq.graph import Node, UnsupportedError
 
 # torch counts no more than this in "everything from here on".
@@ -73,6 +75,23 @@ def operands(kind: str):
 
 def concatenation(writer, node: Node, result: str) -> None:
     writer.add("Concat", node.inputs, result, axis=node.args[1])
+
+
+def clamp_codes(writer, node: Node, codes: str, grid, result: str) -> None:
+    """The bounds' codes clip; where they are the grid's ends, nothing does."""
+    ends = [
+        -math.inf if node.args[1] is None else node.args[1],
+        math.inf if node.args[2] is None else node.args[2],
+    ]
+    low, high = quantizer.quantize(torch.tensor(ends), grid).tolist()
+    if (low, high) == (grid.qmin, grid.qmax):
+        writer.add("Identity", [codes], result)
+        return
+    bounds = [
+        writer.tensor(f"{result}.{name}", np.uint8(code))
+        for name, code in (("low", low), ("high", high))
+    ]
+    writer.add("Clip", [codes, *bounds], result)
 
 
 def clip(writer, node: Node, result: str) -> None:
@@ -159,9 +178,7 @@ def adaptive_average(writer, node: Node, result: str) -> None:
         means.append(_on_grid(writer, mean, grids[1]))
     for axis in range(1 + len(size), 1, -1):
         count = wanted[axis - 2]
-        groups = [
-            means[i : i + count] for i in range(0, len(means), count)
-        ]
+        groups = [means[i : i + count] for i in range(0, len(means), count)]
         means = []
         for i, group in enumerate(groups):
             last = len(groups) == 1
@@ -201,34 +218,41 @@ def take(writer, node: Node, result: str) -> None:
 
 def pad(writer, node: Node, result: str) -> None:
     x, pads = node.args
-    _pad(writer, x.name, pads, len(node.shape), result)
+    zero = writer.tensor(f"{result}.zero", np.float32(0))
+    _pad(writer, x.name, pads, zero, len(node.shape), result)
 
 
-def _pad(writer, x: str, pads, rank: int, result: str) -> str:
-    """Zeros by torch's order of pads, from the last dimension to the first."""
+def pad_codes(writer, node: Node, codes: str, grid, result: str) -> None:
+    zero = _zero_code(writer, grid, result)
+    _pad(writer, codes, node.args[1], zero, len(node.shape), result)
+
+
+def _zero_code(writer, grid, name: str) -> str:
+    return writer.tensor(f"{name}.zero", np.uint8(int(grid.zero_point)))
+
+
+def _pad(writer, x: str, pads, zero: str, rank: int, result: str) -> str:
+    """``zero`` by torch's order of pads, the last dimension's first."""
     starts, ends = [0] * rank, [0] * rank
     pairs = zip(pads[::2], pads[1::2], strict=True)
     for i, (before, after) in enumerate(pairs, 1):
         starts[-i], ends[-i] = before, after
     both = writer.tensor(f"{result}.pads", np.array(starts + ends, np.int64))
-    zero = writer.tensor(f"{result}.zero", np.float32(0))
     return writer.add("Pad", [x, both, zero], result)
 
 
-def spread(writer, node: Node, result: str) -> None:
+def spread_codes(writer, node: Node, codes: str, grid, result: str) -> None:
     """Zeros between values: a new dimension behind each, padded, merged."""
     x, strides, pads = node.args
     channels, *size = writer.network.graph.nodes[x.name].shape[1:]
-    apart = [-1, channels, *(k for n in size for k in (n, 1))]
-    wide = [-1, channels, *(n * s for n, s in zip(size, strides, strict=True))]
+    zero = _zero_code(writer, grid, result)
+    apart = (-1, channels, *(k for n in size for k in (n, 1)))
+    wide = (n * s for n, s in zip(size, strides, strict=True))
     between = [k for s in reversed(strides) for k in (0, s - 1, 0, 0)]
-    grid = writer.network.grid(x.name)
-    y = _to_shape(writer, x.name, tuple(apart), f"{result}.apart")
-    y = _on_grid(writer, y, grid)
-    y = _pad(writer, y, between, len(apart), f"{result}.between")
-    y = _on_grid(writer, y, grid)
-    y = _to_shape(writer, y, tuple(wide), f"{result}.wide")
-    _pad(writer, _on_grid(writer, y, grid), pads, len(node.shape), result)
+    y = _to_shape(writer, codes, apart, f"{result}.apart")
+    y = _pad(writer, y, between, zero, len(apart), f"{result}.between")
+    y = _to_shape(writer, y, (-1, channels, *wide), f"{result}.wide")
+    _pad(writer, y, pads, zero, len(node.shape), result)
 
 
 def batch_norm(writer, node: Node, result: str) -> None:
@@ -251,6 +275,15 @@ def silu(writer, node: Node, result: str) -> None:
     (x,) = node.inputs
     gate = writer.add("Sigmoid", [x], f"{result}.gate")
     writer.add("Mul", [x, gate], result)
+
+
+def hardsigmoid(writer, node: Node, result: str) -> None:
+    writer.add("HardSigmoid", node.inputs, result, alpha=1 / 6, beta=0.5)
+
+
+def hardswish(writer, node: Node, result: str) -> None:
+    hardsigmoid(writer, node, gate := f"{result}.gate")
+    writer.add("Mul", [*node.inputs, gate], result)
 
 
 def mish(writer, node: Node, result: str) -> None:
@@ -337,6 +370,8 @@ def mean(writer, node: Node, result: str) -> None:
     writer.add("ReduceMean", [x.name], result, axes=dims, keepdims=int(keep))
 
 
+# What moves codes so that no runtime need see real numbers.
+ON_CODES = {"clamp": clamp_codes, "pad": pad_codes, "spread": spread_codes}
 WRITERS = {
     "add": operands("Add"),
     "mul": operands("Mul"),
@@ -351,7 +386,6 @@ WRITERS = {
     "part": part,
     "take": take,
     "pad": pad,
-    "spread": spread,
     "batch_norm": batch_norm,
     "add_constant": operands("Add"),
     "mul_constant": operands("Mul"),
@@ -365,10 +399,8 @@ WRITERS = {
     "sigmoid": simple("Sigmoid"),
     "tanh": simple("Tanh"),
     "silu": silu,
-    "hardsigmoid": lambda writer, node, result: writer.add(
-        "HardSigmoid", node.inputs, result, alpha=1 / 6, beta=0.5
-    ),
-    "hardswish": simple("HardSwish"),
+    "hardsigmoid": hardsigmoid,
+    "hardswish": hardswish,
     "gelu": gelu,
     "elu": simple("Elu", "alpha"),
     "leaky_relu": simple("LeakyRelu", "alpha"),
