@@ -11,8 +11,11 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
-from torch.nn.utils import parametrize, remove_spectral_norm
-from torch.nn.utils import remove_weight_norm
+from torch.nn.utils import (
+    parametrize,
+    remove_spectral_norm,
+    remove_weight_norm,
+)
 
 from ptq.graph.errors import UnsupportedError
 

@@ -24,10 +24,10 @@ from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 
 from ptq.graph import checks
+from ptq.graph.call import Call
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
 from ptq.graph.rules import RULES
-from ptq.graph.translate import Call
 
 TORCH = f"{Path(torch.__file__).parent}/"
 # The graph may differ from the network by this share of the largest logit.
