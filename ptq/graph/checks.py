@@ -105,6 +105,25 @@ def unused(model: nn.Module, program: ExportedProgram) -> tuple[str, ...]:
     )
 
 
+def warn_of_initial_statistics(model: nn.Module, unused) -> None:
+    """A word on BN that has seen no image: was a checkpoint loaded?"""
+    for name, module in model.named_modules():
+        if (
+            isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and name not in unused
+            and module.track_running_stats
+            and not module.num_batches_tracked
+            and not module.running_mean.any()
+            and (module.running_var == 1).all()
+        ):
+            warnings.warn(
+                f"{name} has its initial statistics (mean 0, variance 1): "
+                "was the checkpoint loaded?",
+                stacklevel=4,
+            )
+            return
+
+
 def _unwrapped(model):
     while True:
         if isinstance(

@@ -12,28 +12,30 @@ What it found is then written in the few words of ``operations``, and the
 graph must compute what the network computes, or it is refused.
 """
 
-import re
-import traceback
+import io
+import logging
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 
-from ptq.graph import checks
+from ptq.graph import checks, moves, places
 from ptq.graph.call import Call
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
+from ptq.graph.operations import operation
 from ptq.graph.rules import RULES
 
-TORCH = f"{Path(torch.__file__).parent}/"
 # The graph may differ from the network by this share of the largest logit.
 TOLERANCE = 1e-4
 # Steps that a layer takes besides its own: they are named after it.
 AROUND = ("pad", "take", "spread")
+# Kinds of operations that work image by image.
+IMAGEWISE = ("layer", "join", "average")
 
 
 def trace(model: nn.Module, images: Tensor) -> Graph:
@@ -49,37 +51,36 @@ def trace(model: nn.Module, images: Tensor) -> Graph:
     program = _exported(model, example)
     graph = _Translation(program).run()
     graph.unused = checks.unused(model, program)
+    checks.warn_of_initial_statistics(model, graph.unused)
     _check_equal(graph, model, example)
     return graph
 
 
 def _exported(model: nn.Module, example: Tensor) -> ExportedProgram:
-    dynamic = ({0: Dim.DYNAMIC},)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return export(model, (example,), dynamic_shapes=dynamic)
+        with torch.no_grad(), _quiet():
+            return export(
+                model, (example,), dynamic_shapes=({0: Dim.DYNAMIC},)
+            )
     except Exception as error:  # torch raises many kinds
-        raise UnsupportedError(_reason(model, error)) from error
+        raise UnsupportedError(places.reason(model, error)) from error
 
 
-def _reason(model: nn.Module, error: Exception) -> str:
-    """One sentence: where the network cannot be traced, and why."""
-    name, text = type(model).__name__, str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    users = [f for f in frames if not _of_torch(f.filename)]
-    users = [f for f in users if f.filename != __file__]
-    place = ""
-    if users:
-        last = users[-1]
-        place = f" at {Path(last.filename).name}:{last.lineno}, `{last.line}`"
-    if "data-dependent" in text.lower():
-        why = "what runs next depends on the values of the images"
-    elif "batch" in text and "specialized" in text or "Constraints" in text:
-        why = "it fixes the number of images"
-    else:
-        why = (text.strip().splitlines() or [type(error).__name__])[0]
-    return f"{name} cannot be traced{place}: {why}"
+@contextmanager
+def _quiet():
+    """Without the pages that torch logs and prints where it cannot go on."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+class _Size:
+    """Stands for a number that depends on how many images there are."""
 
 
 class _Translation:
@@ -98,6 +99,8 @@ class _Translation:
             if found.op == "call_function":
                 self.current[found] = self._translated(found)
         (output,) = self._outputs()
+        if not isinstance(output, Value):
+            raise UnsupportedError("the network's result is a constant")
         self.graph.output = output.name
         _drop_unread(self.graph)
         return self.graph
@@ -135,10 +138,13 @@ class _Translation:
         if not _leaves_any(given, Value):
             return self._computed(found)
         call = self._call(found, name, given, result)
+        rule = RULES.get(name, self._unknown(found))
         try:
-            made = RULES.get(name, self._unknown(found))(call)
+            if rule is not moves.reshape and _leaves_any(given, _Size):
+                raise UnsupportedError("it computes with a number of images")
+            made = rule(call)
         except UnsupportedError as error:
-            place = _place(found, name)
+            place = places.of_call(found, name)
             raise UnsupportedError(f"{place}: {error}") from error
         if found.target._schema.is_mutable:
             self.current[found.args[0]] = made
@@ -146,11 +152,17 @@ class _Translation:
 
     def _call(self, found, name, given, result) -> Call:
         shape = _shape(result)
-        module, source = _module(found), _source(found)
+        module, source = places.module(found), places.source(found)
 
         def emit(word, *args, shape=shape):
-            own = _is_layer(found) and word not in AROUND
-            label = module if own else f"{module}.{word}".lstrip(".")
+            own = places.in_layer(found) and word not in AROUND
+            if operation(word).kind in IMAGEWISE and shape[0] != BATCH:
+                raise UnsupportedError(
+                    f"its result has shape {shape}: expected the images in "
+                    "front"
+                )
+            short = word.split(".")[1] if "." in word else word
+            label = module if own else f"{module}.{short}".lstrip(".")
             label = self._unique(label)
             self.graph.nodes[label] = Node(
                 label, word, _frozen(args), shape, source
@@ -175,12 +187,13 @@ class _Translation:
 
     def _argument(self, given):
         if isinstance(given, fx.Node):
-            return self.current[given]
+            found = self.current[given]
+            return _Size() if found is None else found
         if isinstance(given, list | tuple):
             return tuple(self._argument(part) for part in given)
         return given
 
-    def _computed(self, found: fx.Node) -> Constant:
+    def _computed(self, found: fx.Node):
         """What is made of constants only is one."""
 
         def value(node):
@@ -189,7 +202,10 @@ class _Translation:
 
         args, kwargs = fx.node.map_arg((found.args, found.kwargs), value)
         with torch.no_grad():
-            return self._kept(found.name, found.target(*args, **kwargs))
+            made = found.target(*args, **kwargs)
+        if isinstance(made, Tensor):
+            return self._kept(found.name, made)
+        return [self._kept(found.name, part) for part in made]
 
     def _unknown(self, found: fx.Node) -> Callable:
         """The rule for what has no word: torch's own name, as it is."""
@@ -270,34 +286,3 @@ def _frozen(args):
     if isinstance(args, list | tuple):
         return tuple(_frozen(part) for part in args)
     return args
-
-
-def _module(found: fx.Node) -> str:
-    """Dotted name of the innermost module of the call."""
-    stack = list(found.meta.get("nn_module_stack", {}).values())
-    return stack[-1][0].partition("@")[0] if stack else ""
-
-
-def _is_layer(found: fx.Node) -> bool:
-    """Whether the innermost module is one of torch's own, as a ReLU is."""
-    stack = list(found.meta.get("nn_module_stack", {}).values())
-    return bool(stack) and str(stack[-1][1]).startswith("torch.nn.")
-
-
-def _source(found: fx.Node) -> str:
-    """The user's line, "net.py:12", last of those that are not torch's."""
-    lines = re.findall(
-        r'File "(.+)", line (\d+)', found.meta.get("stack_trace") or ""
-    )
-    own = [(file, line) for file, line in lines if not _of_torch(file)]
-    return f"{Path(own[-1][0]).name}:{own[-1][1]}" if own else ""
-
-
-def _place(found: fx.Node, name: str) -> str:
-    place = _module(found) or name
-    source = _source(found)
-    return f"{place} ({name}, {source})" if source else f"{place} ({name})"
-
-
-def _of_torch(file: str) -> bool:
-    return file.startswith(TORCH) or file.startswith("<")

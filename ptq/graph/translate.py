@@ -152,6 +152,44 @@ def cat(call: Call) -> Value:
     return call.emit("cat", values, call["dim"] % len(call.shape))
 
 
+def stack(call: Call) -> Value:
+    """cat, along a new dimension of 1."""
+    if not all(isinstance(value, Value) for value in call["tensors"]):
+        raise UnsupportedError("it joins a constant to a result")
+    dim = call["dim"] % len(call.shape)
+    one = (*call.shape[:dim], 1, *call.shape[dim + 1 :])
+    values = tuple(reshaped(call, value, one) for value in call["tensors"])
+    return call.emit("cat", values, dim)
+
+
+def power(call: Call) -> Value:
+    if not isinstance(call["exponent"], int | float):
+        raise UnsupportedError("its exponent is no number")
+    return call.emit("pow", call.x, call["exponent"])
+
+
+def instance_norm(call: Call) -> Value:
+    """GroupNorm with a group for each channel."""
+    if not call["use_input_stats"]:
+        names = ("weight", "bias", "running_mean", "running_var", "eps")
+        given = map(call.given.get, names)
+        return call.emit("batch_norm", call.x, *given)
+    channels = call.shape_of(call.x)[1]
+    given = (call[name] for name in ("weight", "bias", "eps"))
+    return call.emit("group_norm", call.x, channels, *given)
+
+
+def adaptive_maximum(call: Call) -> list:
+    shape, given = call.shape[0], call.shape_of(call.x)
+    pairs = list(zip(given[2:], shape[2:], strict=True))
+    if any(size % wanted for size, wanted in pairs):
+        raise UnsupportedError(f"its windows do not share {given} out evenly")
+    kernel = tuple(size // wanted for size, wanted in pairs)
+    none, ones = (0,) * len(kernel), (1,) * len(kernel)
+    args = (call.x, kernel, kernel, none, ones, False)
+    return [call.emit("max_pool", *args, shape=shape), None]
+
+
 def max_pool(call: Call) -> Value:
     rank = len(call.shape) - 2
     kernel = _tuple(call["kernel_size"], rank)
@@ -212,6 +250,16 @@ def mean(call: Call) -> Value:
     size = [1 if i in dims else n for i, n in enumerate(given)]
     pooled = _windows(call, call.x, tuple(size[2:]), tuple(size))
     return reshaped(call, pooled, call.shape)
+
+
+def total(call: Call) -> Value:
+    """A mean, times how many it is of."""
+    averaged = mean(call)
+    sizes = (
+        prod(abs(n) for n in shape)
+        for shape in (call.shape_of(call.x), call.shape)
+    )
+    return call.emit("mul_constant", averaged, next(sizes) / next(sizes))
 
 
 def function(word: str, *names: str) -> Callable:

@@ -1,6 +1,7 @@
 """A quantized network as data: codes, grids, and the float graph."""
 
 import copy
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.graph.operations import operation
 from ptq.quantized import files, placement, tables
 from ptq.quantizer import Grid
+
+# How far beyond the range of the calibration images are taken without a word.
+RANGE_SLACK = 0.05
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,23 @@ class QuantizedNetwork:
                 f"images are {str(images.dtype).removeprefix('torch.')}: "
                 f"expected {expected}"
             )
+        self._warn_of_range(images)
         return images
+
+    def _warn_of_range(self, images: Tensor) -> None:
+        """A word where images go far beyond those of the calibration."""
+        grid = self.grid("input")
+        ends = torch.tensor([grid.qmin, grid.qmax])
+        low, high = quantizer.dequantize(ends, grid).tolist()
+        least, most = (float(v) for v in images.aminmax())
+        slack = RANGE_SLACK * (high - low)
+        if least < low - slack or most > high + slack:
+            warnings.warn(
+                f"images range from {least:.4g} to {most:.4g}, those of the "
+                f"calibration from {low:.4g} to {high:.4g}: are they "
+                "normalized alike?",
+                stacklevel=4,
+            )
 
     def layer_table(self) -> pd.DataFrame:
         """Each layer's operation, bits, grid, and share of work and bytes."""
@@ -130,6 +150,10 @@ class QuantizedNetwork:
     def in_float(self) -> dict[str, str]:
         """What is computed in float, and why, by the node's name."""
         return tables.in_float(self)
+
+    def narrow_branches(self) -> dict[str, str]:
+        """What loses precision as its concatenation has wider branches."""
+        return tables.narrow_branches(self)
 
     def copy(self) -> "QuantizedNetwork":
         """Another one: no change of its tensors reaches this."""

@@ -53,7 +53,7 @@ class Runner:
         self.ran = _operators(network.graph, events)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits, float32, of ``images`` as ``QuantizedNetwork`` takes them."""
+        """Logits, float32, of images as ``QuantizedNetwork`` takes them."""
         batches = self._network.normalized(images).split(BATCH)
         return torch.cat([self._ask(batch) for batch in batches])
 

@@ -55,7 +55,7 @@ def concatenation(writer, node: Node, result: str) -> None:
 
 
 def clamp_codes(writer, node: Node, codes: str, grid, result: str) -> None:
-    """The bounds' codes clip; where they are the grid's ends, nothing does."""
+    """Clip by the bounds' codes, unless they are the grid's ends."""
     ends = [
         -math.inf if node.args[1] is None else node.args[1],
         math.inf if node.args[2] is None else node.args[2],

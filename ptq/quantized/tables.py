@@ -9,6 +9,8 @@ from ptq.graph.operations import operation
 from ptq.quantized import placement
 
 FLOAT_BITS = 32
+# Below this, a branch has lost four bits of eight.
+FEW_CODES = 16
 
 
 def layers(network) -> pd.DataFrame:
@@ -42,13 +44,32 @@ def in_float(network) -> dict[str, str]:
     return found
 
 
+def narrow_branches(network) -> dict[str, str]:
+    """A sentence on each branch that a concatenation leaves few codes."""
+    found = {}
+    for node in network.graph.nodes.values():
+        joined = network.grid(node.name)
+        if node.op != "cat" or joined is None:
+            continue
+        for name in node.inputs:
+            own = network.grid(name)
+            codes = float(own.scale / joined.scale) * (own.qmax + 1)
+            if codes < FEW_CODES:
+                found[name] = (
+                    f"{name} has {codes:.0f} of {joined.qmax + 1} codes in "
+                    f"{node.name}, where others are wider"
+                )
+    return found
+
+
 def text(network) -> str:
     """The table of layers, and a line on what is computed in float."""
     table = layers(network)
     for column in ("macs_share", "bytes_share"):
         table[column] = table[column].map("{:.1%}".format)
     named = [f"{n}: {why}" for n, why in in_float(network).items()]
-    return "\n".join([table.to_string(), "", "In float:", *(named or ["-"])])
+    lines = [table.to_string(), "", "In float:", *(named or ["-"])]
+    return "\n".join(lines + list(narrow_branches(network).values()))
 
 
 def _row(network, node: Node) -> dict:

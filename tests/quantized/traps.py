@@ -264,6 +264,14 @@ TRAPS = {
     "Softplus": seq(nn.Softplus),
     "softmax of channels": seq(lambda: nn.Softmax(1)),
     "GroupNorm": seq(lambda: nn.GroupNorm(2, 8)),
+    "InstanceNorm": seq(lambda: nn.InstanceNorm2d(8, affine=True)),
+    "SELU": seq(nn.SELU),
+    "square": call(lambda x: x**2),
+    "maxima, adaptive": seq(lambda: nn.AdaptiveMaxPool2d(4)),
+    "sum of rows": call(lambda x: x.sum(2, keepdim=True) / 16),
+    "stacked": call(
+        lambda x: torch.stack([x, x.relu()], 2).flatten(1, 2), 16
+    ),
     "Hardtanh": seq(nn.Hardtanh),
     "clamp to an odd interval": call(lambda x: x.clamp(-0.7, 1.3)),
     "clip away from zero": call(lambda x: x.clamp(0.5, 1.5)),
