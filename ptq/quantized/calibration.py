@@ -58,16 +58,23 @@ def input_grid(points: Tensor, bits: int = 8) -> Grid:
     most = 2**bits - 1
     if len(points) > MOST_POINTS or low == high:
         return quantizer.affine_grid(low, high, 0, most)
-    tried = []
-    for steps in range(most, most // 2, -1):
-        scale = (high - low) / steps
-        offset = (points.double() / scale.double()) % 1
-        tried.append((float((offset - 0.5).abs().min()), scale))
-        if tried[-1][0] >= CLEARANCE:
+    clearest = -1.0
+    for steps in _numbers_of_steps(most):
+        wider = (high - low) / steps
+        offset = (points.double() / wider.double()) % 1
+        clear = float((offset - 0.5).abs().min())
+        if clear > clearest:
+            clearest, scale = clear, wider
+        if clear >= CLEARANCE:
             break
-    _, scale = max(tried, key=lambda one: min(one[0], CLEARANCE))
     zero_point = torch.round(-low / scale).to(torch.int32)
     return Grid(scale, zero_point, 0, most)
+
+
+def _numbers_of_steps(most: int) -> list[float]:
+    """Whole numbers that waste little of ``most``, then what is between."""
+    whole = [most - i for i in range(most // 128 + 1)]
+    return whole + [most - i / 32 for i in range(1, 8 * most)]
 
 
 def _extremes(graph, images, owners) -> dict[str, tuple[Tensor, Tensor]]:
