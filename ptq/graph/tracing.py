@@ -20,10 +20,10 @@ from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram, export
+from torch.export import ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 
-from ptq.graph import checks, moves, places
+from ptq.graph import checks, places
 from ptq.graph.call import Call
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
@@ -32,6 +32,9 @@ from ptq.graph.rules import RULES
 
 # The graph may differ from the network by this share of the largest logit.
 TOLERANCE = 1e-4
+# How many images are traced (none is computed): a prime number, so that a
+# dimension which grows with the number of images is told by its size.
+COUNT = 1009
 # Steps that a layer takes besides its own: they are named after it.
 AROUND = ("pad", "take", "spread")
 # Kinds of operations that work image by image.
@@ -59,9 +62,7 @@ def trace(model: nn.Module, images: Tensor) -> Graph:
 def _exported(model: nn.Module, example: Tensor) -> ExportedProgram:
     try:
         with torch.no_grad(), _quiet():
-            return export(
-                model, (example,), dynamic_shapes=({0: Dim.DYNAMIC},)
-            )
+            return export(model, (torch.empty(COUNT, *example.shape[1:]),))
     except Exception as error:  # torch raises many kinds
         raise UnsupportedError(places.reason(model, error)) from error
 
@@ -77,10 +78,6 @@ def _quiet():
             yield
     finally:
         logging.disable(before)
-
-
-class _Size:
-    """Stands for a number that depends on how many images there are."""
 
 
 class _Translation:
@@ -138,11 +135,8 @@ class _Translation:
         if not _leaves_any(given, Value):
             return self._computed(found)
         call = self._call(found, name, given, result)
-        rule = RULES.get(name, self._unknown(found))
         try:
-            if rule is not moves.reshape and _leaves_any(given, _Size):
-                raise UnsupportedError("it computes with a number of images")
-            made = rule(call)
+            made = RULES.get(name, self._unknown(found))(call)
         except UnsupportedError as error:
             place = places.of_call(found, name)
             raise UnsupportedError(f"{place}: {error}") from error
@@ -187,8 +181,7 @@ class _Translation:
 
     def _argument(self, given):
         if isinstance(given, fx.Node):
-            found = self.current[given]
-            return _Size() if found is None else found
+            return self.current[given]
         if isinstance(given, list | tuple):
             return tuple(self._argument(part) for part in given)
         return given
@@ -230,6 +223,10 @@ class _Translation:
         return tuple(self.graph.constants[tensor.name].shape)
 
     def _kept(self, name: str, tensor: Tensor) -> Constant:
+        if any(size % COUNT == 0 for size in tensor.shape if size):
+            raise UnsupportedError(
+                f"it makes a tensor, {name}, by the number of images"
+            )
         return self.graph.keep(name, tensor.detach())
 
     def _unique(self, label: str) -> str:
@@ -259,7 +256,8 @@ def _check_equal(graph: Graph, model: nn.Module, example: Tensor) -> None:
     ):
         raise UnsupportedError(
             f"{type(model).__name__} gives other results than its graph: it "
-            "draws at random, keeps a state, or writes into a view"
+            "draws at random, keeps a state, writes into a view, or computes "
+            "with the number of images"
         )
 
 
@@ -271,7 +269,7 @@ def _base_name(found: fx.Node) -> str:
 def _shape(result):
     if isinstance(result, list | tuple):
         return [_shape(one) for one in result]
-    return tuple(n if isinstance(n, int) else BATCH for n in result.shape)
+    return tuple(n if n % COUNT or not n else BATCH for n in result.shape)
 
 
 def _leaves_any(given, kind: type) -> bool:

@@ -252,7 +252,11 @@ def into_view(x):
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
         (lambda: Net(torch.sort), "do not fit|no rule for aten.sort"),
         (lambda: Net(into_view), "gives other results than its graph"),
-        (lambda: Net(lambda x: x / len(x)), "number of images"),
+        (lambda: Net(lambda x: x / len(x)), "with the number of images"),
+        (
+            lambda: Net(lambda x: x + torch.zeros(len(x), 4, 1, 1)),
+            "by the number of images",
+        ),
         (lambda: Net(lambda x: x - x.mean(0)), "averages over the images"),
         (lambda: Net(lambda x: x.flip(0)), "reorders the images of a batch"),
         (lambda: Net(lambda x: x.unsqueeze(2).mean((2,)) + F.conv3d(
