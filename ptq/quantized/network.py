@@ -134,7 +134,7 @@ class QuantizedNetwork:
         ends = torch.tensor([grid.qmin, grid.qmax])
         low, high = quantizer.dequantize(ends, grid).tolist()
         least, most = (float(v) for v in images.aminmax())
-        slack = RANGE_SLACK * (high - low)
+        slack = max(RANGE_SLACK * (high - low), float(grid.scale))
         if least < low - slack or most > high + slack:
             warnings.warn(
                 f"images range from {least:.4g} to {most:.4g}, those of the "

@@ -93,7 +93,9 @@ def _operators(graph: Graph, events: list[dict]) -> list[Ran]:
         details = event.get("args", {})
         if event["cat"] != "Node" or "op_name" not in details:
             continue
-        label = re.sub(r"(_token_\d+)?_kernel_time$", "", event["name"])
+        label = re.sub(
+            r"(/duplicated|_token_\d+)*_kernel_time$", "", event["name"]
+        )
         operator = details["op_name"]
         results = {
             kind for one in details["output_type_shape"] for kind in one
@@ -122,8 +124,9 @@ def _fallen_back(network: QuantizedNetwork, ran: list[Ran]) -> list[str]:
         and network.grid(node.name)
     }
     by_integers = {one.node for one in ran if one.precision == "integer"}
-    in_float = {
-        one.node: one.operator for one in ran if one.precision == "float"
-    }
+    in_float = {}
+    for one in ran:
+        if one.precision == "float":
+            in_float.setdefault(one.node, one.operator)
     fallen = [f"{n} ({in_float[n]})" for n in wanted & in_float.keys()]
     return sorted(fallen + list(wanted - by_integers - in_float.keys()))

@@ -138,14 +138,24 @@ class Writer:
 
     def _plain(self, node: Node, result: str) -> None:
         if node.op in ("convolution", "linear"):
-            given = [self.operand(arg, node.name) for arg in node.args[1:3]]
-            onnx_operators.write_layer(self, node, given, result)
+            self._float_layer(node, result)
         elif node.op in onnx_operators.WRITERS:
             onnx_operators.WRITERS[node.op](self, node, result)
         else:
             raise UnsupportedError(
                 f"{node}: no ONNX operation is known for {node.op}"
             )
+
+    def _float_layer(self, node: Node, result: str) -> None:
+        """A layer that stays in float, whatever stands around it.
+
+        ONNX Runtime quantizes float weights between codes by itself. A
+        maximum with the lowest number, which changes nothing, prevents it.
+        """
+        given = [self.operand(arg, node.name) for arg in node.args[1:3]]
+        onnx_operators.write_layer(self, node, given, f"{node.name}.real")
+        lowest = self.tensor(f"{node.name}.lowest", np.finfo("f4").min)
+        self.add("Max", [f"{node.name}.real", lowest], result)
 
     def operand(self, arg, name: str) -> str:
         """What ONNX calls an argument: a result, a tensor, or a number."""
