@@ -51,6 +51,7 @@ def quantize(
         points = normalize(_all_pixels(images), *normalization).unique()
         grids["input"] = calibration.input_grid(points, activation_bits)
     network = QuantizedNetwork(graph, {}, grids, kept, normalization)
+    network.warn_of_range(images)
     network.layers = _layers(network, weight_bits, per_channel)
     return network
 

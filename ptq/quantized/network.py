@@ -125,21 +125,22 @@ class QuantizedNetwork:
                 f"images are {str(images.dtype).removeprefix('torch.')}: "
                 f"expected {expected}"
             )
-        self._warn_of_range(images)
+        self.warn_of_range(images)
         return images
 
-    def _warn_of_range(self, images: Tensor) -> None:
-        """A word where images go far beyond those of the calibration."""
+    def warn_of_range(self, images: Tensor) -> None:
+        """A word where images have another range than the input's grid."""
         grid = self.grid("input")
         ends = torch.tensor([grid.qmin, grid.qmax])
         low, high = quantizer.dequantize(ends, grid).tolist()
         least, most = (float(v) for v in images.aminmax())
         slack = max(RANGE_SLACK * (high - low), float(grid.scale))
-        if least < low - slack or most > high + slack:
+        beyond = least < low - slack or most > high + slack
+        if beyond or least >= 0 > low + slack:
             warnings.warn(
-                f"images range from {least:.4g} to {most:.4g}, those of the "
-                f"calibration from {low:.4g} to {high:.4g}: are they "
-                "normalized alike?",
+                f"images range from {least:.4g} to {most:.4g}, the input's "
+                f"grid from {low:.4g} to {high:.4g}: are they normalized as "
+                "those of the calibration?",
                 stacklevel=4,
             )
 

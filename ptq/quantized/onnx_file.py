@@ -5,11 +5,14 @@ DequantizeLinear; a runtime fuses them with the operation in between to one
 of integers. Activations are uint8, weights int8, biases int32.
 """
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from ptq import paths
 from ptq.graph import Constant, Node, UnsupportedError, Value
 from ptq.quantized import onnx_operators
 from ptq.quantized.network import QuantizedNetwork
@@ -54,6 +57,13 @@ def model(network: QuantizedNetwork) -> onnx.ModelProto:
     )
     onnx.checker.check_model(made)
     return made
+
+
+def save(network: QuantizedNetwork, path: str | Path) -> int:
+    """Write the ONNX file; its bytes. OSError where that cannot be done."""
+    content = model(network).SerializeToString()
+    paths.write_whole(Path(path), content)
+    return len(content)
 
 
 class Writer:

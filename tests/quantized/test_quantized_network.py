@@ -256,12 +256,26 @@ def test_pixels_or_normalized_images(pixels, images):
         quantize(small(), images)(pixels)
 
 
+def pixels_as_floats(images):
+    return images * 127.5 + 127.5
+
+
+def shares(images):
+    return images / 2 + 0.5
+
+
 @pytest.mark.parametrize(
-    "change", [lambda x: x * 127.5 + 127.5, lambda x: 2 * x]
+    "change", [pixels_as_floats, shares, lambda x: 2 * x]
 )
 def test_images_of_another_range_are_noticed(change, network, images):
-    with pytest.warns(UserWarning, match="normalized alike"):
+    with pytest.warns(UserWarning, match="are they normalized as those"):
         network(change(images))
+
+
+@pytest.mark.parametrize("change", [pixels_as_floats, shares])
+def test_calibration_of_another_range_is_noticed(change, images):
+    with pytest.warns(UserWarning, match="are they normalized as those"):
+        quantize(small(), change(images), normalization=(0.5, 0.5))
 
 
 @pytest.mark.parametrize(

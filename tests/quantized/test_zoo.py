@@ -9,7 +9,7 @@ from ptq import data
 from ptq.graph import fold, trace
 from ptq.quantized import onnx_engine, quantize
 
-IMAGES = 32
+IMAGES = 16
 OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
 
 

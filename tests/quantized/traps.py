@@ -81,6 +81,19 @@ class SharedConvolution(nn.Module):
         return self.fc(torch.cat([a.mean((2, 3)), b.mean((2, 3))], 1))
 
 
+class SharedWeight(nn.Module):
+    """One tensor as a convolution's weight and as a linear layer's."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.mix = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.mix(self.conv(x).relu()).relu().mean((2, 3))
+        return self.fc(F.linear(x, 3 * self.mix.weight[:, :, 0, 0]).relu())
+
+
 class Residual(nn.Module):
     def __init__(self, join):
         super().__init__()
@@ -211,6 +224,7 @@ TRAPS = {
     "one ReLU object, used twice": OneReLU,
     "one convolution, two BNs": lambda: SharedConvolution(True),
     "one convolution, BN on one path": lambda: SharedConvolution(False),
+    "one weight, two unlike layers": SharedWeight,
     "sum, its addend read before a ReLU": lambda: Residual(torch.add),
     "sum, ReLU behind it": lambda: Residual(lambda x, y: (x + y).relu_()),
     "sum in place": lambda: Residual(lambda x, y: y.add_(x)),

@@ -53,18 +53,14 @@ def member(name):
         return torchvision.models.get_model(name, **options).eval()
 
 
-def warm(network, images, times=6):
-    """Let BN take its statistics from ``images``."""
+def warm(network, images):
+    """Let BN take its statistics from ``images``; dropout draws by seed."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        norms = [
-            m for m in network.modules() if isinstance(m, nn.BatchNorm2d)
-        ]
-        for norm in norms:
-            norm.momentum = 0.5
-        network.train()
-        for _ in range(times if norms else 0):
-            network(images)
+        network.train()(images)
     return network.eval()
 
 
