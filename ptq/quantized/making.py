@@ -52,7 +52,7 @@ def quantize(
         grids["input"] = calibration.input_grid(points, activation_bits)
     network = QuantizedNetwork(graph, {}, grids, kept, normalization)
     network.warn_of_range(images)
-    network.layers = _layers(network, weight_bits, per_channel)
+    network.integers = _layers(network, weight_bits, per_channel)
     return network
 
 

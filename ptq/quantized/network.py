@@ -43,15 +43,15 @@ class QuantizedNetwork:
     """Integer layers and activation grids over a float graph.
 
     ``graph`` has BN folded and is the reference: called, it computes in
-    float32. ``layers`` are the integer ones by their node's name, ``grids``
-    those of the activations by their owner (``placement.grid_owners``).
+    float32. ``integers`` are its layers' by the node's name, ``grids`` those
+    of the activations by their owner (``placement.grid_owners``).
     ``kept`` names what stays in float because somebody asked.
     ``normalization`` is (mean, std) of pixels in [0, 1], for one or each
     channel, where images may come as uint8.
     """
 
     graph: Graph
-    layers: dict[str, Layer]
+    integers: dict[str, Layer]
     grids: dict[str, Grid]
     kept: frozenset[str] = frozenset()
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -74,7 +74,7 @@ class QuantizedNetwork:
 
     def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
         """A node's result, float32, on its grid where it has one."""
-        if node.name in self.layers:
+        if node.name in self.integers:
             return self._requantized(node, self.sums(node, given))
         result = self.graph.compute(node, given)
         grid, kind = self.grid(node.name), placement.kind(node, self.kept)
@@ -87,14 +87,14 @@ class QuantizedNetwork:
 
         Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
         """
-        layer, (name,) = self.layers[node.name], node.inputs
+        layer, (name,) = self.integers[node.name], node.inputs
         whole = torch.round(given[name] / self.grid(name).scale)
         codes, bias = layer.codes.float(), layer.bias.float()
         return operation(node.op).run(whole, codes, bias, *node.args[3:])
 
     def unit(self, node: Node) -> Tensor:
         """What a sum of one stands for: s_x s_w, float32 () or (C_out,)."""
-        scale = self.layers[node.name].grid.scale
+        scale = self.integers[node.name].grid.scale
         return self.grid(node.inputs[0]).scale * scale
 
     def _requantized(self, node: Node, sums: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class QuantizedNetwork:
                 stacklevel=4,
             )
 
-    def layer_table(self) -> pd.DataFrame:
+    def layers(self) -> pd.DataFrame:
         """Each layer's operation, bits, grid, and share of work and bytes."""
         return tables.layers(self)
 
@@ -164,7 +164,7 @@ class QuantizedNetwork:
         return replace(
             self,
             graph=graph,
-            layers=copy.deepcopy(self.layers),
+            integers=copy.deepcopy(self.integers),
             grids=copy.deepcopy(self.grids),
         )
 

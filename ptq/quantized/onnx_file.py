@@ -91,7 +91,7 @@ class Writer:
         result = f"{node.name}.float" if grid else node.name
         if node.op == "input":
             result = "images"
-        elif node.name in self.network.layers:
+        elif node.name in self.network.integers:
             self._layer(node, result)
         else:
             self._plain(node, result)
@@ -135,7 +135,7 @@ class Writer:
         )
 
     def _layer(self, node: Node, result: str) -> None:
-        layer = self.network.layers[node.name]
+        layer = self.network.integers[node.name]
         names = [f"{node.name}.{part}" for part in ("weight", "bias")]
         axis = {} if layer.grid.axis is None else {"axis": layer.grid.axis}
         codes = self.tensor(f"{names[0]}.codes", layer.codes)

@@ -129,9 +129,9 @@ def test_kept_float_runs_in_float(images):
 def test_falling_back_to_float_is_an_error(images):
     """A convolution without integers in the file runs in float."""
     made = quantize(small(), images)
-    layers = {n: layer for n, layer in made.layers.items() if n != "wide"}
+    layers = {n: layer for n, layer in made.integers.items() if n != "wide"}
     with pytest.raises(UnsupportedError, match=r"wide \(.*Conv\) in float"):
-        onnx_engine.load(replace(made, layers=layers))
+        onnx_engine.load(replace(made, integers=layers))
 
 
 def test_pixels_and_any_number_of_images():
@@ -179,5 +179,5 @@ def test_a_linear_network_of_rows(images):
     run = onnx_engine.load(made, threads=1)
     assert "QGemm" in {one.operator for one in run.ran if one.node == "head"}
     assert max(steps_apart(made, images).values()) <= 1
-    macs = made.layer_table().macs["head"]
+    macs = made.layers().macs["head"]
     assert macs == 8 * 64 * 10  # a row for each of eight channels

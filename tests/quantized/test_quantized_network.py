@@ -63,7 +63,7 @@ def network(images):
 
 def test_sums_and_codes_are_exact_integers(network, images):
     """The first layer again, by int64 numpy and one float64 multiplier."""
-    node, layer = network.graph.nodes["conv"], network.layers["conv"]
+    node, layer = network.graph.nodes["conv"], network.integers["conv"]
     grid, result = network.grid("input"), network.grid("conv")
     x = np.rint(images.double().numpy() / float(grid.scale)).astype(np.int64)
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -102,7 +102,7 @@ def on_input_grid(given, grid):
 
 
 def test_biases_are_whole_units_of_both_scales(network):
-    layer, node = network.layers["fc"], network.graph.nodes["fc"]
+    layer, node = network.integers["fc"], network.graph.nodes["fc"]
     _, bias = network.graph.filled(node.args[1:3], {})
     unit = network.unit(node)
     assert layer.bias.dtype == torch.int32
@@ -215,9 +215,9 @@ def test_least_error_is_least(images):
 
 def test_keep_float(images):
     made = quantize(small(), images, keep_float=["conv", "add"])
-    assert set(made.layers) == {"wide", "fc"}
+    assert set(made.integers) == {"wide", "fc"}
     assert set(made.in_float()) == {"conv", "add", "act"}
-    assert made.layer_table().loc["conv", "bits"] == 32
+    assert made.layers().loc["conv", "bits"] == 32
     everything = quantize(small(), images, keep_float=list(made.graph.nodes))
     with torch.no_grad():
         want = small()(images)
@@ -227,7 +227,7 @@ def test_keep_float(images):
 
 
 def test_table(network):
-    table = network.layer_table()
+    table = network.layers()
     assert list(table.index) == ["conv", "wide", "fc"]
     macs = [3 * 8 * 9 * 64, 8 * 8 * 9 * 64, 72 * 10]
     assert table.macs.tolist() == macs
@@ -343,7 +343,7 @@ def test_input_grid_of_the_book():
 
 def test_copy_is_another_network(network, images):
     before, other = network(images), network.copy()
-    other.layers["fc"].codes.zero_()
+    other.integers["fc"].codes.zero_()
     other.grids["pool"].scale.mul_(2)
     for constant in other.graph.constants.values():
         constant.zero_()
@@ -399,7 +399,7 @@ def test_other_files_are_refused(network, tmp_path):
     path.write_bytes(pickle.dumps(Code()))
     with pytest.raises(files.FileError, match="no file of a Quantized"):
         QuantizedNetwork.load(path)
-    files.save(network.layers["fc"], path)
+    files.save(network.integers["fc"], path)
     with pytest.raises(files.FileError, match="holds a Layer: expected"):
         QuantizedNetwork.load(path)
     strange = network.copy()
