@@ -77,22 +77,25 @@ class Graph:
         """The output, where ``visit(node, given)`` makes each node's value.
 
         ``given`` is a dict from the names of the nodes that it reads to
-        their values; a value is dropped when its last reader has run.
+        their values, for the input from "images" to ``images``; a value is
+        dropped when its last reader has run.
         """
         values, left = {}, Counter(self.reads())
         for node in self.nodes.values():
             given = {name: values[name] for name in node.inputs}
-            values[node.name] = (
-                images if node.op == "input" else visit(node, given)
-            )
+            if node.op == "input":
+                given = {"images": images}
+            values[node.name] = visit(node, given)
             left.subtract(node.inputs)
-            for name in given:
+            for name in set(node.inputs):
                 if not left[name] and name != self.output:
                     del values[name]
         return values[self.output]
 
     def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
         """A node's result in float32, of the values that it reads."""
+        if node.op == "input":
+            return given["images"]
         return operation(node.op).run(*self.filled(node.args, given))
 
     def filled(self, args, given: dict[str, Tensor]) -> Any:

@@ -133,7 +133,10 @@ class _Translation:
             return None  # a size, or a check of one
         given, name = self._given(found), _base_name(found)
         if not _leaves_any(given, Value):
-            return self._computed(found)
+            made = self._computed(found)
+            if found.target._schema.is_mutable:
+                self.current[found.args[0]] = made
+            return made
         call = self._call(found, name, given, result)
         try:
             made = RULES.get(name, self._unknown(found))(call)
@@ -191,7 +194,7 @@ class _Translation:
 
         def value(node):
             constant = self.current[node]
-            return self.graph.constants[constant.name]
+            return self.graph.constants[constant.name].clone()
 
         args, kwargs = fx.node.map_arg((found.args, found.kwargs), value)
         with torch.no_grad():
@@ -250,7 +253,10 @@ def _drop_unread(graph: Graph) -> None:
 def _check_equal(graph: Graph, model: nn.Module, example: Tensor) -> None:
     with torch.no_grad():
         want = model(example)
-    got = graph(example)
+    try:
+        got = graph(example)
+    except RuntimeError:  # sizes that grow with the number of images
+        got = want.new_zeros(0)
     if want.shape != got.shape or not torch.allclose(
         *(got, want), rtol=0, atol=TOLERANCE * float(want.abs().max())
     ):

@@ -98,6 +98,9 @@ def clamp(low: str | float | None, high: str | float | None) -> Callable:
             call.given.get(e) if isinstance(e, str) else e
             for e in (low, high)
         )
+        ends = tuple(ends)
+        if any(isinstance(e, Value | Constant) for e in ends):
+            raise UnsupportedError("its bounds are tensors, not numbers")
         low_, high_ = (None if e is None else float(e) for e in ends)
         zero_inside = (low_ or 0) <= 0 <= (high_ or 0)
         word = "clamp" if zero_inside else "clip"
@@ -282,7 +285,7 @@ def same(call: Call) -> Value:
 
 def _weight(call: Call) -> Tensor:
     weight = call["weight"]
-    if not isinstance(weight, Constant):
+    if not isinstance(weight, Constant) or isinstance(call["bias"], Value):
         raise UnsupportedError("its weights are computed from the input")
     tensor = call.tensor(weight)
     if tensor.dim() > 4:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ptq import graph as graphs
 from ptq.graph import Graph, UnsupportedError
-from ptq.graph.checks import check_finite
 from ptq.graph.operations import operation
 from ptq.quantized import calibration, placement, weights
 from ptq.quantized.network import Layer, QuantizedNetwork, normalize
@@ -37,11 +36,11 @@ def quantize(
     before any work, where something is not as expected.
     """
     _check_choices(weight_bits, activation_bits, observer)
-    normalization = _plain(normalization)
-    if normalization is not None and images.dtype == torch.uint8:
-        images = normalize(images, *normalization)
+    if normalization is not None:
+        normalization = _plain(normalization, images)
+        if images.dtype == torch.uint8:
+            images = normalize(images, *normalization)
     graph = graphs.fold(graphs.trace(model, images))
-    check_finite("images", images)
     kept = _kept(graph, keep_float)
     owners = placement.grid_owners(graph, kept)
     grids = calibration.activation_grids(
@@ -109,14 +108,20 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
         )
 
 
-def _plain(normalization):
-    """Mean and std as tuples of floats, that a file can hold."""
-    if normalization is None:
-        return None
-    return tuple(
-        tuple(torch.as_tensor(v, dtype=torch.float32).flatten().tolist())
+def _plain(normalization, images: Tensor):
+    """Mean and std as tuples of floats, which a file can hold."""
+    mean, std = (
+        torch.as_tensor(v, dtype=torch.float32).flatten()
         for v in normalization
     )
+    channels = images.shape[1] if images.dim() > 1 else 1
+    fit = all(len(v) in (1, channels) for v in (mean, std))
+    if not fit or not (std > 0).all() or not torch.isfinite(mean).all():
+        raise UnsupportedError(
+            f"normalization={normalization}: expected (mean, std), a number "
+            f"or one for each of the {channels} channels, std above 0"
+        )
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def _all_pixels(images: Tensor) -> Tensor:

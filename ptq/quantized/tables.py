@@ -74,7 +74,10 @@ def text(network) -> str:
 
 def _row(network, node: Node) -> dict:
     weight, _ = network.graph.filled(node.args[1:3], {})
-    layer, grid = network.integers.get(node.name), network.grid(node.inputs[0])
+    layer, grid = (
+        network.integers.get(node.name),
+        network.grid(node.inputs[0]),
+    )
     spatial = slice(2, None) if node.op == "convolution" else slice(1, -1)
     count = weight.numel() * (layer.bits if layer else FLOAT_BITS)
     granularity = "float"

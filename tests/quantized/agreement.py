@@ -39,11 +39,10 @@ def steps_apart(network, images):
     """
     codes, apart, values = runtime_codes(network, images), {}, {}
     for node in network.graph.nodes.values():
+        given = {name: values[name] for name in node.inputs}
         if node.op == "input":
-            result = quantizer.fake_quantize(images, network.grid("input"))
-        else:
-            given = {name: values[name] for name in node.inputs}
-            result = network.compute(node, given)
+            given = {"images": images}
+        result = network.compute(node, given)
         values[node.name], grid = result, network.grid(node.name)
         if node.name in codes:
             mine = quantizer.quantize(result, grid)

@@ -81,7 +81,7 @@ def test_sums_and_codes_are_exact_integers(network, images):
         seen[visited.name] = network.compute(visited, given)
         return seen[visited.name]
 
-    network.graph.walk(images, lambda n, g: visit(n, on_input_grid(g, grid)))
+    network.graph.walk(images, visit)
     assert np.array_equal(seen["sums"].numpy(), sums)
     unit = layer.grid.scale.double() * float(grid.scale)
     exact = sums * (unit / float(result.scale)).numpy()[None, :, None, None]
@@ -92,13 +92,6 @@ def test_sums_and_codes_are_exact_integers(network, images):
     near_tie = np.abs(exact - np.floor(exact) - 0.5) < 1e-4
     wrong = np.abs(seen["conv"].numpy() - right) > 1e-5
     assert not (wrong & ~near_tie).any() and near_tie.mean() < 1e-3
-
-
-def on_input_grid(given, grid):
-    if "input" in given:
-        scaled = torch.round(given["input"] / grid.scale)
-        return {"input": scaled * grid.scale}
-    return given
 
 
 def test_biases_are_whole_units_of_both_scales(network):

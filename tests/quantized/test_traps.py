@@ -46,3 +46,13 @@ def test_trap_is_right(trap, patches):
     run = onnx_engine.load(network, threads=1)
     assert sqnr(want, run(patches)) > right - SLACK
     assert max(steps_apart(network, patches).values()) <= 1
+
+
+@pytest.mark.filterwarnings("ignore:images range")
+@pytest.mark.parametrize("name", ["the input itself", "means"])
+def test_pixels_beyond_the_calibration_are_clipped(name, patches):
+    network = quantize(TRAPS[name]().eval(), patches)
+    apart = steps_apart(network, 1.5 * patches)
+    assert max(apart.values()) <= 1
+    clipped = (1.5 * patches).clamp(-1, 128 / 127)  # the ends of the grid
+    assert torch.equal(network(1.5 * patches), network(clipped))

@@ -107,6 +107,19 @@ class Residual(nn.Module):
         return self.fc(self.join(x, y).mean((2, 3)))
 
 
+class InputAgain(nn.Module):
+    """The input itself is added, joined, and read by a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 3, 3, padding=1), nn.Linear(9, 10)
+
+    def forward(self, x):
+        y = self.conv(x).relu()
+        x = torch.cat([x + y, x, x.sigmoid()], 1)
+        return self.fc(F.adaptive_max_pool2d(x, 1).flatten(1))
+
+
 class InPlaceSecondReader(nn.Module):
     """The sum reads what the ReLU wrote, not what the BN put out."""
 
@@ -235,6 +248,7 @@ TRAPS = {
     "sum with a broadcast mean": lambda: Residual(
         lambda x, y: x + y.mean((2, 3), keepdim=True)
     ),
+    "the input itself": InputAgain,
     "in-place ReLU, second reader": InPlaceSecondReader,
     "concatenation": Concatenated,
     "concatenation of unlike ranges": lambda: Concatenated(50.0),
