@@ -1,1 +1,16 @@
-"""Any traceable module as layers, groups and activations."""
+"""Any traceable network as data: operations, weights, folded BN."""
+
+from ptq.graph.errors import UnsupportedError
+from ptq.graph.folding import fold
+from ptq.graph.nodes import Constant, Graph, Node, Value
+from ptq.graph.tracing import trace
+
+__all__ = [
+    "Constant",
+    "Graph",
+    "Node",
+    "UnsupportedError",
+    "Value",
+    "fold",
+    "trace",
+]

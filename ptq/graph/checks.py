@@ -1,0 +1,223 @@
+"""What is handed over, looked at before any work, and made ready on a copy.
+
+Nothing here changes the given network.
+"""
+
+import copy
+import inspect
+import warnings
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.nn.utils import (
+    parametrize,
+    remove_spectral_norm,
+    remove_weight_norm,
+)
+
+from ptq.graph.errors import UnsupportedError
+
+WEIGHTED = (
+    nn.modules.conv._ConvNd,
+    nn.Linear,
+    nn.modules.batchnorm._NormBase,
+)
+
+
+def prepared(model: nn.Module) -> nn.Module:
+    """A copy in eval mode, in float32, on the CPU, with plain weights.
+
+    Wrappers of parallel training and of torch.compile are taken off; half
+    and double precision becomes float32, with a warning. Raises
+    UnsupportedError where it is no network of finite float weights.
+    """
+    model = _unwrapped(model)
+    if not isinstance(model, nn.Module):
+        raise UnsupportedError(
+            f"the network is a {type(model).__name__}: expected a "
+            "torch.nn.Module, with its weights loaded"
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedError(
+            "the network is a TorchScript one: expected the nn.Module that "
+            "it was made of"
+        )
+    _check_weights(model)
+    copied = _plain_weights(_copy(model)).eval().cpu()
+    odd = {t.dtype for t in copied.state_dict().values() if _converted(t)}
+    if odd:
+        dtypes = ", ".join(sorted(str(d).removeprefix("torch.") for d in odd))
+        warnings.warn(f"weights are {dtypes}: used as float32", stacklevel=4)
+    return copied.float().requires_grad_(False)
+
+
+def example(model: nn.Module, images: Tensor) -> Tensor:
+    """Two of ``images`` that fit, or an UnsupportedError that says why."""
+    if not isinstance(images, Tensor):
+        raise UnsupportedError(
+            f"images are a {type(images).__name__}: expected one tensor"
+        )
+    if images.dtype != torch.float32:
+        dtype = str(images.dtype).removeprefix("torch.")
+        raise UnsupportedError(
+            f"images are {dtype}: expected float32, normalized as for the "
+            "network's training"
+        )
+    if images.dim() < 2 or not len(images):
+        raise UnsupportedError(
+            f"images have shape {tuple(images.shape)}: expected (N, C, H, W) "
+            "with N at least 1"
+        )
+    check_finite("images", images)
+    _check_signature(model)
+    two = images[:2] if len(images) > 1 else images.repeat_interleave(2, 0)
+    _check_output(model, two)
+    return two
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise UnsupportedError at the first NaN or infinity, by its index."""
+    tensor = tensor.detach()
+    bad = ~torch.isfinite(tensor)
+    if bad.any():
+        index = bad.nonzero()[0].tolist()
+        value = float(tensor[tuple(index)])
+        raise UnsupportedError(
+            f"{name}[{', '.join(map(str, index))}] is {value:g}: expected "
+            "finite numbers"
+        )
+
+
+def unused(model: nn.Module, program: ExportedProgram) -> tuple[str, ...]:
+    """Names of the layers that the network has and never runs."""
+    stacks = (n.meta.get("nn_module_stack") for n in program.graph.nodes)
+    ran = {
+        name.partition("@")[0]
+        for stack in stacks
+        for name, _ in (stack or {}).values()
+    }
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, WEIGHTED) and name not in ran
+    )
+
+
+def warn_of_initial_statistics(model: nn.Module, unused) -> None:
+    """A word on BN that has seen no image: was a checkpoint loaded?"""
+    for name, module in model.named_modules():
+        if (
+            isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and name not in unused
+            and module.track_running_stats
+            and not module.num_batches_tracked
+            and not module.running_mean.any()
+            and (module.running_var == 1).all()
+        ):
+            warnings.warn(
+                f"{name} has its initial statistics (mean 0, variance 1): "
+                "was the checkpoint loaded?",
+                stacklevel=4,
+            )
+            return
+
+
+def _unwrapped(model):
+    while True:
+        if isinstance(
+            model,
+            nn.DataParallel | nn.parallel.DistributedDataParallel,
+        ):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            return model
+
+
+def _check_weights(model: nn.Module) -> None:
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, Tensor) or tensor.is_quantized:
+            raise UnsupportedError(f"{name} is quantized already")
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            raise UnsupportedError(
+                f"{name} has no shape yet: ask the lazy network once"
+            )
+        if tensor.device.type == "meta":
+            raise UnsupportedError(f"{name} holds no numbers (meta device)")
+        if tensor.is_complex():
+            raise UnsupportedError(f"{name} is complex: expected float32")
+        check_finite(name, tensor)
+        if name.endswith("running_var") and (tensor < 0).any():
+            index = int((tensor < 0).nonzero()[0])
+            raise UnsupportedError(
+                f"{name}[{index}] is {float(tensor[index]):g}: a variance is "
+                "not negative"
+            )
+
+
+def _converted(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.dtype != torch.float32
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A deep copy, also where a hook left a tensor that has a history."""
+    computed = {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and value.grad_fn is not None
+    }
+    return copy.deepcopy(model, computed)
+
+
+def _plain_weights(model: nn.Module) -> nn.Module:
+    """Weights that are computed of others (weight norm), once and for all."""
+    for module in model.modules():
+        for name in list(getattr(module, "parametrizations", {})):
+            parametrize.remove_parametrizations(module, name)
+        for remove in (remove_weight_norm, remove_spectral_norm):
+            with suppress(ValueError):
+                remove(module)
+    return model
+
+
+def _check_signature(model: nn.Module) -> None:
+    taken = inspect.signature(model.forward).parameters.values()
+    needed = [
+        p.name
+        for p in taken
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) > 1:
+        raise UnsupportedError(
+            f"{type(model).__name__} takes {len(needed)} tensors "
+            f"({', '.join(needed)}): one is supported"
+        )
+
+
+def _check_output(model: nn.Module, images: Tensor) -> None:
+    name, shape = type(model).__name__, tuple(images.shape)
+    try:
+        with torch.no_grad():
+            output = model(images)
+    except Exception as error:  # torch raises many kinds
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise UnsupportedError(
+            f"images of shape {shape} do not fit {name}: {first}"
+        ) from error
+    if not isinstance(output, Tensor):
+        count = f" of {len(output)}" if hasattr(output, "__len__") else ""
+        raise UnsupportedError(
+            f"{name} returns a {type(output).__name__}{count}: one tensor "
+            "is supported"
+        )
+    if output.dim() < 2 or len(output) != len(images):
+        raise UnsupportedError(
+            f"{name} returns shape {tuple(output.shape)} for "
+            f"{len(images)} images: expected one row for each"
+        )
+    check_finite("the network's output", output)

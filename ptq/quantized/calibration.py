@@ -1,0 +1,148 @@
+"""The range of each grid, from what a float network does with images."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from ptq import quantizer
+from ptq.graph import Graph, UnsupportedError
+from ptq.quantizer import Grid
+
+BATCH = 64
+BINS = 2048
+# Ranges tried by "mse": shares of the whole one.
+SHARES = torch.linspace(0.2, 1.0, 81)
+PERCENTILE = 99.99
+# More different values than an image of 8 bits has, in some channels.
+MOST_POINTS = 256 * 16
+# Steps by which the input grid's nearest tie is missed, at least.
+CLEARANCE = 1e-3
+
+
+def activation_grids(
+    graph: Graph, images: Tensor, owners: Iterable[str], bits: int, how: str
+) -> dict[str, Grid]:
+    """A grid of 2^bits codes, 0 the lowest, over each owner's results.
+
+    ``images`` is float32 (N, ...); ``how`` names one of ``OBSERVERS``. The
+    input's grid is ``input_grid``. Raises UnsupportedError where a result
+    is not finite.
+    """
+    owners = set(owners) - {"input"}
+    ranges = _extremes(graph, images, owners)
+    if how != "minmax":
+        found = _histograms(graph, images, ranges)
+        ranges = {
+            name: OBSERVERS[how](histogram, *ranges[name], bits)
+            for name, histogram in found.items()
+        }
+    grids = {
+        name: quantizer.affine_grid(*ranges[name], 0, 2**bits - 1)
+        for name in graph.nodes
+        if name in ranges
+    }
+    return {"input": input_grid(images.unique(), bits)} | grids
+
+
+def input_grid(points: Tensor, bits: int = 8) -> Grid:
+    """A grid on which no pixel lies halfway between two codes.
+
+    ``points`` are the values that pixels take after normalization. The
+    min-max grid of [-1, 1] has every 8-bit pixel halfway: engines round such
+    ties differently. So steps are made wider, by as little as will do: for
+    [-1, 1] the scale is 1/127 and the zero point 127. Where there are more
+    values than 8-bit pixels have, the grid is the min-max one.
+    """
+    low, high = points.min().clamp(max=0), points.max().clamp(min=0)
+    most = 2**bits - 1
+    if len(points) > MOST_POINTS or low == high:
+        return quantizer.affine_grid(low, high, 0, most)
+    clearest = -1.0
+    for steps in _numbers_of_steps(most):
+        wider = (high - low) / steps
+        offset = (points.double() / wider.double()) % 1
+        clear = float((offset - 0.5).abs().min())
+        if clear > clearest:
+            clearest, scale = clear, wider
+        if clear >= CLEARANCE:
+            break
+    zero_point = torch.round(-low / scale).to(torch.int32)
+    return Grid(scale, zero_point, 0, most)
+
+
+def _numbers_of_steps(most: int) -> list[float]:
+    """Whole numbers that waste little of ``most``, then what is between."""
+    whole = [most - i for i in range(most // 128 + 1)]
+    return whole + [most - i / 32 for i in range(1, 8 * most)]
+
+
+def _extremes(graph, images, owners) -> dict[str, tuple[Tensor, Tensor]]:
+    found = {}
+
+    def see(name: str, result: Tensor) -> None:
+        low, high = result.aminmax()
+        if not torch.isfinite(high - low):
+            raise UnsupportedError(
+                f"{graph.nodes[name]} puts out {float(low):g} to "
+                f"{float(high):g} for these images: expected finite numbers"
+            )
+        before = found.get(name, (low, high))
+        found[name] = (low.minimum(before[0]), high.maximum(before[1]))
+
+    _watch(graph, images, owners, see)
+    return found
+
+
+def _histograms(graph, images, ranges) -> dict[str, Tensor]:
+    found = {name: torch.zeros(BINS) for name in ranges}
+
+    def see(name: str, result: Tensor) -> None:
+        low, high = map(float, ranges[name])
+        # Of one value only, histc would make a range of its own.
+        found[name] += torch.histc(result, BINS, low, high + (low == high))
+
+    _watch(graph, images, ranges, see)
+    return found
+
+
+def _watch(graph: Graph, images: Tensor, names, see: Callable) -> None:
+    """Call ``see(name, result)`` for each batch and each of the names."""
+
+    def visit(node, given):
+        result = graph.compute(node, given)
+        if node.name in names:
+            see(node.name, result)
+        return result
+
+    for batch in images.split(BATCH):
+        graph.walk(batch, visit)
+
+
+def _least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
+    """The share of the range with the least mean squared error."""
+    width = (high - low) / BINS
+    centres = low + width * (torch.arange(BINS) + 0.5)
+
+    def error(share: Tensor) -> Tensor:
+        grid = quantizer.affine_grid(
+            low * share, high * share, 0, 2**bits - 1
+        )
+        moved = quantizer.fake_quantize(centres, grid)
+        return (histogram * (centres - moved).square()).sum()
+
+    best = min(SHARES, key=error)
+    return low * best, high * best
+
+
+def _percentile(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
+    """The range without the outermost 0.01 % at each end."""
+    share = histogram.cumsum(0) / histogram.sum()
+    cut = 1 - PERCENTILE / 100
+    width = (high - low) / BINS
+    first = int((share < cut).sum())
+    last = int((share < 1 - cut).sum()) + 1
+    return low + first * width, low + min(last, BINS) * width
+
+
+OBSERVERS = {"minmax": None, "mse": _least_error, "percentile": _percentile}

@@ -1,0 +1,130 @@
+"""From a float network to a quantized one, by the public call."""
+
+import difflib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ptq import graph as graphs
+from ptq.graph import Graph, UnsupportedError
+from ptq.graph.operations import operation
+from ptq.quantized import calibration, placement, weights
+from ptq.quantized.network import Layer, QuantizedNetwork, normalize
+
+BITS = range(2, 9)
+
+
+def quantize(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    per_channel: bool = True,
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+    observer: str = "minmax",
+    keep_float: Iterable[str] = (),
+    normalization=None,
+) -> QuantizedNetwork:
+    """Trace, fold BN, calibrate on ``images``, and quantize.
+
+    ``images`` is float32 (N, C, H, W), normalized; or uint8, where
+    ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
+    for each channel. ``observer`` is one of ``calibration.OBSERVERS``;
+    ``keep_float`` names layers, operations, or modules with all in them.
+    ``model`` stays as it is. Raises UnsupportedError, in one sentence and
+    before any work, where something is not as expected.
+    """
+    _check_choices(weight_bits, activation_bits, observer)
+    if normalization is not None:
+        normalization = _plain(normalization, images)
+        if images.dtype == torch.uint8:
+            images = normalize(images, *normalization)
+    graph = graphs.fold(graphs.trace(model, images))
+    kept = _kept(graph, keep_float)
+    owners = placement.grid_owners(graph, kept)
+    grids = calibration.activation_grids(
+        graph, images, owners.values(), activation_bits, observer
+    )
+    if normalization is not None:
+        points = normalize(_all_pixels(images), *normalization).unique()
+        grids["input"] = calibration.input_grid(points, activation_bits)
+    network = QuantizedNetwork(graph, {}, grids, kept, normalization)
+    network.warn_of_range(images)
+    network.integers = _layers(network, weight_bits, per_channel)
+    return network
+
+
+def _layers(
+    network: QuantizedNetwork, bits: int, channel: bool
+) -> dict[str, Layer]:
+    graph, layers = network.graph, {}
+    for node in graph.nodes.values():
+        if placement.kind(node, network.kept) == "layer":
+            weight, bias = graph.filled(node.args[1:3], {})
+            layers[node.name] = weights.integer_layer(
+                weight, bias, network.grid(node.inputs[0]), bits, channel
+            )
+    return layers
+
+
+def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
+    """The nodes that ``names`` mean; all that have no rule must be meant."""
+    names, kept = [names] if isinstance(names, str) else list(names), set()
+    for name in names:
+        inside = (f"{name}.", f"{name}@")
+        meant = [n for n in graph.nodes if n == name or n.startswith(inside)]
+        if not meant:
+            near = difflib.get_close_matches(name, graph.nodes)
+            raise UnsupportedError(
+                f"keep_float={name!r}: the network has no such part after "
+                f"folding; near are {', '.join(near) or 'none'}"
+            )
+        kept.update(meant)
+    unknown = [
+        f"{node} ({node.op})"
+        for node in graph.nodes.values()
+        if operation(node.op).kind == "unknown" and node.name not in kept
+    ]
+    if unknown:
+        raise UnsupportedError(
+            f"no rule to quantize {', '.join(unknown)}: name them in "
+            "keep_float to compute them in float"
+        )
+    return frozenset(kept)
+
+
+def _check_choices(weight_bits, activation_bits, observer) -> None:
+    for name, bits in (
+        ("weight_bits", weight_bits),
+        ("activation_bits", activation_bits),
+    ):
+        if bits not in BITS:
+            raise UnsupportedError(f"{name}={bits!r}: expected 2 to 8")
+    if observer not in calibration.OBSERVERS:
+        raise UnsupportedError(
+            f"observer={observer!r}: expected one of "
+            f"{', '.join(calibration.OBSERVERS)}"
+        )
+
+
+def _plain(normalization, images: Tensor):
+    """Mean and std as tuples of floats, which a file can hold."""
+    mean, std = (
+        torch.as_tensor(v, dtype=torch.float32).flatten()
+        for v in normalization
+    )
+    channels = images.shape[1] if images.dim() > 1 else 1
+    fit = all(len(v) in (1, channels) for v in (mean, std))
+    if not fit or not (std > 0).all() or not torch.isfinite(mean).all():
+        raise UnsupportedError(
+            f"normalization={normalization}: expected (mean, std), a number "
+            f"or one for each of the {channels} channels, std above 0"
+        )
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _all_pixels(images: Tensor) -> Tensor:
+    """Each value of a pixel in each channel, uint8 (256, C)."""
+    pixels = torch.arange(256, dtype=torch.uint8)
+    return pixels[:, None].expand(-1, images.shape[1])

@@ -1,0 +1,189 @@
+"""A quantized network as data: codes, grids, and the float graph."""
+
+import copy
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ptq import quantizer
+from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
+from ptq.graph.operations import operation
+from ptq.quantized import files, placement, tables
+from ptq.quantizer import Grid
+
+# How far beyond the range of the calibration images are taken without a word.
+RANGE_SLACK = 0.05
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The integers of a convolution or linear layer.
+
+    ``codes`` is int8, of the weight's shape, on the symmetric ``grid``, one
+    or one for each output; ``bias`` is int32 (C,), and its unit is the scale
+    of the input times that of the weights.
+    """
+
+    codes: Tensor
+    grid: Grid
+    bias: Tensor
+
+    @property
+    def bits(self) -> int:
+        """Bits of a weight's code."""
+        return self.grid.qmax.bit_length() + 1
+
+
+@dataclass
+class QuantizedNetwork:
+    """Integer layers and activation grids over a float graph.
+
+    ``graph`` has BN folded and is the reference: called, it computes in
+    float32. ``integers`` are its layers' by the node's name, ``grids`` those
+    of the activations by their owner (``placement.grid_owners``).
+    ``kept`` names what stays in float because somebody asked.
+    ``normalization`` is (mean, std) of pixels in [0, 1], for one or each
+    channel, where images may come as uint8.
+    """
+
+    graph: Graph
+    integers: dict[str, Layer]
+    grids: dict[str, Grid]
+    kept: frozenset[str] = frozenset()
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    def __post_init__(self):
+        self.owners = placement.grid_owners(self.graph, self.kept)
+
+    def grid(self, name: str) -> Grid | None:
+        """The grid of a node's result; None where it is of real numbers."""
+        return self.grids.get(self.owners.get(name))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32, as integers compute them.
+
+        ``images`` is float32 (N, ...), normalized, or uint8 where the
+        network knows its normalization. Sums of products are sums of whole
+        numbers, exact in float32 up to 2^24.
+        """
+        return self.graph.walk(self.normalized(images), self.compute)
+
+    def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
+        """A node's result, float32, on its grid where it has one."""
+        if node.name in self.integers:
+            return self._requantized(node, self.sums(node, given))
+        result = self.graph.compute(node, given)
+        grid, kind = self.grid(node.name), placement.kind(node, self.kept)
+        if grid is None or kind == "move" and node.op != "clamp":
+            return result
+        return quantizer.fake_quantize(result, grid)
+
+    def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
+        """A layer's accumulators, bias included: whole numbers in float32.
+
+        Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
+        """
+        layer, (name,) = self.integers[node.name], node.inputs
+        whole = torch.round(given[name] / self.grid(name).scale)
+        codes, bias = layer.codes.float(), layer.bias.float()
+        return operation(node.op).run(whole, codes, bias, *node.args[3:])
+
+    def unit(self, node: Node) -> Tensor:
+        """What a sum of one stands for: s_x s_w, float32 () or (C_out,)."""
+        scale = self.integers[node.name].grid.scale
+        return self.grid(node.inputs[0]).scale * scale
+
+    def _requantized(self, node: Node, sums: Tensor) -> Tensor:
+        """Sums on the grid of the result: times s_x s_w / s_y, rounded."""
+        grid = self.grid(node.name)
+        multiplier = self.unit(node) / grid.scale
+        if node.op == "convolution":
+            around = (1 for _ in node.shape[2:])
+            multiplier = multiplier.reshape(-1, *around)
+        codes = torch.round(sums * multiplier) + grid.zero_point
+        return quantizer.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Images as the graph takes them; uint8 pixels are normalized."""
+        shape = self.graph.nodes["input"].shape[1:]
+        if tuple(images.shape[1:]) != shape:
+            raise UnsupportedError(
+                f"images have shape {tuple(images.shape)}: expected "
+                f"(N, {', '.join(map(str, shape))})"
+            )
+        if images.dtype == torch.uint8 and self.normalization is not None:
+            return normalize(images, *self.normalization)
+        if images.dtype != torch.float32:
+            expected = "float32, normalized"
+            if self.normalization is not None:
+                expected += ", or uint8 pixels"
+            raise UnsupportedError(
+                f"images are {str(images.dtype).removeprefix('torch.')}: "
+                f"expected {expected}"
+            )
+        self.warn_of_range(images)
+        return images
+
+    def warn_of_range(self, images: Tensor) -> None:
+        """A word where images have another range than the input's grid."""
+        grid = self.grid("input")
+        ends = torch.tensor([grid.qmin, grid.qmax])
+        low, high = quantizer.dequantize(ends, grid).tolist()
+        least, most = (float(v) for v in images.aminmax())
+        slack = max(RANGE_SLACK * (high - low), float(grid.scale))
+        beyond = least < low - slack or most > high + slack
+        if beyond or least >= 0 > low + slack:
+            warnings.warn(
+                f"images range from {least:.4g} to {most:.4g}, the input's "
+                f"grid from {low:.4g} to {high:.4g}: are they normalized as "
+                "those of the calibration?",
+                stacklevel=4,
+            )
+
+    def layers(self) -> pd.DataFrame:
+        """Each layer's operation, bits, grid, and share of work and bytes."""
+        return tables.layers(self)
+
+    def in_float(self) -> dict[str, str]:
+        """What is computed in float, and why, by the node's name."""
+        return tables.in_float(self)
+
+    def narrow_branches(self) -> dict[str, str]:
+        """What loses precision as its concatenation has wider branches."""
+        return tables.narrow_branches(self)
+
+    def copy(self) -> "QuantizedNetwork":
+        """Another one: no change of its tensors reaches this."""
+        graph = replace(
+            self.graph.copy(), constants=copy.deepcopy(self.graph.constants)
+        )
+        return replace(
+            self,
+            graph=graph,
+            integers=copy.deepcopy(self.integers),
+            grids=copy.deepcopy(self.grids),
+        )
+
+    def save(self, path: str | Path) -> int:
+        """Write everything into one file; its bytes. OSError as usual."""
+        return files.save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> "QuantizedNetwork":
+        """The network of a file; FileError where it is damaged or none."""
+        kinds = (Graph, Node, Value, Constant, Layer, Grid)
+        return files.load(path, (QuantizedNetwork, *kinds))
+
+    def __str__(self):
+        return tables.text(self)
+
+
+def normalize(pixels: Tensor, mean, std) -> Tensor:
+    """float32 (p / 255 - mean) / std of uint8 ``pixels``, (N, C, ...)."""
+    around = (-1, *(1 for _ in pixels.shape[2:]))
+    mean, std = (torch.tensor(v).reshape(around) for v in (mean, std))
+    return (pixels.to(torch.float32) / 255 - mean) / std

@@ -1,0 +1,30 @@
+"""Short ways to say an operation in ONNX."""
+
+import numpy as np
+
+from ptq.graph import Node
+
+
+def to_shape(writer, x: str, shape: tuple, result: str) -> str:
+    sizes = writer.tensor(f"{result}.shape", np.array(shape, np.int64))
+    return writer.add("Reshape", [x, sizes], result)
+
+
+def simple(kind: str, *names: str):
+    """A function of one value; numbers behind it are ONNX's settings."""
+
+    def write(writer, node: Node, result: str) -> None:
+        settings = dict(zip(names, node.args[1:], strict=True))
+        writer.add(kind, node.inputs, result, **settings)
+
+    return write
+
+
+def operands(kind: str):
+    """An operation on all its arguments, be they values or constants."""
+
+    def write(writer, node: Node, result: str) -> None:
+        given = [writer.operand(arg, node.name) for arg in node.args]
+        writer.add(kind, given, result)
+
+    return write

@@ -1,0 +1,183 @@
+"""ONNX Runtime: the book's networks, code for code; what ran, and how."""
+
+from dataclasses import replace
+
+import onnx
+import pytest
+import torch
+from agreement import steps_apart
+from test_quantized_network import Small, pixels_of, small
+
+from ptq import data, paths, recipes
+from ptq.graph import UnsupportedError
+from ptq.networks import load_checkpoint
+from ptq.quantized import onnx_engine, onnx_file, quantize
+
+# INT8 may cost this many points of accuracy, per channel.
+MOST_LOST = 0.3
+# Predictions of the runtime that may differ from the simulation's.
+MOST_OTHER = 5 / 10_000
+
+
+@pytest.fixture(scope="module")
+def images():
+    return pixels_of(32, 3, 16, 16) / 127.5 - 1
+
+
+@pytest.fixture(scope="module", params=recipes.NETWORKS)
+def shipped(request):
+    network = recipes.untrained(request.param, 42).eval()
+    name = f"{recipes.of(request.param).name}.pt"
+    load_checkpoint(paths.checkpoint_folder() / name, network)
+    return network
+
+
+def predictions(network, images):
+    with torch.inference_mode():
+        found = [network(batch).argmax(1) for batch in images.split(250)]
+    return torch.cat(found)
+
+
+def compare(shipped, cifar, count, per_channel):
+    """Predictions in float, simulated, by the runtime; and the labels."""
+    calibration = data.normalize(cifar.train_images[:512])
+    network = quantize(shipped, calibration, per_channel=per_channel)
+    run = onnx_engine.load(network, threads=1)
+    images = data.normalize(cifar.test_images[:count])
+    assert {one.precision for one in run.ran} == {"integer", "conversion"}
+    return (
+        *(predictions(n, images) for n in (shipped, network, run)),
+        cifar.test_labels[:count],
+    )
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_runtime_predicts_as_the_simulation(shipped, cifar, per_channel):
+    _, simulated, ran, _ = compare(shipped, cifar, 250, per_channel)
+    assert (simulated != ran).sum() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_all_test_images(shipped, cifar, per_channel):
+    exact, simulated, ran, labels = compare(shipped, cifar, None, per_channel)
+    assert (simulated != ran).float().mean() <= MOST_OTHER
+    right = [float((p == labels).float().mean()) for p in (exact, ran)]
+    if per_channel:
+        assert 100 * (right[0] - right[1]) <= MOST_LOST
+
+
+def test_same_file_in_openvino(shipped, cifar, tmp_path):
+    """Where it is installed; it fuses sums, so that codes may differ."""
+    openvino = pytest.importorskip("openvino")
+    network = quantize(shipped, data.normalize(cifar.train_images[:512]))
+    onnx_file.save(network, tmp_path / "network.onnx")
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    other = openvino.Core().compile_model(
+        tmp_path / "network.onnx", "CPU", settings
+    )
+    images = data.normalize(cifar.test_images[:250])
+    found = torch.from_numpy(other(images.numpy())[0]).argmax(1)
+    ran = predictions(onnx_engine.load(network, threads=1), images)
+    assert (found != ran).float().mean() <= 0.02
+
+
+def test_layer_by_layer(shipped, cifar):
+    images = data.normalize(cifar.train_images[:64])
+    apart = steps_apart(quantize(shipped, images), images)
+    assert max(apart.values()) <= 1 and len(apart) >= 10
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7])
+def test_fewer_bits(bits, images):
+    made = quantize(small(), images, activation_bits=bits, weight_bits=bits)
+    run = onnx_engine.load(made, threads=1)
+    assert max(steps_apart(made, images).values()) <= 1
+    step = made.grid("fc").scale
+    assert (run(images) - made(images)).abs().max() <= 1.01 * step
+
+
+def operators_of(run):
+    """The first operator of each node that is no conversion."""
+    found = {}
+    for one in run.ran:
+        if one.precision != "conversion":
+            found.setdefault(one.node, one.operator)
+    return found
+
+
+def test_what_ran_is_listed(images):
+    run = onnx_engine.load(quantize(small(), images), threads=1)
+    operators = operators_of(run)
+    assert operators["conv"] == operators["wide"] == "QLinearConv"
+    assert operators["add"] == "QLinearAdd" and operators["fc"] == "QGemm"
+    in_float = {one.node for one in run.ran if one.precision == "float"}
+    assert in_float == {"act"}
+
+
+def test_kept_float_runs_in_float(images):
+    """ONNX Runtime would quantize its weights by itself, without a word."""
+    made = quantize(small(), images, keep_float=["wide"])
+    run = onnx_engine.load(made, threads=1)
+    assert operators_of(run)["wide"] == "Conv"
+    assert "QLinearConv" not in {
+        o.operator for o in run.ran if o.node == "wide"
+    }
+    assert max(steps_apart(made, images).values()) <= 1
+
+
+def test_falling_back_to_float_is_an_error(images):
+    """A convolution without integers in the file runs in float."""
+    made = quantize(small(), images)
+    layers = {n: layer for n, layer in made.integers.items() if n != "wide"}
+    with pytest.raises(UnsupportedError, match=r"wide \(.*Conv\) in float"):
+        onnx_engine.load(replace(made, integers=layers))
+
+
+def test_pixels_and_any_number_of_images():
+    pixels = pixels_of(70, 3, 16, 16)
+    made = quantize(small(), pixels, normalization=(0.5, 0.5))
+    run = onnx_engine.load(made, threads=1)
+    assert torch.equal(run(pixels), run(pixels / 255 * 2 - 1))
+    assert torch.equal(run(pixels[:1]), run(pixels)[:1])
+    with pytest.raises(UnsupportedError, match="expected"):
+        run(pixels[:, :1])
+
+
+def test_file_is_plain_onnx(images, tmp_path):
+    """Opset 17, uint8 and int8 codes, int32 biases, scales without shape."""
+    made = quantize(small(), images, per_channel=False)
+    model = onnx_file.model(made)
+    assert model.opset_import[0].version == 17
+    tensors = {t.name: t for t in model.graph.initializer}
+    kinds = onnx.TensorProto
+    assert tensors["conv.weight.codes"].data_type == kinds.INT8
+    assert tensors["conv.bias.codes"].data_type == kinds.INT32
+    assert tensors["pool.zero_point"].data_type == kinds.UINT8
+    scales = [t for name, t in tensors.items() if name.endswith(".scale")]
+    assert scales and not any(list(t.dims) for t in scales)
+
+
+def test_functions_that_onnx_lacks_are_named(images):
+    network = small()
+    network.act = torch.nn.Softplus(beta=2)
+    made = quantize(network, images)
+    with pytest.raises(UnsupportedError, match=r"act.*Softplus of beta 1"):
+        onnx_file.model(made)
+
+
+def test_a_linear_network_of_rows(images):
+    class Rows(Small):
+        def forward(self, x):
+            x = self.bn(self.conv(x)).relu().flatten(2)
+            return self.head(x).relu().mean(1)
+
+    network = Rows()
+    network.head = torch.nn.Linear(64, 10)
+    network.bn.running_mean.normal_()
+    made = quantize(network, images)
+    run = onnx_engine.load(made, threads=1)
+    assert "QGemm" in {one.operator for one in run.ran if one.node == "head"}
+    assert max(steps_apart(made, images).values()) <= 1
+    macs = made.layers().macs["head"]
+    assert macs == 8 * 64 * 10  # a row for each of eight channels

@@ -1,0 +1,413 @@
+"""A quantized network as data: made, shown, copied, saved, and exact."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from traps import Call
+
+from ptq.graph import UnsupportedError
+from ptq.quantized import QuantizedNetwork, calibration, files, quantize
+
+
+class Small(nn.Module):
+    """Everything that a quantized network holds, in a few hundred weights."""
+
+    def __init__(self, channels=3):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 8, 3, 2, 1, bias=False)
+        self.bn, self.wide = nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1)
+        self.act, self.pool = nn.SiLU(), nn.AdaptiveAvgPool2d(3)
+        self.fc = nn.Linear(72, 10)
+
+    def forward(self, x):
+        x = self.bn(self.conv(x)).relu()
+        x = x + self.act(self.wide(x))
+        return self.fc(self.pool(x).flatten(1))
+
+
+def small(channels=3):
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        network = Small(channels)
+        network.bn.running_mean.normal_(0, 0.1)
+        network.bn.running_var.uniform_(0.1, 0.5)
+    return network.eval()
+
+
+def pixels_of(*shape):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(
+        0, 256, shape, dtype=torch.uint8, generator=generator
+    )
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return pixels_of(32, 3, 16, 16)
+
+
+@pytest.fixture(scope="module")
+def images(pixels):
+    return pixels / 127.5 - 1
+
+
+@pytest.fixture(scope="module")
+def network(images):
+    return quantize(small(), images)
+
+
+def test_sums_and_codes_are_exact_integers(network, images):
+    """The first layer again, by int64 numpy and one float64 multiplier."""
+    node, layer = network.graph.nodes["conv"], network.integers["conv"]
+    grid, result = network.grid("input"), network.grid("conv")
+    x = np.rint(images.double().numpy() / float(grid.scale)).astype(np.int64)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    windows = windows[:, :, ::2, ::2]
+    sums = np.einsum(
+        "nchwij,ocij->nohw", windows, layer.codes.numpy().astype(np.int64)
+    )
+    sums += layer.bias.numpy()[None, :, None, None]
+    seen = {}
+
+    def visit(visited, given):
+        if visited is node:
+            seen["sums"] = network.sums(node, given)
+        seen[visited.name] = network.compute(visited, given)
+        return seen[visited.name]
+
+    network.graph.walk(images, visit)
+    assert np.array_equal(seen["sums"].numpy(), sums)
+    unit = layer.grid.scale.double() * float(grid.scale)
+    exact = sums * (unit / float(result.scale)).numpy()[None, :, None, None]
+    codes = np.rint(exact) + int(result.zero_point)
+    right = (
+        codes.clip(0, 255) - int(result.zero_point)
+    ) * result.scale.item()
+    near_tie = np.abs(exact - np.floor(exact) - 0.5) < 1e-4
+    wrong = np.abs(seen["conv"].numpy() - right) > 1e-5
+    assert not (wrong & ~near_tie).any() and near_tie.mean() < 1e-3
+
+
+def test_biases_are_whole_units_of_both_scales(network):
+    layer, node = network.integers["fc"], network.graph.nodes["fc"]
+    _, bias = network.graph.filled(node.args[1:3], {})
+    unit = network.unit(node)
+    assert layer.bias.dtype == torch.int32
+    assert (layer.bias * unit - bias).abs().le(unit / 2 * 1.001).all()
+
+
+def test_placement(network):
+    owners = network.owners
+    # BN and ReLU are one with the convolution; SiLU is in float.
+    clamp = next(n for n in network.graph.nodes.values() if n.op == "clamp")
+    assert owners["conv"] == owners[clamp.name] == clamp.name
+    assert int(network.grid("conv").zero_point) == 0
+    assert owners["pool"] == "pool" and owners["wide"] == "wide"
+    moved = next(n for n in network.graph.nodes.values() if n.op == "reshape")
+    assert network.grid(moved.name) is network.grid("pool")
+    assert list(network.in_float()) == ["act"]
+
+
+def test_a_relu_with_a_second_reader_beside_it_is_not_fused(images):
+    class Both(Small):
+        def forward(self, x):
+            x = self.bn(self.conv(x))
+            x = x.relu() + x
+            return self.fc(self.pool(x).flatten(1))
+
+    made = quantize(Both().eval(), images)
+    clamp = next(n for n in made.graph.nodes.values() if n.op == "clamp")
+    assert made.owners["conv"] == "conv" == made.owners[clamp.name]
+    assert int(made.grid("conv").zero_point) > 0
+
+
+def test_the_given_network_is_left_alone(images):
+    network = small().train()
+    before = copy.deepcopy(network.state_dict())
+    first = quantize(network, images)
+    assert network.training
+    after = network.state_dict()
+    assert all(torch.equal(after[n], t) for n, t in before.items())
+    assert torch.equal(
+        first(images), quantize(network.eval(), images)(images)
+    )
+
+
+def test_one_image_as_in_a_batch(network, images):
+    whole = network(images)
+    single = torch.cat([network(image[None]) for image in images])
+    assert torch.equal(whole, single)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, (31, 45)), (4, (17, 9))])
+def test_other_channels_and_odd_sizes(channels, size):
+    images = pixels_of(16, channels, *size) / 127.5 - 1
+    made = quantize(small(channels), images)
+    assert made(images).shape == (16, 10)
+    with pytest.raises(UnsupportedError, match=rf"expected \(N, {channels},"):
+        made(images[:, :, 1:])
+
+
+def test_fewer_bits_cost_more(images):
+    network = small()
+    with torch.no_grad():
+        want = network(images)
+
+    def error(**bits):
+        got = quantize(network, images, **bits)(images)
+        return float((got - want).square().mean())
+
+    for kind in ("weight_bits", "activation_bits"):
+        errors = [error(**{kind: bits}) for bits in (8, 6, 4, 2)]
+        assert errors == sorted(errors) and math.isfinite(errors[-1])
+
+
+@pytest.mark.parametrize("observer", calibration.OBSERVERS)
+def test_observers(observer, images):
+    made = quantize(small(), images, observer=observer, activation_bits=4)
+    widest = quantize(small(), images, activation_bits=4)
+    for name, grid in made.grids.items():
+        assert grid.scale <= widest.grids[name].scale * 1.001
+
+
+def test_least_error_is_least(images):
+    """No other share of the range has less error on these images."""
+    network = small()
+    graph = quantize(network, images).graph
+    seen = {}
+
+    def visit(node, given):
+        seen[node.name] = graph.compute(node, given)
+        return seen[node.name]
+
+    graph.walk(images, visit)
+    values = seen["wide"]
+
+    def error(low, high):
+        step = (high - low) / 15
+        zero = torch.round(-low / step)
+        codes = (torch.round(values / step) + zero).clamp(0, 15)
+        return float(((codes - zero) * step - values).square().mean())
+
+    made = quantize(network, images, observer="mse", activation_bits=4)
+    grid = made.grid("wide")
+    low = (0 - grid.zero_point) * grid.scale
+    found = error(low, low + 15 * grid.scale)
+    tried = [
+        error(values.min() * share, values.max() * share)
+        for share in torch.linspace(0.2, 1, 17)
+    ]
+    assert found <= min(tried) * 1.02
+
+
+def test_keep_float(images):
+    made = quantize(small(), images, keep_float=["conv", "add"])
+    assert set(made.integers) == {"wide", "fc"}
+    assert set(made.in_float()) == {"conv", "add", "act"}
+    assert made.layers().loc["conv", "bits"] == 32
+    everything = quantize(small(), images, keep_float=list(made.graph.nodes))
+    with torch.no_grad():
+        want = small()(images)
+    apart = (everything(images) - want).abs().max()
+    # The input and the logits still lie on grids of 8 bits.
+    assert apart < 3 * everything.grid("fc").scale
+
+
+def test_table(network):
+    table = network.layers()
+    assert list(table.index) == ["conv", "wide", "fc"]
+    macs = [3 * 8 * 9 * 64, 8 * 8 * 9 * 64, 72 * 10]
+    assert table.macs.tolist() == macs
+    assert table.bytes.tolist() == [216 + 32, 576 + 32, 720 + 40]
+    assert table.macs_share.sum() == pytest.approx(1)
+    assert "act: silu, test_quantized_network.py:" in str(network)
+
+
+def test_narrow_branches_are_named(images):
+    class Wide(Small):
+        def forward(self, x):
+            x = self.bn(self.conv(x))
+            x = torch.cat([50 * self.wide(x)[:, :4], x[:, :4]], 1)
+            return self.fc(self.pool(x).flatten(1))
+
+    made = quantize(Wide().eval(), images)
+    ((name, text),) = made.narrow_branches().items()
+    assert name == "part@2" and "of 256 codes in cat" in text
+
+
+def test_pixels_or_normalized_images(pixels, images):
+    given = {"normalization": (0.5, 0.5)}
+    made = quantize(small(), pixels, **given)
+    assert torch.equal(made(pixels), made(pixels / 255 * 2 - 1))
+    with pytest.raises(UnsupportedError, match="uint8: expected float32"):
+        quantize(small(), images)(pixels)
+
+
+def pixels_as_floats(images):
+    return images * 127.5 + 127.5
+
+
+def shares(images):
+    return images / 2 + 0.5
+
+
+@pytest.mark.parametrize(
+    "change", [pixels_as_floats, shares, lambda x: 2 * x]
+)
+def test_images_of_another_range_are_noticed(change, network, images):
+    with pytest.warns(UserWarning, match="are they normalized as those"):
+        network(change(images))
+
+
+@pytest.mark.parametrize("change", [pixels_as_floats, shares])
+def test_calibration_of_another_range_is_noticed(change, images):
+    with pytest.warns(UserWarning, match="are they normalized as those"):
+        quantize(small(), change(images), normalization=(0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"weight_bits": 9}, "weight_bits=9: expected 2 to 8"),
+        ({"activation_bits": 1}, "activation_bits=1: expected 2 to 8"),
+        ({"observer": "median"}, "expected one of minmax, mse"),
+        ({"keep_float": ["covn"]}, "keep_float='covn'.*near are conv"),
+        ({"keep_float": "bn"}, "keep_float='bn'.*after folding"),
+    ],
+)
+def test_refused_choices(choice, message, images):
+    with pytest.raises(UnsupportedError, match=message):
+        quantize(small(), images, **choice)
+
+
+def test_functions_without_a_rule_are_named_or_kept(images):
+    network = small()
+    network.act = Call(torch.sin)
+    with pytest.raises(UnsupportedError, match=r"act.sin \(traps.py:"):
+        quantize(network, images)
+    made = quantize(network, images, keep_float=["act"])
+    assert "kept by request" in made.in_float()["act.sin"]
+
+
+def test_refused_images(images):
+    for change in (lambda x: x[:0], lambda x: x.log()):
+        with pytest.raises(UnsupportedError, match="images"):
+            quantize(small(), change(images))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        (0.5, 0.5),
+        (0.0, 1.0),
+        (0.1307, 0.3081),
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 7, 4])
+def test_no_pixel_is_a_tie_on_the_input_grid(mean, std, bits):
+    pixels = np.arange(256)[:, None] / 255
+    points = (pixels - np.array(mean)) / np.array(std)
+    points = np.unique(points.astype(np.float32))
+    grid = calibration.input_grid(torch.from_numpy(points), bits)
+    steps = points.astype(np.float64) / float(grid.scale)
+    assert np.abs(steps % 1 - 0.5).min() > 5e-4
+    codes = np.rint(steps) + int(grid.zero_point)
+    assert codes.min() >= 0 and codes.max() <= 2**bits - 1
+    # Hardly a step wider than the widest grid without clipping.
+    assert np.ptp(codes) >= (2**bits - 1) * 0.9
+
+
+def test_input_grid_of_the_book():
+    points = torch.arange(256) / 127.5 - 1
+    grid = calibration.input_grid(points)
+    assert grid.scale == torch.tensor(1 / 127) and grid.zero_point == 127
+    # The min-max grid has each of the 256 pixels halfway between two codes.
+    halfway = (torch.arange(256).double() * 2 / 255 - 1) / (2 / 255) % 1
+    assert (halfway - 0.5).abs().max() < 1e-9
+
+
+def test_copy_is_another_network(network, images):
+    before, other = network(images), network.copy()
+    other.integers["fc"].codes.zero_()
+    other.grids["pool"].scale.mul_(2)
+    for constant in other.graph.constants.values():
+        constant.zero_()
+    assert torch.equal(network(images), before)
+    assert not torch.equal(other(images), before)
+
+
+def test_saved_and_loaded(network, images, tmp_path):
+    size = network.save(tmp_path / "a.ptq")
+    assert size == (tmp_path / "a.ptq").stat().st_size
+    loaded = QuantizedNetwork.load(tmp_path / "a.ptq")
+    assert torch.equal(loaded(images), network(images))
+    assert torch.equal(loaded.graph(images), network.graph(images))
+    assert str(loaded) == str(network)
+    loaded.save(tmp_path / "b.ptq")
+    same = (tmp_path / "a.ptq", tmp_path / "b.ptq")
+    assert same[0].read_bytes() == same[1].read_bytes()
+
+
+def test_damaged_files_are_refused(network, tmp_path):
+    path = tmp_path / "a.ptq"
+    network.save(path)
+    whole = bytearray(path.read_bytes())
+    places = np.random.default_rng(0).integers(0, 8 * len(whole), 200)
+    for place in places:
+        changed = bytearray(whole)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(files.FileError, match="a.ptq is damaged"):
+            QuantizedNetwork.load(path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(files.FileError, match="a.ptq is damaged"):
+        QuantizedNetwork.load(path)
+
+
+class Ran(Exception):
+    pass
+
+
+def run():
+    raise Ran
+
+
+class Code:
+    def __reduce__(self):
+        return run, ()
+
+
+def test_other_files_are_refused(network, tmp_path):
+    path = tmp_path / "a.ptq"
+    with pytest.raises(files.FileError, match="No such file"):
+        QuantizedNetwork.load(path)
+    path.write_bytes(pickle.dumps(Code()))
+    with pytest.raises(files.FileError, match="no file of a Quantized"):
+        QuantizedNetwork.load(path)
+    files.save(network.integers["fc"], path)
+    with pytest.raises(files.FileError, match="holds a Layer: expected"):
+        QuantizedNetwork.load(path)
+    strange = network.copy()
+    node = strange.graph.nodes["act"]
+    for word in ("system", "aten.from_file.default", "aten.add_.Tensor"):
+        changed = dict(vars(node), op=word)
+        strange.graph.nodes["act"] = type(node)(**changed)
+        files.save(strange, path)
+        with pytest.raises(files.FileError, match=word):
+            QuantizedNetwork.load(path)
+
+
+def test_constant_results_have_a_grid(images):
+    network = small()
+    network.act = Call(lambda x: x.relu() * 0.0)
+    made = quantize(network, images)
+    assert all(grid.scale > 0 for grid in made.grids.values())
+    assert torch.isfinite(made(images)).all()
