@@ -1,1 +1,1 @@
-"""Ranges, grids and integer codes."""
+"""Ranges, grids and integer codes; a quantized network as data."""

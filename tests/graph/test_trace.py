@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
-from ptq import paths, recipes
+from ptq import paths
 from ptq.graph import UnsupportedError, fold, trace
-from ptq.networks import load_checkpoint
+from ptq.networks import recipes
+from ptq.networks.checkpoints import load_checkpoint
 
 
 @pytest.fixture(scope="module")

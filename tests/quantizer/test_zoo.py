@@ -5,9 +5,10 @@ import torch
 import zoo
 from agreement import steps_apart
 
-from ptq import data
+from ptq.data import image_sets
+from ptq.engines import onnx_runtime
 from ptq.graph import fold, trace
-from ptq.quantized import onnx_engine, quantize
+from ptq.quantizer.making import quantize
 
 IMAGES = 16
 OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
@@ -15,7 +16,7 @@ OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
 
 @pytest.fixture(scope="module")
 def images(cifar):
-    return data.normalize(cifar.train_images[:IMAGES])
+    return image_sets.normalize(cifar.train_images[:IMAGES])
 
 
 def check(name, images):
@@ -31,7 +32,7 @@ def check(name, images):
         atol=1e-4 * float(want.abs().max()),
     )
     # Refuses where one that must run in integers does not.
-    run = onnx_engine.load(quantized, threads=1)
+    run = onnx_runtime.load(quantized, threads=1)
     assert max(steps_apart(quantized, images).values()) <= 1
     same = run(images).argmax(1) == quantized(images).argmax(1)
     assert same.sum() >= IMAGES - 1

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from ptq import quantizer
-from ptq.quantized.network import Layer
-from ptq.quantizer import Grid
+from ptq.quantizer import affine
+from ptq.quantizer.affine import Grid
+from ptq.quantizer.network import Layer
 
 # A bias takes at most this, so that sums on top of it fit in int32.
 LARGEST_BIAS = 2**30
@@ -28,9 +28,9 @@ def integer_layer(
     least = bias.abs() / (input_grid.scale * LARGEST_BIAS)
     least = least if channel else least.max()
     axis = 0 if channel else None
-    grid = quantizer.symmetric_grid(
+    grid = affine.symmetric_grid(
         bound.maximum(least * most), -most, most, axis
     )
     unit = grid.scale.double() * input_grid.scale.double()
     whole = torch.round(bias.double() / unit).to(torch.int32)
-    return Layer(quantizer.quantize(weight, grid).to(torch.int8), grid, whole)
+    return Layer(affine.quantize(weight, grid).to(torch.int8), grid, whole)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from ptq import quantizer
 from ptq.graph import Graph, UnsupportedError
-from ptq.quantizer import Grid
+from ptq.quantizer import affine
+from ptq.quantizer.affine import Grid
 
 BATCH = 64
 BINS = 2048
@@ -38,7 +38,7 @@ def activation_grids(
             for name, histogram in found.items()
         }
     grids = {
-        name: quantizer.affine_grid(*ranges[name], 0, 2**bits - 1)
+        name: affine.affine_grid(*ranges[name], 0, 2**bits - 1)
         for name in graph.nodes
         if name in ranges
     }
@@ -57,7 +57,7 @@ def input_grid(points: Tensor, bits: int = 8) -> Grid:
     low, high = points.min().clamp(max=0), points.max().clamp(min=0)
     most = 2**bits - 1
     if len(points) > MOST_POINTS or low == high:
-        return quantizer.affine_grid(low, high, 0, most)
+        return affine.affine_grid(low, high, 0, most)
     clearest = -1.0
     for steps in _numbers_of_steps(most):
         wider = (high - low) / steps
@@ -125,10 +125,8 @@ def _least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     centres = low + width * (torch.arange(BINS) + 0.5)
 
     def error(share: Tensor) -> Tensor:
-        grid = quantizer.affine_grid(
-            low * share, high * share, 0, 2**bits - 1
-        )
-        moved = quantizer.fake_quantize(centres, grid)
+        grid = affine.affine_grid(low * share, high * share, 0, 2**bits - 1)
+        moved = affine.fake_quantize(centres, grid)
         return (histogram * (centres - moved).square()).sum()
 
     best = min(SHARES, key=error)

@@ -10,9 +10,10 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from ptq.engines import onnx_file
 from ptq.graph import Graph, UnsupportedError
-from ptq.quantized import onnx_file, placement
-from ptq.quantized.network import QuantizedNetwork
+from ptq.quantizer import placement
+from ptq.quantizer.network import QuantizedNetwork
 
 INTEGERS = {"uint8", "int8"}
 # Operations that move between the two worlds, or reorder memory.

@@ -6,7 +6,8 @@ from agreement import steps_apart
 from attainable import attainable, sqnr, truth
 from traps import TRAPS
 
-from ptq.quantized import onnx_engine, quantize
+from ptq.engines import onnx_runtime
+from ptq.quantizer.making import quantize
 
 # What the simulation's own choices may cost, in dB.
 SLACK = 3
@@ -43,7 +44,7 @@ def test_trap_is_right(trap, patches):
     )
     right = attainable(trap, patches)
     assert sqnr(want, network(patches)) > right - SLACK
-    run = onnx_engine.load(network, threads=1)
+    run = onnx_runtime.load(network, threads=1)
     assert sqnr(want, run(patches)) > right - SLACK
     assert max(steps_apart(network, patches).values()) <= 1
 

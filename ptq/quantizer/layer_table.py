@@ -6,7 +6,7 @@ import pandas as pd
 
 from ptq.graph import Node
 from ptq.graph.operations import operation
-from ptq.quantized import placement
+from ptq.quantizer import placement
 
 FLOAT_BITS = 32
 # Below this, a branch has lost four bits of eight.

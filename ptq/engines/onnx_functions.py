@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from ptq.engines.onnx_words import operands, simple, to_shape
 from ptq.graph import Node, UnsupportedError
-from ptq.quantized.onnx_words import operands, simple, to_shape
 
 
 def clip(writer, node: Node, result: str) -> None:

@@ -4,8 +4,8 @@ import onnx
 import onnxruntime
 import torch
 
-from ptq import quantizer
-from ptq.quantized import onnx_file
+from ptq.engines import onnx_file
+from ptq.quantizer import affine
 
 
 def runtime_codes(network, images):
@@ -45,8 +45,8 @@ def steps_apart(network, images):
         result = network.compute(node, given)
         values[node.name], grid = result, network.grid(node.name)
         if node.name in codes:
-            mine = quantizer.quantize(result, grid)
+            mine = affine.quantize(result, grid)
             clipped = codes[node.name].int().clamp(max=grid.qmax)
             apart[node.name] = int((mine - clipped).abs().max())
-            values[node.name] = quantizer.dequantize(clipped, grid)
+            values[node.name] = affine.dequantize(clipped, grid)
     return apart

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import torch
 
-from ptq import quantizer
+from ptq.engines.onnx_functions import FUNCTIONS
+from ptq.engines.onnx_words import operands, simple, to_shape
 from ptq.graph import Node, UnsupportedError
-from ptq.quantized.onnx_functions import FUNCTIONS
-from ptq.quantized.onnx_words import operands, simple, to_shape
+from ptq.quantizer import affine
 
 # torch counts no more than this in "everything from here on".
 FAR = np.iinfo(np.int64).max
@@ -60,7 +60,7 @@ def clamp_codes(writer, node: Node, codes: str, grid, result: str) -> None:
         -math.inf if node.args[1] is None else node.args[1],
         math.inf if node.args[2] is None else node.args[2],
     ]
-    low, high = quantizer.quantize(torch.tensor(ends), grid).tolist()
+    low, high = affine.quantize(torch.tensor(ends), grid).tolist()
     if (low, high) == (grid.qmin, grid.qmax):
         writer.add("Identity", [codes], result)
         return

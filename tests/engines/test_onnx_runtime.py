@@ -8,10 +8,13 @@ import torch
 from agreement import steps_apart
 from test_quantized_network import Small, pixels_of, small
 
-from ptq import data, paths, recipes
+from ptq import paths
+from ptq.data import image_sets
+from ptq.engines import onnx_file, onnx_runtime
 from ptq.graph import UnsupportedError
-from ptq.networks import load_checkpoint
-from ptq.quantized import onnx_engine, onnx_file, quantize
+from ptq.networks import recipes
+from ptq.networks.checkpoints import load_checkpoint
+from ptq.quantizer.making import quantize
 
 # INT8 may cost this many points of accuracy, per channel.
 MOST_LOST = 0.3
@@ -40,10 +43,10 @@ def predictions(network, images):
 
 def compare(shipped, cifar, count, per_channel):
     """Predictions in float, simulated, by the runtime; and the labels."""
-    calibration = data.normalize(cifar.train_images[:512])
+    calibration = image_sets.normalize(cifar.train_images[:512])
     network = quantize(shipped, calibration, per_channel=per_channel)
-    run = onnx_engine.load(network, threads=1)
-    images = data.normalize(cifar.test_images[:count])
+    run = onnx_runtime.load(network, threads=1)
+    images = image_sets.normalize(cifar.test_images[:count])
     assert {one.precision for one in run.ran} == {"integer", "conversion"}
     return (
         *(predictions(n, images) for n in (shipped, network, run)),
@@ -70,20 +73,22 @@ def test_all_test_images(shipped, cifar, per_channel):
 def test_same_file_in_openvino(shipped, cifar, tmp_path):
     """Where it is installed; it fuses sums, so that codes may differ."""
     openvino = pytest.importorskip("openvino")
-    network = quantize(shipped, data.normalize(cifar.train_images[:512]))
+    network = quantize(
+        shipped, image_sets.normalize(cifar.train_images[:512])
+    )
     onnx_file.save(network, tmp_path / "network.onnx")
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     other = openvino.Core().compile_model(
         tmp_path / "network.onnx", "CPU", settings
     )
-    images = data.normalize(cifar.test_images[:250])
+    images = image_sets.normalize(cifar.test_images[:250])
     found = torch.from_numpy(other(images.numpy())[0]).argmax(1)
-    ran = predictions(onnx_engine.load(network, threads=1), images)
+    ran = predictions(onnx_runtime.load(network, threads=1), images)
     assert (found != ran).float().mean() <= 0.02
 
 
 def test_layer_by_layer(shipped, cifar):
-    images = data.normalize(cifar.train_images[:64])
+    images = image_sets.normalize(cifar.train_images[:64])
     apart = steps_apart(quantize(shipped, images), images)
     assert max(apart.values()) <= 1 and len(apart) >= 10
 
@@ -91,7 +96,7 @@ def test_layer_by_layer(shipped, cifar):
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7])
 def test_fewer_bits(bits, images):
     made = quantize(small(), images, activation_bits=bits, weight_bits=bits)
-    run = onnx_engine.load(made, threads=1)
+    run = onnx_runtime.load(made, threads=1)
     assert max(steps_apart(made, images).values()) <= 1
     step = made.grid("fc").scale
     assert (run(images) - made(images)).abs().max() <= 1.01 * step
@@ -107,7 +112,7 @@ def operators_of(run):
 
 
 def test_what_ran_is_listed(images):
-    run = onnx_engine.load(quantize(small(), images), threads=1)
+    run = onnx_runtime.load(quantize(small(), images), threads=1)
     operators = operators_of(run)
     assert operators["conv"] == operators["wide"] == "QLinearConv"
     assert operators["add"] == "QLinearAdd" and operators["fc"] == "QGemm"
@@ -118,7 +123,7 @@ def test_what_ran_is_listed(images):
 def test_kept_float_runs_in_float(images):
     """ONNX Runtime would quantize its weights by itself, without a word."""
     made = quantize(small(), images, keep_float=["wide"])
-    run = onnx_engine.load(made, threads=1)
+    run = onnx_runtime.load(made, threads=1)
     assert operators_of(run)["wide"] == "Conv"
     assert "QLinearConv" not in {
         o.operator for o in run.ran if o.node == "wide"
@@ -131,13 +136,13 @@ def test_falling_back_to_float_is_an_error(images):
     made = quantize(small(), images)
     layers = {n: layer for n, layer in made.integers.items() if n != "wide"}
     with pytest.raises(UnsupportedError, match=r"wide \(.*Conv\) in float"):
-        onnx_engine.load(replace(made, integers=layers))
+        onnx_runtime.load(replace(made, integers=layers))
 
 
 def test_pixels_and_any_number_of_images():
     pixels = pixels_of(70, 3, 16, 16)
     made = quantize(small(), pixels, normalization=(0.5, 0.5))
-    run = onnx_engine.load(made, threads=1)
+    run = onnx_runtime.load(made, threads=1)
     assert torch.equal(run(pixels), run(pixels / 255 * 2 - 1))
     assert torch.equal(run(pixels[:1]), run(pixels)[:1])
     with pytest.raises(UnsupportedError, match="expected"):
@@ -176,7 +181,7 @@ def test_a_linear_network_of_rows(images):
     network.head = torch.nn.Linear(64, 10)
     network.bn.running_mean.normal_()
     made = quantize(network, images)
-    run = onnx_engine.load(made, threads=1)
+    run = onnx_runtime.load(made, threads=1)
     assert "QGemm" in {one.operator for one in run.ran if one.node == "head"}
     assert max(steps_apart(made, images).values()) <= 1
     macs = made.layers().macs["head"]

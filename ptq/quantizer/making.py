@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ptq import graph as graphs
 from ptq.graph import Graph, UnsupportedError
 from ptq.graph.operations import operation
-from ptq.quantized import calibration, placement, weights
-from ptq.quantized.network import Layer, QuantizedNetwork, normalize
+from ptq.quantizer import activation_grids, placement, weights
+from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
 BITS = range(2, 9)
 
@@ -30,7 +30,7 @@ def quantize(
 
     ``images`` is float32 (N, C, H, W), normalized; or uint8, where
     ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
-    for each channel. ``observer`` is one of ``calibration.OBSERVERS``;
+    for each channel. ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     ``model`` stays as it is. Raises UnsupportedError, in one sentence and
     before any work, where something is not as expected.
@@ -43,12 +43,12 @@ def quantize(
     graph = graphs.fold(graphs.trace(model, images))
     kept = _kept(graph, keep_float)
     owners = placement.grid_owners(graph, kept)
-    grids = calibration.activation_grids(
+    grids = activation_grids.activation_grids(
         graph, images, owners.values(), activation_bits, observer
     )
     if normalization is not None:
         points = normalize(_all_pixels(images), *normalization).unique()
-        grids["input"] = calibration.input_grid(points, activation_bits)
+        grids["input"] = activation_grids.input_grid(points, activation_bits)
     network = QuantizedNetwork(graph, {}, grids, kept, normalization)
     network.warn_of_range(images)
     network.integers = _layers(network, weight_bits, per_channel)
@@ -101,10 +101,10 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
     ):
         if bits not in BITS:
             raise UnsupportedError(f"{name}={bits!r}: expected 2 to 8")
-    if observer not in calibration.OBSERVERS:
+    if observer not in activation_grids.OBSERVERS:
         raise UnsupportedError(
             f"observer={observer!r}: expected one of "
-            f"{', '.join(calibration.OBSERVERS)}"
+            f"{', '.join(activation_grids.OBSERVERS)}"
         )
 
 

@@ -11,7 +11,9 @@ from torch import nn
 from traps import Call
 
 from ptq.graph import UnsupportedError
-from ptq.quantized import QuantizedNetwork, calibration, files, quantize
+from ptq.quantizer import activation_grids, files
+from ptq.quantizer.making import quantize
+from ptq.quantizer.network import QuantizedNetwork
 
 
 class Small(nn.Module):
@@ -168,7 +170,7 @@ def test_fewer_bits_cost_more(images):
         assert errors == sorted(errors) and math.isfinite(errors[-1])
 
 
-@pytest.mark.parametrize("observer", calibration.OBSERVERS)
+@pytest.mark.parametrize("observer", activation_grids.OBSERVERS)
 def test_observers(observer, images):
     made = quantize(small(), images, observer=observer, activation_bits=4)
     widest = quantize(small(), images, activation_bits=4)
@@ -316,7 +318,7 @@ def test_no_pixel_is_a_tie_on_the_input_grid(mean, std, bits):
     pixels = np.arange(256)[:, None] / 255
     points = (pixels - np.array(mean)) / np.array(std)
     points = np.unique(points.astype(np.float32))
-    grid = calibration.input_grid(torch.from_numpy(points), bits)
+    grid = activation_grids.input_grid(torch.from_numpy(points), bits)
     steps = points.astype(np.float64) / float(grid.scale)
     assert np.abs(steps % 1 - 0.5).min() > 5e-4
     codes = np.rint(steps) + int(grid.zero_point)
@@ -327,7 +329,7 @@ def test_no_pixel_is_a_tie_on_the_input_grid(mean, std, bits):
 
 def test_input_grid_of_the_book():
     points = torch.arange(256) / 127.5 - 1
-    grid = calibration.input_grid(points)
+    grid = activation_grids.input_grid(points)
     assert grid.scale == torch.tensor(1 / 127) and grid.zero_point == 127
     # The min-max grid has each of the 256 pixels halfway between two codes.
     halfway = (torch.arange(256).double() * 2 / 255 - 1) / (2 / 255) % 1

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from ptq import paths
+from ptq.engines import onnx_operators
 from ptq.graph import Constant, Node, UnsupportedError, Value
-from ptq.quantized import onnx_operators
-from ptq.quantized.network import QuantizedNetwork
-from ptq.quantizer import Grid
+from ptq.quantizer.affine import Grid
+from ptq.quantizer.network import QuantizedNetwork
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with

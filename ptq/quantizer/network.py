@@ -9,11 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ptq import quantizer
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.graph.operations import operation
-from ptq.quantized import files, placement, tables
-from ptq.quantizer import Grid
+from ptq.quantizer import affine, files, layer_table, placement
+from ptq.quantizer.affine import Grid
 
 # How far beyond the range of the calibration images are taken without a word.
 RANGE_SLACK = 0.05
@@ -80,7 +79,7 @@ class QuantizedNetwork:
         grid, kind = self.grid(node.name), placement.kind(node, self.kept)
         if grid is None or kind == "move" and node.op != "clamp":
             return result
-        return quantizer.fake_quantize(result, grid)
+        return affine.fake_quantize(result, grid)
 
     def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
         """A layer's accumulators, bias included: whole numbers in float32.
@@ -105,7 +104,7 @@ class QuantizedNetwork:
             around = (1 for _ in node.shape[2:])
             multiplier = multiplier.reshape(-1, *around)
         codes = torch.round(sums * multiplier) + grid.zero_point
-        return quantizer.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
+        return affine.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
 
     def normalized(self, images: Tensor) -> Tensor:
         """Images as the graph takes them; uint8 pixels are normalized."""
@@ -132,7 +131,7 @@ class QuantizedNetwork:
         """A word where images have another range than the input's grid."""
         grid = self.grid("input")
         ends = torch.tensor([grid.qmin, grid.qmax])
-        low, high = quantizer.dequantize(ends, grid).tolist()
+        low, high = affine.dequantize(ends, grid).tolist()
         least, most = (float(v) for v in images.aminmax())
         slack = max(RANGE_SLACK * (high - low), float(grid.scale))
         beyond = least < low - slack or most > high + slack
@@ -146,15 +145,15 @@ class QuantizedNetwork:
 
     def layers(self) -> pd.DataFrame:
         """Each layer's operation, bits, grid, and share of work and bytes."""
-        return tables.layers(self)
+        return layer_table.layers(self)
 
     def in_float(self) -> dict[str, str]:
         """What is computed in float, and why, by the node's name."""
-        return tables.in_float(self)
+        return layer_table.in_float(self)
 
     def narrow_branches(self) -> dict[str, str]:
         """What loses precision as its concatenation has wider branches."""
-        return tables.narrow_branches(self)
+        return layer_table.narrow_branches(self)
 
     def copy(self) -> "QuantizedNetwork":
         """Another one: no change of its tensors reaches this."""
@@ -179,7 +178,7 @@ class QuantizedNetwork:
         return files.load(path, (QuantizedNetwork, *kinds))
 
     def __str__(self):
-        return tables.text(self)
+        return layer_table.text(self)
 
 
 def normalize(pixels: Tensor, mean, std) -> Tensor:

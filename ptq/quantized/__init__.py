@@ -1,6 +1,0 @@
-"""A quantized network as data, and how it is made, kept and run."""
-
-from ptq.quantized.making import quantize
-from ptq.quantized.network import Layer, QuantizedNetwork
-
-__all__ = ["Layer", "QuantizedNetwork", "quantize"]
