@@ -9,7 +9,6 @@ from ptq.book import explorer_drawings, figures, plots, show
 from ptq.engines.torch_eager import QConfig
 from ptq.evidence import intervals
 from ptq.experiment import comparison
-from ptq.experiment.results import Record
 from ptq.measure import grid_effects
 from ptq.quantizer.affine import Grid
 
@@ -111,16 +110,17 @@ def defaults(name: str, chosen: dict[str, QConfig]) -> None:
 def outputs(
     name: str,
     caption: str,
-    reference: Record,
+    reference: np.ndarray,
     given: dict[str, np.ndarray],
     labels: np.ndarray,
     found: dict[str, grid_effects.Outputs],
 ) -> None:
     """Table of networks against FP32: predictions, and outputs on a grid.
 
-    Predictions ``given``, and ``labels``, are class numbers (n,).
+    Predictions of the ``reference``, those ``given`` by each network, and
+    ``labels`` are class numbers (n,).
     """
-    pairs = {t: (reference.predictions, own) for t, own in given.items()}
+    pairs = {title: (reference, own) for title, own in given.items()}
     rows = []
     for title, pair in comparison.all_paired(pairs, labels).items():
         right = int((given[title] == labels).sum())
