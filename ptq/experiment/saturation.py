@@ -145,8 +145,8 @@ def told(
     name, apart = engine(), disagreeing(found, 7)
     if changed := cost(found, labels):
         points = 100 * (changed.gained - changed.lost) / changed.n
-        eight = f"{name} saturates once it is kept to AVX2, which moves the "
-        eight += f"accuracy with eight bits by {points:+.2f} points"
+        eight = f"{name} saturates once it is limited to AVX2. This moves "
+        eight += f"the accuracy with eight bits by {points:+.2f} points"
     elif found["all"].saturates:
         eight = f"{name} saturates without any limit, so no exact run with "
         eight += "eight bits is here to compare with; seven bits come nearest"
