@@ -106,7 +106,7 @@ def _check_settings(name: str, module: nn.Module) -> None:
     if mode != "zeros":
         raise UnsupportedError(
             f"{name} pads by padding_mode={mode!r}: expected 'zeros'; the "
-            "engine's border would be another"
+            "engine's border would differ"
         )
     if isinstance(getattr(module, "padding", 0), str):
         raise UnsupportedError(
@@ -128,8 +128,8 @@ def _trace(network: nn.Module) -> fx.Graph:
     except Exception as error:  # whatever a user's forward may raise
         first = str(error).strip().partition("\n")[0]
         raise UnsupportedError(
-            f"{type(network).__name__} cannot be traced, as its path hangs "
-            f"on what it is given: {first}"
+            f"{type(network).__name__} cannot be traced, as its path depends "
+            f"on its input: {first}"
         ) from error
 
 

@@ -87,7 +87,7 @@ def changes(before: nn.Module, after: nn.Module) -> dict[str, Change]:
     first, second = (torch_eager.quantized_layers(n) for n in (before, after))
     if first.keys() != second.keys():
         raise ValueError(
-            f"integer layers {', '.join(first) or 'none'} and "
+            f"quantized layers {', '.join(first) or 'none'} and "
             f"{', '.join(second) or 'none'}: expected the same ones"
         )
     return {name: _change(first[name], second[name]) for name in first}

@@ -120,7 +120,7 @@ def pass_on(module: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
         return noise.flatten(2).gather(2, winner.flatten(2)).view_as(winner)
     if isinstance(module, nn.Identity):
         return noise
-    raise TypeError(f"no rule for the noise behind {type(module).__name__}")
+    raise TypeError(f"no rule for the noise after {type(module).__name__}")
 
 
 @torch.no_grad()
