@@ -392,7 +392,7 @@ class _told:
         _on_termination(self.before)
         if isinstance(error, KeyboardInterrupt):
             line = "\n" if sys.stderr.isatty() else ""
-            text = f"{line}interrupted; the same command goes on"
+            text = f"{line}interrupted; the same command continues"
             click.echo(text, err=True)
             raise SystemExit(130) from error
         if isinstance(error, OSError) and error.errno in UNWRITABLE:

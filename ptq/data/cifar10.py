@@ -128,7 +128,7 @@ def _fetch_locked(folder: Path) -> Arrays:
             except FileNotFoundError:
                 pass
             except DataError as error:
-                warnings.warn(f"{error}; fetching it anew", stacklevel=3)
+                warnings.warn(f"{error}; fetching it again", stacklevel=3)
             arrays = _fetch(folder)
             with paths.whole_file(path) as temporary:
                 np.savez(temporary, **arrays)
@@ -197,7 +197,7 @@ def _from_official(folder: Path, tmp: Path) -> Arrays:
     if content.exists():
         return _decode_torchvision(folder, download=False)
     if archive.exists():
-        raise DataError(f"{archive} is broken: its MD5 is another")
+        raise DataError(f"{archive} is broken: its MD5 differs")
     raise DataError(f"neither {' nor '.join(OFFICIAL)}")
 
 

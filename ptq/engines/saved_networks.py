@@ -58,7 +58,7 @@ def _read(path: Path) -> tuple[bytes, bytes]:
     if hashlib.sha256(body).digest() != digest:
         raise CheckpointError(
             f"{path} is damaged, or no saved state of a network: its "
-            "checksum is another; save it anew"
+            "checksum differs; save it again"
         )
     return body[:-DIGEST], body[-DIGEST:]
 

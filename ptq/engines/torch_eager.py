@@ -127,7 +127,7 @@ def choose(name: str = "auto") -> str:
 
 
 def select(name: str = "auto") -> str:
-    """Make torch pack and run integer layers with the chosen engine.
+    """Make torch pack and run quantized layers with the chosen engine.
 
     Torch keeps it until another is selected. Raises EngineError as
     ``choose`` does.
@@ -291,7 +291,7 @@ def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
 
 
 def quantized_layers(quantized: nn.Module) -> dict[str, nn.Module]:
-    """Name to module of the integer convolutions and linear layers."""
+    """Name to module of the quantized convolutions and linear layers."""
     return {
         name.removeprefix("module."): module
         for name, module in quantized.named_modules()
@@ -300,7 +300,7 @@ def quantized_layers(quantized: nn.Module) -> dict[str, nn.Module]:
 
 
 def weight_codes(layer: nn.Module) -> tuple[Tensor, float]:
-    """int8 weight codes of an integer layer, and their scale.
+    """int8 weight codes of a quantized layer, and their scale.
 
     The codes have the shape of the weights, (C, I, H, W) or (C, F); there
     is one scale for all. Raises RuntimeError, torch's, for weights with a
@@ -311,7 +311,7 @@ def weight_codes(layer: nn.Module) -> tuple[Tensor, float]:
 
 
 def activation_scales(quantized: nn.Module) -> dict[str, tuple[float, int]]:
-    """Scale and zero point of each module that puts out codes, by name.
+    """Scale and zero point of each module whose outputs are codes, by name.
 
     "quant" is the input's grid. The scale has the unit of the values.
     """
@@ -324,7 +324,7 @@ def activation_scales(quantized: nn.Module) -> dict[str, tuple[float, int]]:
 
 @torch.no_grad()
 def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
-    """What an integer layer sums up for ``x``, before ReLU and rounding.
+    """What a quantized layer sums up for ``x``, before ReLU and rounding.
 
     ``x`` is the layer's dequantized input, float32 (N, I, H, W) or (N, F);
     the result is float32 (N, C, H, W) or (N, C).
@@ -338,7 +338,7 @@ def pre_activation(layer: nn.Module, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def add_to_bias(layer: nn.Module, shift: Tensor) -> None:
-    """Add ``shift``, float32 (C,), to the bias of an integer layer.
+    """Add ``shift``, float32 (C,), to the bias of a quantized layer.
 
     The layer is changed. Raises ValueError where it has no bias, or the
     shift is not as long and finite.

@@ -1,4 +1,4 @@
-"""What statistics are asked about, checked: one sentence for a refusal.
+"""Checks of the input of statistics: a refusal is one sentence.
 
 Every check returns what it was given in one plain form, or raises
 ``InputError``, which names the input, what was expected and what to do.
@@ -74,7 +74,8 @@ def known_labels(labels: np.ndarray, *predictions: np.ndarray) -> None:
 
     All are class numbers, int64 (N,), N > 0. Where the number of classes is
     not told, such a label is one that counts from 1, or a mark such as 255,
-    and nobody could be right on it. Raises InputError, naming the first.
+    and no prediction could be right on it. Raises InputError, naming the
+    first.
     """
     largest = max(int(p.max()) for p in predictions)
     _refuse_first(
@@ -170,7 +171,7 @@ def _number(value, name: str) -> float:
 
 
 def plain(given, name: str) -> np.ndarray:
-    """Any array, tensor or list as an array of numpy, of the same shape.
+    """Any array, tensor or list as a numpy array of the same shape.
 
     The dtype is that of what is given; a number alone becomes a scalar array.
     Raises InputError where numpy makes no array of it, as of uneven rows,

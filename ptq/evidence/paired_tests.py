@@ -87,7 +87,7 @@ def _predictions(reference, other, classes: int = 0) -> tuple:
 
 
 def by_chance(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """p that as many would be right if labels were dealt out at random.
+    """p that as many are right if the labels are shuffled at random.
 
     Both hold class numbers (N,). The labels are shuffled among the images:
     of the number right, Hoeffding (1951) gives mean and variance, and the
@@ -174,7 +174,7 @@ def holm(p_values: list[float]) -> list[float]:
 def verdict(
     found: Flips | Interval, adjusted_p: float, margin: float = MARGIN
 ) -> str:
-    """One word on a change of accuracy.
+    """The verdict on a change of accuracy.
 
     ``found`` is the flips of one pair of networks, or the mean change (a
     share, with its interval) over repetitions. "better" or "worse" if the

@@ -38,7 +38,7 @@ def mean_ratio(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Interval:
 
     Each pair holds the seconds (sessions, rounds) of a first and a second
     network; ratios, first to second, and the interval are as in ``speedup``.
-    It says nothing of other pairs. Errors as there.
+    It does not hold for other pairs. Errors as there.
     """
     seconds = _times([times for pair in pairs for times in pair])
     logs = np.log(seconds)
@@ -82,7 +82,7 @@ def _times(seconds: list[np.ndarray]) -> np.ndarray:
 
 
 def time_verdict(found: Interval, floor: Interval) -> str:
-    """One word on a speed-up, given the ratio of one network to itself.
+    """The verdict on a speed-up, given the ratio of one network to itself.
 
     "faster" or "slower" only where the whole interval lies beyond that of
     ``floor``, the timer's own error; "too few rounds" without intervals.
@@ -97,11 +97,11 @@ def time_verdict(found: Interval, floor: Interval) -> str:
 
 
 def humps(seconds: np.ndarray) -> tuple[float, float] | None:
-    """Medians of the two humps of times (sessions, rounds), if there are two.
+    """Medians of the two peaks of times (sessions, rounds), if there are two.
 
-    Two are said where Hartigan's dip test (Hartigan and Hartigan, 1985)
-    rejects one at 1 % and the medians on both sides of the best split are
-    5 % apart or more; else None.
+    There are two where Hartigan's dip test (Hartigan and Hartigan, 1985)
+    rejects one at 1 % and the medians on both sides of the best split are 5 %
+    apart or more; else None.
     """
     logs = np.sort(np.log(seconds), axis=None)
     if len(logs) < MIN_ROUNDS or diptest.diptest(logs)[1] >= 0.01:
@@ -116,7 +116,7 @@ def humps(seconds: np.ndarray) -> tuple[float, float] | None:
 
 
 def pareto(cost: dict[str, float], value: dict[str, float]) -> list[str]:
-    """Names that no other beats: cheaper at no less value, or the reverse.
+    """Names that no other beats in cost without losing value, or the reverse.
 
     Cheapest first. Of equals in both, the first named stays. InputError
     where the names differ, or a number is not finite.

@@ -126,7 +126,7 @@ def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
         return frame.assign(accuracy=frame.correct / frame.n), manifest
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ReferenceError(
-            f"{path} and .json: {error!r}; `make sweeps` makes them anew"
+            f"{path} and .json: {error!r}; `make sweeps` makes them again"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What named modules put out, asked in eval mode."""
+"""Outputs of named modules, in eval mode."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -31,14 +31,14 @@ def evaluating(*given: nn.Module) -> Iterator[None]:
 def capture(
     network: nn.Module, names: Iterable[str], images: Tensor, at="output"
 ) -> dict[str, Tensor]:
-    """What the named modules put out (or take in) for ``images``.
+    """Outputs (or inputs) of the named modules for ``images``.
 
     ``images`` is float32 (N, 3, 32, 32); ``at`` is "output" or "input".
-    Quantized tensors come back dequantized to float32, in the order in
-    which the modules ran. A copy in eval mode is asked, as observers, too,
-    would remember the images. Raises KeyError where a name is unknown or
-    its module never ran, InputError where the images are none, not
-    float32, not finite, or do not fit.
+    Quantized tensors come back dequantized to float32, in the order in which
+    the modules ran. Runs a copy in eval mode, since observers would record
+    the images, too. Raises KeyError where a name is unknown or its module
+    never ran, InputError where the images are none, not float32, not finite,
+    or do not fit.
     """
     input_checks.check_normalized(images)
     seen = {}

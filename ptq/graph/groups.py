@@ -1,4 +1,4 @@
-"""What belongs together in a network: the user's word, checked.
+"""Which modules belong together in a network: the user's choice, checked.
 
 Groups are fused, regions stay in float. The user names both; the traced graph
 shows which names would change what the network computes: those are refused.
@@ -56,8 +56,8 @@ def check_fused(
 ) -> None:
     """Raise UnsupportedError unless each group is one operation.
 
-    Each module must take what the one before it puts out, nobody else may,
-    their kinds must be among ``FUSED``, and no module be in two groups.
+    Each module must use the output of the one before it, no other may, their
+    kinds must be among ``FUSED``, and no module be in two groups.
     """
     _check_apart(groups)
     for names in groups:
@@ -111,7 +111,7 @@ def order(graph: fx.Graph) -> list[str]:
 
 
 def costs(network: nn.Module, graph: fx.Graph) -> list[tuple[str, str]]:
-    """Modules that run right but lose precision, and a sentence on each."""
+    """Modules that are correct but lose precision, with a sentence each."""
     found = []
     modules = dict(network.named_modules())
     inside = inside_functionals(graph, modules)

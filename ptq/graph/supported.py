@@ -1,9 +1,9 @@
 """What the recipe takes: an allow-list, and one sentence for the rest.
 
-The engine runs much that it gets wrong without a word: a PReLU, reflected
-borders, a module that is used twice. So only what is known to come out right
-is let through. A traced graph is read here to refuse; nothing is found in it
-or changed by it.
+The engine computes some networks wrongly without any message: a PReLU,
+reflected borders, a module that is used twice. So only what is known to be
+correct is accepted. The traced graph is only read, to refuse; nothing is
+changed.
 """
 
 from collections import Counter
@@ -106,7 +106,7 @@ def _check_settings(name: str, module: nn.Module) -> None:
     if mode != "zeros":
         raise UnsupportedError(
             f"{name} pads by padding_mode={mode!r}: expected 'zeros'; the "
-            "engine's border would be another"
+            "engine's border would differ"
         )
     if isinstance(getattr(module, "padding", 0), str):
         raise UnsupportedError(
@@ -128,8 +128,8 @@ def _trace(network: nn.Module) -> fx.Graph:
     except Exception as error:  # whatever a user's forward may raise
         first = str(error).strip().partition("\n")[0]
         raise UnsupportedError(
-            f"{type(network).__name__} cannot be traced, as its path hangs "
-            f"on what it is given: {first}"
+            f"{type(network).__name__} cannot be traced, as its path depends "
+            f"on its input: {first}"
         ) from error
 
 
@@ -152,7 +152,7 @@ def _check_ends(graph: fx.Graph) -> None:
 
 
 def _check_functions(graph: fx.Graph, modules: dict) -> None:
-    """Refuse what is computed between modules, but for shapes."""
+    """Refuse computations between modules, except of shapes."""
     inside = inside_functionals(graph, modules)
     for node in graph.nodes:
         if node.op == "get_attr":
@@ -199,7 +199,7 @@ def _only_shapes(node: fx.Node) -> bool:
 
 
 def _is_size(node: fx.Node) -> bool:
-    """Whether a call computes with sizes, not with a tensor's values."""
+    """Whether a call uses the sizes of a tensor, not its values."""
     name = operation(node)
     if name == "getattr":
         return node.args[1] in ("shape", "ndim")

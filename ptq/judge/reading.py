@@ -116,7 +116,7 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
             found = found[part]
         elif stream.tell() < len(content):
             raise InputError(
-                f"{path}: more stands behind its first array; save each "
+                f"{path}: there is more after its first array; save each "
                 "array in a file of its own, or in one .npz"
             )
     except InputError:

@@ -1,4 +1,4 @@
-"""What to look at when a quantized network is not what it should be.
+"""Instruments for a quantized network with a fault.
 
 ``layer_errors.layer_errors`` is the third instrument beside these two.
 """
@@ -14,10 +14,10 @@ from ptq.graph.activations import capture
 
 @dataclass(frozen=True)
 class GridUse:
-    """One activation grid beside the values that have to go onto it.
+    """One activation grid, and the values that it has to represent.
 
-    ``grid`` holds the ends that calibration gave the grid, ``values`` the
-    smallest and the largest value that came; units are those of the values.
+    ``grid`` holds the ends of the grid after calibration, ``values`` the
+    smallest and the largest value; units are those of the values.
     """
 
     grid: tuple[float, float]
@@ -27,8 +27,8 @@ class GridUse:
     def share(self) -> float:
         """Range of the values (with zero) per range of the grid.
 
-        About 1 where calibration saw the like; a half wastes one bit; what
-        goes far beyond 1 may be clipped.
+        About 1 where calibration saw similar values; a half wastes one bit;
+        far above 1, values may be clipped.
         """
         low, high = min(self.values[0], 0.0), max(self.values[1], 0.0)
         return (high - low) / (self.grid[1] - self.grid[0])
@@ -39,13 +39,13 @@ def grid_use(
 ) -> dict[str, GridUse]:
     """How ``images`` fill the grids of ``quantized``, by module.
 
-    ``prepared`` is the network before its conversion: what it puts out was
-    not rounded yet. "quant" is the input's grid. ``images`` is float32
-    (N, 3, 32, 32), normalized as they will be when the network is used;
-    ``bits`` are those that the observers planned for, torch's default seven.
-    Both networks are left as they are. Raises KeyError where a module of
-    ``quantized`` is none of ``prepared``, InputError where images are none,
-    not float32, or not finite.
+    ``prepared`` is the network before its conversion: its outputs are not
+    rounded yet. "quant" is the input's grid. ``images`` is float32 (N, 3, 32,
+    32), normalized as they will be when the network is used; ``bits`` are
+    those that the observers planned for, torch's default seven. Both networks
+    are left as they are. Raises KeyError where a module of ``quantized`` is
+    none of ``prepared``, InputError where images are none, not float32, or
+    not finite.
     """
     last = 2**bits - 1
     grids = torch_eager.activation_scales(quantized)
@@ -63,7 +63,7 @@ def grid_use(
 
 @dataclass(frozen=True)
 class Change:
-    """What differs in one integer layer between two networks.
+    """What differs in one quantized layer between two networks.
 
     ``weights`` counts weights of another value, ``bias`` is the largest move
     of a bias, ``grid`` tells whether the output's grid is another.
@@ -80,14 +80,14 @@ class Change:
 
 @torch.no_grad()
 def changes(before: nn.Module, after: nn.Module) -> dict[str, Change]:
-    """Compare two integer networks number for number, layer by layer.
+    """Compare two quantized networks number by number, layer by layer.
 
-    Raises ValueError where they do not have the same integer layers.
+    Raises ValueError where they do not have the same quantized layers.
     """
     first, second = (torch_eager.quantized_layers(n) for n in (before, after))
     if first.keys() != second.keys():
         raise ValueError(
-            f"integer layers {', '.join(first) or 'none'} and "
+            f"quantized layers {', '.join(first) or 'none'} and "
             f"{', '.join(second) or 'none'}: expected the same ones"
         )
     return {name: _change(first[name], second[name]) for name in first}

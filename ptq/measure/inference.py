@@ -1,4 +1,4 @@
-"""What a network puts out for images, asked in eval mode."""
+"""Outputs of a network for images, in eval mode."""
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ EVALUATION_BATCH = 250
 def logits(network: nn.Module, images: Tensor) -> Tensor:
     """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32).
 
-    The network is asked in eval mode and left as it was. Raises InputError
-    where there are no images, their dtype or shape does not fit, or the
-    network puts out anything but one tensor of finite numbers.
+    The network runs in eval mode and is not changed. Raises InputError where
+    there are no images, their dtype or shape does not fit, or the network
+    puts out anything but one tensor of finite numbers.
     """
     input_checks.check_pixels(images)
     with (

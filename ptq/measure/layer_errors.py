@@ -33,13 +33,13 @@ def layer_errors(
     images: Tensor,
     points: dict[str, str],
 ) -> dict[str, LayerError]:
-    """Error of each integer layer's output against a float module's.
+    """Error of each quantized layer's output against a float module's.
 
-    ``points`` names, for each integer layer, the float module to compare it
-    with; ``images`` is float32 (N, 3, 32, 32). Both networks are asked in
-    eval mode and left as they are. Raises KeyError where one has no module
-    of a name or never uses it, ValueError where the shapes of a pair
-    differ, InputError where images are none, not float32, or not finite.
+    ``points`` names, for each quantized layer, the float module to compare
+    with; ``images`` is float32 (N, 3, 32, 32). Both networks run in eval mode
+    and are not changed. Raises KeyError where one has no module of a name or
+    never uses it, ValueError where the shapes of a pair differ, InputError
+    where images are none, not float32, or not finite.
     """
     wanted = capture(network, points.values(), images)
     found = capture(quantized, [f"module.{n}" for n in points], images)

@@ -36,7 +36,7 @@ class Budget:
         return _decibels(self.signal, self.total)
 
     def excess(self, mse: float) -> float:
-        """By how many dB a measured mean squared error is over budget."""
+        """By how many dB a measured mean squared error exceeds the budget."""
         return _decibels(mse, self.total)
 
 
@@ -98,12 +98,12 @@ def layer_noise(
 
 
 def pass_on(module: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
-    """Noise behind a ReLU, a max pooling or an identity with input ``x``.
+    """Noise after a ReLU, a max pooling or an identity with input ``x``.
 
-    ``x`` is float32 (N, C, H, W) or (N, F), ``noise`` the variance of each
-    of its elements; returns that of each element of the output. ReLU stops
-    it where it puts out zero; of a pool, the winner's remains. Raises
-    TypeError for another module.
+    ``x`` is float32 (N, C, H, W) or (N, F), ``noise`` the variance of each of
+    its elements; returns that of each element of the output. A ReLU removes
+    it where its output is zero; a pool keeps that of its largest element.
+    Raises TypeError for another module.
     """
     if isinstance(module, nn.ReLU):
         return noise * (x > 0)
@@ -120,7 +120,7 @@ def pass_on(module: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
         return noise.flatten(2).gather(2, winner.flatten(2)).view_as(winner)
     if isinstance(module, nn.Identity):
         return noise
-    raise TypeError(f"no rule for the noise behind {type(module).__name__}")
+    raise TypeError(f"no rule for the noise after {type(module).__name__}")
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Biases shifted so that quantized layers are right on average."""
+"""Biases shifted so that quantized layers are correct on average."""
 
 import copy
 from collections.abc import Iterable
@@ -51,11 +51,11 @@ def correct_biases(
 def outputs_before_relu(
     quantized: nn.Module, names: Iterable[str], images: Tensor
 ) -> dict[str, Tensor]:
-    """Outputs of integer layers on their own quantized inputs.
+    """Outputs of quantized layers for their own quantized inputs.
 
-    ``images`` is float32 (N, 3, 32, 32); outputs are float32 (N, C, H, W)
-    or (N, C), by layer, before ReLU and rounding. Raises KeyError where a
-    name is no integer layer, InputError where images cannot be shown.
+    ``images`` is float32 (N, 3, 32, 32); outputs are float32 (N, C, H, W) or
+    (N, C), by layer, before ReLU and rounding. Raises KeyError where a name
+    is no quantized layer, InputError where images cannot be shown.
     """
     layers = torch_eager.quantized_layers(quantized)
     inside = {name: f"module.{name}" for name in names}

@@ -41,7 +41,7 @@ def load_checkpoint(path: Path, network: nn.Module) -> dict:
     if digest != card.get("sha256"):
         raise CheckpointError(
             f"{path} is damaged: SHA-256 is {digest}, its card says "
-            f"{card.get('sha256')}; delete both to train anew"
+            f"{card.get('sha256')}; delete both to train again"
         )
     state = _as_float32(path, packing.unpack(path, content))
     if not any(k.startswith("module.") for k in network.state_dict()):

@@ -236,7 +236,7 @@ def _resume(
         )
     except Exception as error:  # torch and pickle raise many kinds
         warnings.warn(
-            f"{progress_file} is damaged, training starts anew: {error}",
+            f"{progress_file} is damaged, training starts again: {error}",
             stacklevel=3,
         )
         return [], 0.0

@@ -161,7 +161,7 @@ class Batch:
         except (CancelledError, OSError) as error:
             raise ClusterError(
                 "the scheduler is lost; what arrived is kept, and the same "
-                "command goes on from there"
+                "command continues from there"
             ) from error
         except Exception as error:
             return self._failed(digest, error)

@@ -56,7 +56,7 @@ def run(
         raise SweepError(
             f"--workers {workers}: {sweep.chapter.name} times networks, so "
             "its points run one at a time on a machine; leave --workers out, "
-            "or give --allow-shared-timing if no time is to be used"
+            "or give --allow-shared-timing if you do not need the times"
         )
     workers = workers or (1 if exclusive else os.cpu_count() or 1)
     chapter = replace(

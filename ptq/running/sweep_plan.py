@@ -189,6 +189,6 @@ def _identified(points: list[dict], chapter: worker.Chapter) -> dict:
         text = json.dumps(parts, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         if digest in found:
-            raise SweepError(f"this point is there twice: {values}")
+            raise SweepError(f"this point occurs twice: {values}")
         found[digest] = values
     return found

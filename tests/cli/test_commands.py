@@ -177,7 +177,7 @@ def test_an_interrupted_sweep_says_one_sentence(tmp_path, number):
     os.killpg(process.pid, number)
     said, _ = process.communicate()
     lines = [x for x in said.splitlines() if " points ended, " not in x]
-    assert lines == ["interrupted; the same command goes on"]
+    assert lines == ["interrupted; the same command continues"]
     assert process.returncode == 130
 
 
@@ -242,7 +242,7 @@ def test_an_interrupted_command_ends_in_one_sentence(monkeypatch):
     monkeypatch.setattr("ptq.data.cifar10.load", interrupted)
     result = CliRunner().invoke(commands.main, ["data"])
     assert result.exit_code == 130
-    assert result.output == "interrupted; the same command goes on\n"
+    assert result.output == "interrupted; the same command continues\n"
 
 
 @pytest.mark.parametrize("command", ["run", "train"])

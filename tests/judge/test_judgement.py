@@ -656,7 +656,7 @@ def test_file_of_numpy_with_more_or_less_than_it_says(files):
         archive.writestr("a.txt", "hello")
     os.symlink("loop.npy", "loop.npy")
     for name, told in {
-        "two.npy": "more stands behind its first array",
+        "two.npy": "there is more after its first array",
         "huge.npy": "huge.npy: damaged",
         "less.npz": "less.npz: damaged",
         "text.npz": "a.txt is no array",
