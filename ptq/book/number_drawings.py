@@ -239,19 +239,18 @@ def paired(found: Flips, right: int, names: tuple[str, str]) -> Figure:
         (right - found.lost, found.lost),
         (found.gained, found.n - right - found.gained),
     )
-    made, axis = sheet(2.3, 4.7)
+    made, axis = sheet(2.3, 3.5)  # as wide as a telephone
     titles = (("both right", "lost"), ("gained", "both wrong"))
     colours = ((PLAIN, FLOAT), (INTEGER, PLAIN))
     for i, row in enumerate(("right", "wrong")):
-        y = 1.4 - 0.7 * i
-        words(axis, (0.15, y), f"{names[0]} {row}", ha="left")
-        words(axis, (2.1 + 1.4 * i, 1.95), f"{names[1]}\n{row}")
-        words(axis, (4.6, y), f"{sum(counts[i]):,}", ha="right")
-        total = counts[0][i] + counts[1][i]
-        words(axis, (2.1 + 1.4 * i, 0.2), f"{total:,}")
+        x, y = 1.42 + 1.02 * i, 1.4 - 0.7 * i
+        words(axis, (0.1, y), f"{names[0]}\n{row}", ha="left")
+        words(axis, (x, 1.95), f"{names[1]}\n{row}")
+        words(axis, (3.45, y), f"{sum(counts[i]):,}", ha="right")
+        words(axis, (x, 0.2), f"{counts[0][i] + counts[1][i]:,}")
         for j in range(2):
             told = f"{titles[i][j]}\n{counts[i][j]:,}"
-            place, size = (2.1 + 1.4 * j, y), (1.3, 0.6)
+            place, size = (1.42 + 1.02 * j, y), (0.94, 0.6)
             box(axis, place, size, told, colours[i][j])
     return made
 
