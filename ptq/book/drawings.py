@@ -131,8 +131,13 @@ def observers(
     """Where the observers of a prepared network sit, and what they keep.
 
     ``seen`` holds the smallest and largest value that each has recorded, by
-    the module whose output it watches.
+    the module whose output it watches. ValueError where one has seen none.
     """
+    if idle := [name for name, (low, high) in seen.items() if low > high]:
+        raise ValueError(
+            f"{', '.join(idle)}: no range yet; pass calibration images "
+            "through the prepared network first"
+        )
     rows = list(running(prepared).items())[:-1]  # nothing to watch at the end
     pitch, top = 0.36, 0.42
     made, axis = sheet(pitch * len(rows) + top + 0.1)
