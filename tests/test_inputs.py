@@ -19,7 +19,7 @@ from torch.nn.utils import parametrizations
 
 import ptq
 from ptq import input_checks, packing
-from ptq.book import exercises
+from ptq.book import drawings, exercises
 from ptq.data import image_sets
 from ptq.engines import saved_networks, torch_eager
 from ptq.experiment import factors, strategies
@@ -210,6 +210,21 @@ USES |= {
         g.network, g.images
     )
     for s in strategies.STRATEGIES.values()
+}
+USES |= {
+    "drawings.act": lambda g: drawings.act(g.network.conv1),
+    "drawings.running": lambda g: drawings.running(g.prepared),
+    "drawings.network": lambda g: drawings.network(
+        g.network, {"MACs": resources.macs(g.network)}
+    ),
+    "drawings.observers": lambda g: drawings.observers(
+        g.prepared, dict.fromkeys(torch_eager.observed(g.prepared), (-1, 1))
+    ),
+    "drawings.folding": lambda g: drawings.folding(
+        g.network.blocks[0], (g.network, g.folded), (["conv1"], ["conv1"])
+    ),
+    "drawings.region": lambda g: drawings.region(g.quantized),
+    "torch_eager.observed": lambda g: torch_eager.observed(g.prepared),
 }
 # Functions whose task is to fill or change what they are given; contexts
 # and helpers of those above; and what calls those above on its own network.

@@ -14,7 +14,8 @@ from matplotlib.text import Text
 
 from ptq.book.figures import AFTER, BEFORE, INK, NEUTRAL
 
-WIDTH = 6.0
+# What a telephone shows without making it smaller (media.css).
+WIDTH = 5.0
 # What computes in integers, what in floats, and what is neither.
 INTEGER, FLOAT, PLAIN = AFTER, BEFORE, NEUTRAL
 # A box is pale, so that its words are read: see test_drawings.py.

@@ -87,18 +87,18 @@ def network(given: nn.Module, costs: dict[str, dict[str, int]]) -> Figure:
     stages, modules = _stages(given), dict(given.named_modules())
     ends, image = [names[-1] for names in stages.values()], _image()
     shapes = activations.capture(given, ends, image).values()
-    pitch, x = 1.05, 1.25
+    pitch, x = 1.05, 1.15
     made, axis = sheet(pitch * len(stages) + 0.4)
     y = axis.get_ylim()[1] - 0.2
     words(axis, (x, y), f"image, {_shape(image)}")
     for (name, parts), shape in zip(stages.items(), shapes, strict=True):
         told = ", ".join(act(modules[part]) for part in parts)
         told = f"{name}\n{told}"
-        here = box(axis, (x, y - 0.6), (2.35, 0.46), told, points=8.5)
+        here = box(axis, (x, y - 0.6), (2.15, 0.46), told, points=8)
         arrow(axis, (x, y - 0.1), here.top)
         for i, (what, counts) in enumerate(costs.items()):
             share = counts[name] / sum(counts.values())
-            _share(axis, (2.6, y - 0.48 - 0.24 * i), share, what)
+            _share(axis, (2.35, y - 0.48 - 0.24 * i), share, what)
         y -= pitch
         words(axis, (x, y), _shape(shape))
         axis.plot([x, x], [here.bottom[1], y + 0.1], color=INK, linewidth=1)
@@ -117,8 +117,8 @@ def _shape(tensor: torch.Tensor) -> str:
 def _share(axis: Axes, place: tuple, share: float, what: str) -> None:
     """A bar of a share from ``place``, and the share in percent."""
     colour = FLOAT if what == "MACs" else INTEGER
-    axis.barh(place[1], 1.95 * share, 0.17, left=place[0], color=colour)
-    end = place[0] + 1.95 * share + 0.07
+    axis.barh(place[1], 1.2 * share, 0.17, left=place[0], color=colour)
+    end = place[0] + 1.2 * share + 0.07
     digits = 1 if share >= 0.0005 else 2
     told = f"{100 * share:.{digits}f} % of the {what}"
     words(axis, (end, place[1]), told, points=8, ha="left")
@@ -131,27 +131,32 @@ def observers(
     """Where the observers of a prepared network sit, and what they keep.
 
     ``seen`` holds the smallest and largest value that each has recorded, by
-    the module whose output it watches.
+    the module whose output it watches. ValueError where one has seen none.
     """
+    if idle := [name for name, (low, high) in seen.items() if low > high]:
+        raise ValueError(
+            f"{', '.join(idle)}: no range yet; pass calibration images "
+            "through the prepared network first"
+        )
     rows = list(running(prepared).items())[:-1]  # nothing to watch at the end
     pitch, top = 0.36, 0.42
     made, axis = sheet(pitch * len(rows) + top + 0.1)
     reach = max(abs(end) for ends in seen.values() for end in ends)
     head = axis.get_ylim()[1] - 0.2
-    words(axis, (1.1, head), "prepared network")
-    words(axis, (2.86, head), "observer keeps")
-    words(axis, (4.9, head), "the range, to one scale")
+    words(axis, (0.98, head), "prepared network")
+    words(axis, (2.55, head), "observer keeps")
+    words(axis, (4.15, head), "the range, to one scale")
     colour, before = OBSERVERS["minmax"], None
     for i, (name, module) in enumerate(rows):
         y = head - top - pitch * i + 0.05
         told = f"{_short(name)}: {act(module)}"
         kind = INTEGER if name in seen else PLAIN
-        here = box(axis, (1.1, y), (1.9, 0.24), told, kind, points=8)
+        here = box(axis, (0.98, y), (1.7, 0.24), told, kind, points=8)
         if before:
             arrow(axis, before.bottom, here.top)
         before = here
         if name in seen:
-            _watched(axis, here, seen[name], 0.95 / reach, colour)
+            _watched(axis, here, seen[name], 0.75 / reach, colour)
     return made
 
 
@@ -164,8 +169,8 @@ def _watched(
     axis.plot([x + 0.18], [y], "o", color=colour, markersize=6)
     low, high = (number(end, 2) for end in ends)
     words(axis, (x + 0.3, y), f"{low} to {high}", points=8, ha="left")
-    axis.plot([4.9, 4.9], [y - 0.1, y + 0.1], color=NEUTRAL, linewidth=0.8)
-    drawn = [4.9 + scale * end for end in ends]
+    axis.plot([4.15, 4.15], [y - 0.1, y + 0.1], color=NEUTRAL, linewidth=0.8)
+    drawn = [4.15 + scale * end for end in ends]
     axis.plot(drawn, [y, y], color=colour, linewidth=3, solid_capstyle="butt")
 
 
@@ -182,30 +187,32 @@ def folding(
     """
     block, (before, after) = list(block), networks
     made, axis = sheet(2.9)
-    places = [(0.95, 2.2), (3.0, 2.2), (5.05, 2.2)]
+    places = [(0.8, 2.2), (2.5, 2.2), (4.2, 2.2)]
     parts = {name: before.get_submodule(name) for name in block}
     boxes = [
-        box(axis, place, (1.5, 0.62), f"{name}: {act(part)}\n{_held(part)}")
+        box(axis, place, (1.38, 0.62), f"{name}: {act(part)}\n{_held(part)}")
         for place, (name, part) in zip(places, parts.items(), strict=True)
     ]
     for one, other in itertools.pairwise(boxes):
         arrow(axis, one.right, other.left)
     layer = after.get_submodule(block[0])
     told = f"{block[0]}: convolution with BN and ReLU\n{_held(layer)}"
-    merged = box(axis, (3.0, 0.85), (3.1, 0.62), told, INTEGER)
+    merged = box(axis, (2.5, 0.85), (2.9, 0.62), told, INTEGER)
     for part in boxes:
         arrow(
-            axis, part.bottom, (merged.x + 0.6 * (part.x - 3), merged.top[1])
+            axis,
+            part.bottom,
+            (merged.x + 0.6 * (part.x - merged.x), merged.top[1]),
         )
-    words(axis, (0.2, 2.7), "before folding", ha="left")
-    words(axis, (0.2, 1.3), "after folding", ha="left")
+    words(axis, (0.12, 2.7), "before folding", ha="left")
+    words(axis, (0.12, 1.3), "after folding", ha="left")
     for chain, names in zip((boxes, [merged]), rounded, strict=True):
         for part, name in zip(chain, block, strict=False):
             if name in names:
                 _rounding(axis, (part.right[0] + 0.12, part.y + 0.17))
-    _rounding(axis, (1.02, 0.25))
+    _rounding(axis, (0.62, 0.25))
     told = "here the integer network rounds values to a grid"
-    words(axis, (1.15, 0.25), told, points=8, ha="left")
+    words(axis, (0.75, 0.25), told, points=8, ha="left")
     return made
 
 
@@ -236,15 +243,15 @@ def region(given: nn.Module) -> Figure:
     rows = _lanes(running(given))
     pitch = 0.38
     made, axis = sheet(pitch * len(rows) + 0.5)
-    lanes = {"integers": (1.2, INTEGER), "floats": (4.8, FLOAT)}
-    lanes["between"] = (3.0, PLAIN)
+    lanes = {"integers": (1.0, INTEGER), "floats": (4.0, FLOAT)}
+    lanes["between"] = (2.5, PLAIN)
     y, before = axis.get_ylim()[1] - 0.25, None
     for lane in ("integers", "floats"):
         words(axis, (lanes[lane][0], y), f"in {lane}", weight="bold")
     for told, lane in rows:
         y -= pitch
         x, colour = lanes[lane]
-        width = 1.0 if lane == "between" else 2.0
+        width = 0.85 if lane == "between" else 1.75
         here = box(axis, (x, y), (width, 0.26), told, colour, points=8.5)
         if before:
             _join(axis, before, here)

@@ -41,16 +41,16 @@ def codes(x: Tensor, grid: Grid) -> Figure:
     made, axis = sheet(2.1)
 
     def place(value) -> float:
-        return 0.5 + 5.0 * float((value - low) / (high - low))
+        return 0.4 + 4.2 * float((value - low) / (high - low))
 
-    axis.plot([0.2, 5.8], [0.7, 0.7], color=NEUTRAL, linewidth=1)
+    axis.plot([0.12, 4.88], [0.7, 0.7], color=NEUTRAL, linewidth=1)
     for code, point in zip(every, points, strict=True):
         here = place(point)
         axis.plot([here, here], [0.62, 0.78], color=INK, linewidth=1.5)
         words(axis, (here, 0.45), number(point, 2), points=8)
         words(axis, (here, 0.2), str(int(code)), weight="bold")
-    words(axis, (5.8, 0.45), "value", points=8, ha="right")
-    words(axis, (5.8, 0.2), "code", points=8, ha="right")
+    words(axis, (4.88, 0.45), "value", points=8, ha="right")
+    words(axis, (4.88, 0.2), "code", points=8, ha="right")
     wanted = torch.round(x / grid.scale) + grid.zero_point
     found = affine.dequantize(affine.quantize(x, grid), grid)
     for value, code, point in zip(x, wanted, found, strict=True):
@@ -97,20 +97,20 @@ class Requantized:
 def requantization(found: Requantized) -> Figure:
     """The way of one output through an integer layer, with its numbers."""
     made, axis = sheet(3.72)
-    x, y = 1.35, 3.54
+    x, y = 1.15, 3.54
     words(axis, (x, y), "values $x$ of the input")
     for title, formula, told in _way(found):
         colour = FLOAT if title == "quantize" else INTEGER
-        here = box(axis, (x, y - 0.56), (2.4, 0.54), "", colour)
+        here = box(axis, (x, y - 0.56), (2.05, 0.54), "", colour)
         arrow(axis, (x, y - 0.1), here.top)
         words(axis, (x, here.y + 0.12), title, weight="bold")
         words(axis, (x, here.y - 0.12), formula)
-        words(axis, (2.75, here.y), told, ha="left")
+        words(axis, (2.35, here.y), told, ha="left")
         y = here.bottom[1] + 0.1
     arrow(axis, here.bottom, (x, 0.3))
     words(axis, (x, 0.18), f"code $q_y$ = {found.code}, one byte")
     told = f"stands for $S_y (q_y - Z_y)$, $S_y$ = {found.steps[2]:.5f}"
-    words(axis, (2.75, 0.18), told, ha="left")
+    words(axis, (2.35, 0.18), told, ha="left")
     return made
 
 
@@ -153,7 +153,7 @@ def pair_sums(pairs: dict[str, tuple[Tensor, Tensor]], most: int) -> Figure:
     """
     made, axis = sheet(0.7 * len(pairs) + 0.35)
     sums = [int((x.long() * w.long()).sum()) for x, w in pairs.values()]
-    scale = 2.7 / max(map(abs, sums))  # inches for each unit
+    scale = 2.25 / max(map(abs, sums))  # inches for each unit
     ends = {WIDTH / 2 + scale * end: end for end in (-most - 1, 0, most)}
     for x, end in ends.items():
         words(axis, (x, 0.18), number(end), points=8)
@@ -212,7 +212,7 @@ def caches(
         before = timed  # of the round before
         for i, name in enumerate(names):
             needs = 0.0 if name == before else megabytes[name]
-            _call(axis, (1.9 + 1.6 * i, top), name, before, needs)
+            _call(axis, (1.72 + 1.3 * i, top), name, before, needs)
             before = name
     return made
 
@@ -220,9 +220,9 @@ def caches(
 def _call(axis: Axes, place: tuple, name: str, before: str, needs) -> None:
     """A call, the cache before it, and the megabytes that it ``needs``."""
     x, top = place
-    call = box(axis, (x, top - 0.36), (1.4, 0.28), name)
+    call = box(axis, (x, top - 0.36), (1.18, 0.28), name)
     colour = FLOAT if needs else INTEGER
-    cache = box(axis, (x, top - 0.88), (1.4, 0.28), before, colour)
+    cache = box(axis, (x, top - 0.88), (1.18, 0.28), before, colour)
     arrow(axis, cache.top, call.bottom)
     told = f"fetches {needs:.2f} MB" if needs else "finds its weights"
     words(axis, (x, top - 1.18), told, points=8)
@@ -239,19 +239,18 @@ def paired(found: Flips, right: int, names: tuple[str, str]) -> Figure:
         (right - found.lost, found.lost),
         (found.gained, found.n - right - found.gained),
     )
-    made, axis = sheet(2.3, 4.7)
+    made, axis = sheet(2.3, 3.5)  # as wide as a telephone
     titles = (("both right", "lost"), ("gained", "both wrong"))
     colours = ((PLAIN, FLOAT), (INTEGER, PLAIN))
     for i, row in enumerate(("right", "wrong")):
-        y = 1.4 - 0.7 * i
-        words(axis, (0.15, y), f"{names[0]} {row}", ha="left")
-        words(axis, (2.1 + 1.4 * i, 1.95), f"{names[1]}\n{row}")
-        words(axis, (4.6, y), f"{sum(counts[i]):,}", ha="right")
-        total = counts[0][i] + counts[1][i]
-        words(axis, (2.1 + 1.4 * i, 0.2), f"{total:,}")
+        x, y = 1.42 + 1.02 * i, 1.4 - 0.7 * i
+        words(axis, (0.1, y), f"{names[0]}\n{row}", ha="left")
+        words(axis, (x, 1.95), f"{names[1]}\n{row}")
+        words(axis, (3.45, y), f"{sum(counts[i]):,}", ha="right")
+        words(axis, (x, 0.2), f"{counts[0][i] + counts[1][i]:,}")
         for j in range(2):
             told = f"{titles[i][j]}\n{counts[i][j]:,}"
-            place, size = (2.1 + 1.4 * j, y), (1.3, 0.6)
+            place, size = (1.42 + 1.02 * j, y), (0.94, 0.6)
             box(axis, place, size, told, colours[i][j])
     return made
 
@@ -270,13 +269,13 @@ def grids(weight: Tensor, bits: int = 3) -> Figure:
     made, axis = sheet(2.75)
     titles = ("one grid for the layer", "a grid for each channel")
     half = 2 ** (bits - 1)
-    for x, title in zip((2.15, 4.7), titles, strict=True):
+    for x, title in zip((1.85, 3.98), titles, strict=True):
         words(axis, (x, 2.58), title, weight="bold")
         for i, which in enumerate((0, len(order) // 2, -1)):
             channel, y = int(order[which]), 2.1 - 0.78 * i
             own = bounds[channel] if "each" in title else bounds.max()
             points = torch.arange(-half, half) * own / (half - 0.5)
-            scale = 1.1 / float(bounds.max())
+            scale = 0.92 / float(bounds.max())
             _channel(axis, (x, y), flat[channel] * scale, points * scale)
             on_grid = affine.fake_quantize(
                 flat[channel], affine.symmetric_grid(own)

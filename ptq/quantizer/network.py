@@ -164,7 +164,7 @@ class QuantizedNetwork:
             self,
             graph=graph,
             integers=copy.deepcopy(self.integers),
-            grids=copy.deepcopy(self.grids),
+            qconfig=copy.deepcopy(self.grids),
         )
 
     def save(self, path: str | Path) -> int:

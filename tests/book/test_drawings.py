@@ -248,6 +248,12 @@ def test_watching_leaves_a_prepared_network_as_it_was(network, images):
     assert before["quant"][0] > 0
 
 
+def test_an_observer_that_has_seen_nothing_is_named(network):
+    prepared = torch_eager.prepare(network)
+    with pytest.raises(ValueError, match="conv1.*: no range yet; pass"):
+        drawings.observers(prepared, torch_eager.observed(prepared))
+
+
 def test_folding_saves_a_rounding_and_counts_what_is_kept(drawn, network):
     made = drawn["one_box"]
     words = " ".join(said(made))
