@@ -164,7 +164,7 @@ class QuantizedNetwork:
             self,
             graph=graph,
             integers=copy.deepcopy(self.integers),
-            qconfig=copy.deepcopy(self.grids),
+            grids=copy.deepcopy(self.grids),
         )
 
     def save(self, path: str | Path) -> int:
