@@ -60,7 +60,11 @@ def model(network: QuantizedNetwork) -> onnx.ModelProto:
 
 
 def save(network: QuantizedNetwork, path: str | Path) -> int:
-    """Write the ONNX file; its bytes. OSError where that cannot be done."""
+    """Write the ONNX file; the number of its bytes.
+
+    Raises UnsupportedError as ``model``, OSError where it cannot be
+    written.
+    """
     content = model(network).SerializeToString()
     paths.write_whole(Path(path), content)
     return len(content)

@@ -11,7 +11,10 @@ def to_shape(writer, x: str, shape: tuple, result: str) -> str:
 
 
 def simple(kind: str, *names: str):
-    """A function of one value; numbers behind it are ONNX's settings."""
+    """A writer for one value; numbers behind it are ONNX's settings.
+
+    ``kind`` is ONNX's name, ``names`` are those of the settings.
+    """
 
     def write(writer, node: Node, result: str) -> None:
         settings = dict(zip(names, node.args[1:], strict=True))
@@ -21,7 +24,10 @@ def simple(kind: str, *names: str):
 
 
 def operands(kind: str):
-    """An operation on all its arguments, be they values or constants."""
+    """A writer of an operation on all its arguments.
+
+    They may be values, constants or numbers; ``kind`` is ONNX's name.
+    """
 
     def write(writer, node: Node, result: str) -> None:
         given = [writer.operand(arg, node.name) for arg in node.args]

@@ -18,6 +18,7 @@ def _tuple(value, length: int) -> tuple:
 
 
 def convolution(call: Call) -> Value:
+    """1-d and 2-d, padded by numbers, "same" or "valid"."""
     weight = _weight(call)
     kernel, given = weight.shape[2:], call["padding"]
     stride, dilation = (
@@ -68,11 +69,13 @@ def transposed_convolution(call: Call) -> Value:
 
 
 def linear(call: Call) -> Value:
+    """A linear layer of (N, ..., C)."""
     _weight(call)
     return call.emit("linear", call.x, call["weight"], call["bias"])
 
 
 def matmul(call: Call) -> Value:
+    """A linear layer where the second operand is a constant matrix."""
     first, second = list(call.given.values())[:2]
     if isinstance(second, Constant) and len(call.shape_of(second)) == 2:
         turned = call.keep(second.name, call.tensor(second).T.contiguous())
@@ -81,6 +84,7 @@ def matmul(call: Call) -> Value:
 
 
 def batch_norm(call: Call) -> Value:
+    """By running statistics; UnsupportedError where it keeps none."""
     if call["training"] or call["running_mean"] is None:
         raise UnsupportedError(
             "it keeps no running statistics, so it normalizes each batch by "
@@ -149,6 +153,7 @@ def _scaled(call: Call, operand, factor):
 
 
 def cat(call: Call) -> Value:
+    """Results joined; UnsupportedError where a constant is among them."""
     values = call["tensors"]
     if not all(isinstance(value, Value) for value in values):
         raise UnsupportedError("it joins a constant to a result")
@@ -156,7 +161,7 @@ def cat(call: Call) -> Value:
 
 
 def stack(call: Call) -> Value:
-    """cat, along a new dimension of 1."""
+    """cat, along a new dimension of 1; raises UnsupportedError as it does."""
     if not all(isinstance(value, Value) for value in call["tensors"]):
         raise UnsupportedError("it joins a constant to a result")
     dim = call["dim"] % len(call.shape)
@@ -166,6 +171,7 @@ def stack(call: Call) -> Value:
 
 
 def power(call: Call) -> Value:
+    """x to a number; UnsupportedError where it is to a tensor."""
     if not isinstance(call["exponent"], int | float):
         raise UnsupportedError("its exponent is no number")
     return call.emit("pow", call.x, call["exponent"])

@@ -45,7 +45,10 @@ def in_float(network) -> dict[str, str]:
 
 
 def narrow_branches(network) -> dict[str, str]:
-    """A sentence on each branch that a concatenation leaves few codes."""
+    """A sentence on each branch that a concatenation leaves few codes.
+
+    Few means less than 16: of 256 codes, four of eight bits are lost.
+    """
     found = {}
     for node in network.graph.nodes.values():
         joined = network.grid(node.name)

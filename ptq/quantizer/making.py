@@ -32,8 +32,8 @@ def quantize(
     ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
     for each channel. ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
-    ``model`` stays as it is. Raises UnsupportedError, in one sentence and
-    before any work, where something is not as expected.
+    ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
+    something is not as expected.
     """
     _check_choices(weight_bits, activation_bits, observer)
     if normalization is not None:

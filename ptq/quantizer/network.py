@@ -72,7 +72,7 @@ class QuantizedNetwork:
         return self.graph.walk(self.normalized(images), self.compute)
 
     def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A node's result, float32, on its grid where it has one."""
+        """A node's result, float32 of its shape, on its grid, if any."""
         if node.name in self.integers:
             return self._requantized(node, self.sums(node, given))
         result = self.graph.compute(node, given)
@@ -82,7 +82,7 @@ class QuantizedNetwork:
         return affine.fake_quantize(result, grid)
 
     def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A layer's accumulators, bias included: whole numbers in float32.
+        """A layer's accumulators: float32 whole numbers (N, C, ...).
 
         Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
         """
@@ -92,7 +92,10 @@ class QuantizedNetwork:
         return operation(node.op).run(whole, codes, bias, *node.args[3:])
 
     def unit(self, node: Node) -> Tensor:
-        """What a sum of one stands for: s_x s_w, float32 () or (C_out,)."""
+        """What a sum of one stands for: s_x s_w, float32 () or (C_out,).
+
+        Jacob et al. (2018), 2.4.
+        """
         scale = self.integers[node.name].grid.scale
         return self.grid(node.inputs[0]).scale * scale
 
@@ -107,7 +110,10 @@ class QuantizedNetwork:
         return affine.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Images as the graph takes them; uint8 pixels are normalized."""
+        """Images (N, ...) as the graph takes them; pixels are normalized.
+
+        Raises UnsupportedError where shape or dtype do not fit.
+        """
         shape = self.graph.nodes["input"].shape[1:]
         if tuple(images.shape[1:]) != shape:
             raise UnsupportedError(
@@ -128,7 +134,7 @@ class QuantizedNetwork:
         return images
 
     def warn_of_range(self, images: Tensor) -> None:
-        """A word where images have another range than the input's grid."""
+        """A word where images (N, ...) have another range than their grid."""
         grid = self.grid("input")
         ends = torch.tensor([grid.qmin, grid.qmax])
         low, high = affine.dequantize(ends, grid).tolist()
@@ -144,7 +150,10 @@ class QuantizedNetwork:
             )
 
     def layers(self) -> pd.DataFrame:
-        """Each layer's operation, bits, grid, and share of work and bytes."""
+        """A row for each layer: operation, bits, grid, work and bytes.
+
+        The columns are those of ``layer_table.layers``.
+        """
         return layer_table.layers(self)
 
     def in_float(self) -> dict[str, str]:
@@ -168,12 +177,18 @@ class QuantizedNetwork:
         )
 
     def save(self, path: str | Path) -> int:
-        """Write everything into one file; its bytes. OSError as usual."""
+        """Write everything into one file; the number of its bytes.
+
+        Raises OSError where it cannot be written; an older file then stays.
+        """
         return files.save(self, path)
 
     @staticmethod
     def load(path: str | Path) -> "QuantizedNetwork":
-        """The network of a file; FileError where it is damaged or none."""
+        """The network of a file that ``save`` wrote.
+
+        Raises FileError where it is missing, damaged, or of another kind.
+        """
         kinds = (Graph, Node, Value, Constant, Layer, Grid)
         return files.load(path, (QuantizedNetwork, *kinds))
 
