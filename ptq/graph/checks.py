@@ -54,7 +54,7 @@ def prepared(model: nn.Module) -> nn.Module:
 
 
 def example(model: nn.Module, images: Tensor) -> Tensor:
-    """Two of ``images`` that fit, or an UnsupportedError that says why."""
+    """Two of ``images`` (N, ...); UnsupportedError where they do not fit."""
     if not isinstance(images, Tensor):
         raise UnsupportedError(
             f"images are a {type(images).__name__}: expected one tensor"
@@ -78,7 +78,7 @@ def example(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Raise UnsupportedError at the first NaN or infinity, by its index."""
+    """Raise UnsupportedError at the first NaN or infinity of any shape."""
     tensor = tensor.detach()
     bad = ~torch.isfinite(tensor)
     if bad.any():

@@ -11,10 +11,15 @@ from ptq.graph.nodes import BATCH, Value
 
 
 def reshape(call: Call) -> Value:
+    """view, flatten, squeeze and their like: by their result's shape."""
     return reshaped(call, call.x, call.shape)
 
 
 def reshaped(call: Call, x: Value, shape: tuple) -> Value:
+    """``x`` in another shape, or as it is where it has that one.
+
+    Raises UnsupportedError unless one dimension grows with the images.
+    """
     if shape == call.shape_of(x):
         return x
     if shape.count(BATCH) != 1:
@@ -26,6 +31,7 @@ def reshaped(call: Call, x: Value, shape: tuple) -> Value:
 
 
 def permute(call: Call) -> Value:
+    """permute, transpose, swapaxes and t: dimensions in another order."""
     rank = len(call.shape)
     if "dims" in call.given:
         order = [dim % rank for dim in call["dims"]]
@@ -42,6 +48,7 @@ def permute(call: Call) -> Value:
 
 
 def channel_shuffle(call: Call) -> Value:
+    """Channels of each group by turns (ShuffleNet)."""
     batch, channels, *sizes = call.shape
     groups, rest = call["groups"], tuple(range(3, 3 + len(sizes)))
     inner = (batch, groups, channels // groups, *sizes)
@@ -52,6 +59,7 @@ def channel_shuffle(call: Call) -> Value:
 
 
 def pixel_shuffle(call: Call) -> Value:
+    """Channels become rows and columns in between."""
     batch, channels, high, wide = call.shape
     r = call["upscale_factor"]
     inner = (batch, channels, r, r, high // r, wide // r)
@@ -73,7 +81,7 @@ def parts(call: Call) -> list[Value]:
 
 
 def piece(call: Call) -> Value:
-    """x[:, a:b:step]"""
+    """x[:, a:b:step]; UnsupportedError where it takes some images only."""
     given = call.shape_of(call.x)
     dim, step = call["dim"] % len(given), call.given.get("step", 1)
     if call.shape == given:
@@ -89,6 +97,7 @@ def piece(call: Call) -> Value:
 
 
 def select(call: Call) -> Value:
+    """x[:, i]; UnsupportedError where it takes one image of a batch."""
     given = call.shape_of(call.x)
     dim = call["dim"] % len(given)
     if given[dim] == BATCH:
@@ -105,6 +114,7 @@ def _part(call: Call, x, dim: int, start: int, end: int, shape) -> Value:
 
 
 def flip(call: Call) -> Value:
+    """The order of some dimensions turned around."""
     x, given = call.x, call.shape_of(call.x)
     for dim in (dim % len(given) for dim in call["dims"]):
         x = _taken(call, x, dim, range(given[dim] - 1, -1, -1))
@@ -143,6 +153,7 @@ def pad(mode: str = "") -> Callable:
 
 
 def zeros_around(call: Call, x, pairs: list) -> Value:
+    """Zeros before and after; ``pairs`` are of the last dimensions."""
     given = call.shape_of(x)
     first = len(given) - len(pairs)
     size = list(given)

@@ -57,7 +57,7 @@ class Node:
 
 @dataclass
 class Graph:
-    """Nodes by name, in the order of running, and their constant tensors.
+    """Nodes by name, in the order of running, and constants of any shape.
 
     The first node is the input, ``output`` names the one whose result the
     network returns. Called with float32 images, it computes in float32.
@@ -93,13 +93,13 @@ class Graph:
         return values[self.output]
 
     def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A node's result in float32, of the values that it reads."""
+        """A node's result, float32 of its shape, of the values it reads."""
         if node.op == "input":
             return given["images"]
         return operation(node.op).run(*self.filled(node.args, given))
 
     def filled(self, args, given: dict[str, Tensor]) -> Any:
-        """Arguments with tensors where they name them."""
+        """Arguments with tensors of any shape where they name them."""
         if isinstance(args, Value):
             return given[args.name]
         if isinstance(args, Constant):
@@ -143,7 +143,7 @@ class Graph:
         )
 
     def keep(self, name: str, tensor: Tensor) -> Constant:
-        """Add a constant, under another name where this one is taken."""
+        """Add a constant of any shape, renamed where its name is taken."""
         while self.constants.get(name, tensor) is not tensor:
             name += "'"
         self.constants[name] = tensor

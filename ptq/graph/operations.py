@@ -30,7 +30,10 @@ class Operation:
 
 
 def convolution(x, weight, bias, stride, padding, dilation, groups) -> Tensor:
-    """1-d or 2-d convolution, by the rank of ``x``; zeros around it."""
+    """1-d or 2-d convolution of (N, C, ...), zeros around it.
+
+    The settings hold a number for each dimension of (...).
+    """
     none = (0,) * len(stride)
     return torch.convolution(
         x, weight, bias, stride, padding, dilation, False, none, groups
@@ -38,7 +41,7 @@ def convolution(x, weight, bias, stride, padding, dilation, groups) -> Tensor:
 
 
 def batch_norm(x, gamma, beta, mean, variance, eps) -> Tensor:
-    """Batch normalization by fixed statistics; gamma and beta or None."""
+    """By fixed statistics (C,), of (N, C, ...); gamma and beta or None."""
     return F.batch_norm(x, mean, variance, gamma, beta, eps=eps)
 
 
@@ -48,30 +51,33 @@ def clamp(x, low, high) -> Tensor:
 
 
 def max_pool(x, kernel, stride, padding, dilation, ceil) -> Tensor:
-    """Largest value of each window, 1-d or 2-d."""
+    """Largest value of each window of (N, C, H, W) or (N, C, L)."""
     pool = (F.max_pool1d, F.max_pool2d)[x.dim() - 3]
     return pool(x, kernel, stride, padding, dilation, ceil_mode=ceil)
 
 
 def average_pool(x, kernel, stride, padding, ceil, count_padding) -> Tensor:
-    """Mean of each window, 1-d or 2-d."""
+    """Mean of each window of (N, C, H, W) or (N, C, L)."""
     pool = (F.avg_pool1d, F.avg_pool2d)[x.dim() - 3]
     return pool(x, kernel, stride, padding, ceil, count_padding)
 
 
 def adaptive_average(x, size) -> Tensor:
-    """Means over windows that share an image's rows and columns out."""
+    """Means over windows that share rows and columns of an image out.
+
+    ``x`` is (N, C, H, W) or (N, C, L), ``size`` how many there are.
+    """
     pool = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d)[x.dim() - 3]
     return pool(x, size)
 
 
 def part(x, dim, start, end) -> Tensor:
-    """Positions start to end - 1 of a dimension."""
+    """Positions start to end - 1 of a dimension of ``x``, of any shape."""
     return x.narrow(dim, start, end - start)
 
 
 def take(x, dim, index) -> Tensor:
-    """Positions ``index`` of a dimension, in this order, some repeatedly.
+    """Positions ``index`` of a dimension of ``x``, of any shape.
 
     Flips, nearest upsampling, and padding by reflection, repetition or
     wrapping around are all of this kind.
@@ -80,12 +86,15 @@ def take(x, dim, index) -> Tensor:
 
 
 def pad(x, pads) -> Tensor:
-    """Zeros around ``x``; ``pads`` as torch orders them, negative crops."""
+    """Zeros around ``x``, of any shape; negative numbers crop.
+
+    ``pads`` are in torch's order: those of the last dimension first.
+    """
     return F.pad(x, pads)
 
 
 def spread(x, strides, pads) -> Tensor:
-    """Zeros between the values, then around them.
+    """Zeros between the values of (N, C, ...), then around them.
 
     A transposed convolution is a convolution of this.
     """
@@ -96,7 +105,7 @@ def spread(x, strides, pads) -> Tensor:
 
 
 def gelu(x, approximate) -> Tensor:
-    """``approximate`` is "none" or "tanh"."""
+    """``x`` of any shape; ``approximate`` is "none" or "tanh"."""
     return F.gelu(x, approximate=approximate)
 
 

@@ -44,8 +44,8 @@ IMAGEWISE = ("layer", "join", "average")
 def trace(model: nn.Module, images: Tensor) -> Graph:
     """The graph of ``model`` in eval mode, in float32, on the CPU.
 
-    ``images`` is float32, two examples or more in front of the network's
-    own dimensions; the graph takes any number of them, of this size.
+    ``images`` is float32 (N, ...), two of which are asked; the graph takes
+    any number of them, of this size.
     ``model`` is left as it is. Raises UnsupportedError, naming the tensor
     or the line of code, where it is no network that a graph stands for.
     """

@@ -48,7 +48,7 @@ def activation_grids(
 def input_grid(points: Tensor, bits: int = 8) -> Grid:
     """A grid on which no pixel lies halfway between two codes.
 
-    ``points`` are the values that pixels take after normalization. The
+    ``points`` (n,) are the values of pixels after normalization. The
     min-max grid of [-1, 1] has every 8-bit pixel halfway: engines round such
     ties differently. So steps are made wider, by as little as will do: for
     [-1, 1] the scale is 1/127 and the zero point 127. Where there are more

@@ -73,7 +73,7 @@ class QuantizedNetwork:
         return self.graph.walk(self.normalized(images), self.compute)
 
     def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A node's result, float32, on its grid where it has one."""
+        """A node's result, float32 of its shape, on its grid, if any."""
         if node.name in self.integers:
             return self._requantized(node, self.sums(node, given))
         result = self.graph.compute(node, given)
@@ -83,7 +83,7 @@ class QuantizedNetwork:
         return quantizer.fake_quantize(result, grid)
 
     def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A layer's accumulators, bias included: whole numbers in float32.
+        """A layer's accumulators: float32 whole numbers (N, C, ...).
 
         Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
         """
@@ -108,7 +108,10 @@ class QuantizedNetwork:
         return quantizer.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Images as the graph takes them; uint8 pixels are normalized."""
+        """Images (N, ...) as the graph takes them; pixels are normalized.
+
+        Raises UnsupportedError where shape or dtype do not fit.
+        """
         shape = self.graph.nodes["input"].shape[1:]
         if tuple(images.shape[1:]) != shape:
             raise UnsupportedError(
@@ -129,7 +132,7 @@ class QuantizedNetwork:
         return images
 
     def warn_of_range(self, images: Tensor) -> None:
-        """A word where images have another range than the input's grid."""
+        """A word where images (N, ...) have another range than their grid."""
         grid = self.grid("input")
         ends = torch.tensor([grid.qmin, grid.qmax])
         low, high = quantizer.dequantize(ends, grid).tolist()

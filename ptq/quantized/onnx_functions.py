@@ -9,6 +9,7 @@ from ptq.quantized.onnx_words import operands, simple, to_shape
 
 
 def clip(writer, node: Node, result: str) -> None:
+    """Clip; Relu where it is one."""
     if node.args[1:] == (0, None):
         writer.add("Relu", node.inputs, result)
     else:
@@ -17,6 +18,7 @@ def clip(writer, node: Node, result: str) -> None:
 
 
 def batch_norm(writer, node: Node, result: str) -> None:
+    """BatchNormalization; ones and zeros for what is missing."""
     x, gamma, beta, mean, variance, eps = node.args
     size = node.shape[1]
     given = [
@@ -33,21 +35,25 @@ def batch_norm(writer, node: Node, result: str) -> None:
 
 
 def silu(writer, node: Node, result: str) -> None:
+    """x times its Sigmoid."""
     (x,) = node.inputs
     gate = writer.add("Sigmoid", [x], f"{result}.gate")
     writer.add("Mul", [x, gate], result)
 
 
 def hardsigmoid(writer, node: Node, result: str) -> None:
+    """ONNX's default slope is another one."""
     writer.add("HardSigmoid", node.inputs, result, alpha=1 / 6, beta=0.5)
 
 
 def hardswish(writer, node: Node, result: str) -> None:
+    """x times its HardSigmoid."""
     hardsigmoid(writer, node, gate := f"{result}.gate")
     writer.add("Mul", [*node.inputs, gate], result)
 
 
 def mish(writer, node: Node, result: str) -> None:
+    """x tanh(softplus(x))."""
     (x,) = node.inputs
     soft = writer.add("Softplus", [x], f"{result}.soft")
     gate = writer.add("Tanh", [soft], f"{result}.gate")
@@ -78,6 +84,7 @@ def gelu(writer, node: Node, result: str) -> None:
 
 
 def prelu(writer, node: Node, result: str) -> None:
+    """A slope for each channel."""
     x, slope = node.args
     slopes = writer.network.graph.constants[slope.name]
     around = (-1, *(1 for _ in node.shape[2:]))
@@ -86,6 +93,7 @@ def prelu(writer, node: Node, result: str) -> None:
 
 
 def softplus(writer, node: Node, result: str) -> None:
+    """Raises UnsupportedError, naming the node, for another beta than 1."""
     x, beta, _ = node.args
     if beta != 1:
         raise UnsupportedError(f"{node}: ONNX has Softplus of beta 1 only")
@@ -93,6 +101,7 @@ def softplus(writer, node: Node, result: str) -> None:
 
 
 def layer_norm(writer, node: Node, result: str) -> None:
+    """LayerNormalization of the last dimensions."""
     x, shape, weight, bias, eps = node.args
     gain = writer.operand(weight, node.name) or writer.tensor(
         f"{node.name}.ones", np.ones(shape, np.float32)
@@ -127,6 +136,7 @@ def group_norm(writer, node: Node, result: str) -> None:
 
 
 def mean(writer, node: Node, result: str) -> None:
+    """ReduceMean."""
     x, dims, keep = node.args
     writer.add("ReduceMean", [x.name], result, axes=dims, keepdims=int(keep))
 

@@ -51,6 +51,7 @@ def _linear_of_many(writer, node: Node, numbers, result: str) -> None:
 
 
 def concatenation(writer, node: Node, result: str) -> None:
+    """Concat."""
     writer.add("Concat", node.inputs, result, axis=node.args[1])
 
 
@@ -72,6 +73,7 @@ def clamp_codes(writer, node: Node, codes: str, grid, result: str) -> None:
 
 
 def max_pool(writer, node: Node, result: str) -> None:
+    """MaxPool, its size rounded up by explicit padding."""
     _, kernel, stride, padding, dilation, _ = node.args
     pads = _explicit_pads(writer, node, kernel, stride, padding, dilation)
     writer.add(
@@ -86,6 +88,10 @@ def max_pool(writer, node: Node, result: str) -> None:
 
 
 def average_pool(writer, node: Node, result: str) -> None:
+    """GlobalAveragePool or AveragePool, its size rounded up by padding.
+
+    Raises UnsupportedError, naming the node, where that padding would count.
+    """
     _, kernel, stride, padding, ceil, count_padding = node.args
     size = writer.network.graph.nodes[node.inputs[0]].shape[2:]
     if size == kernel and not any(padding):
@@ -171,27 +177,32 @@ def _slice(writer, x: str, axes, starts, ends, result: str) -> str:
 
 
 def reshape(writer, node: Node, result: str) -> None:
+    """Reshape."""
     to_shape(writer, node.inputs[0], node.args[1], result)
 
 
 def part(writer, node: Node, result: str) -> None:
+    """Slice of one dimension."""
     x, dim, start, end = node.args
     _slice(writer, x.name, [dim], [start], [end], result)
 
 
 def take(writer, node: Node, result: str) -> None:
+    """Gather along one dimension."""
     x, dim, index = node.args
     places = writer.tensor(f"{result}.index", np.array(index, np.int64))
     writer.add("Gather", [x.name, places], result, axis=dim)
 
 
 def pad(writer, node: Node, result: str) -> None:
+    """Pad of real numbers, by 0."""
     x, pads = node.args
     zero = writer.tensor(f"{result}.zero", np.float32(0))
     _pad(writer, x.name, pads, zero, len(node.shape), result)
 
 
 def pad_codes(writer, node: Node, codes: str, grid, result: str) -> None:
+    """Pad of codes, by that of zero."""
     zero = _zero_code(writer, grid, result)
     _pad(writer, codes, node.args[1], zero, len(node.shape), result)
 
