@@ -37,6 +37,8 @@ TOLERANCE = 1e-4
 COUNT = 1009
 # Steps that a layer takes besides its own: they are named after it.
 AROUND = ("pad", "take", "spread")
+# What graph and files call their ends: no module may take these names.
+OWN_NAMES = ("input", "images", "logits")
 # Kinds of operations that work image by image.
 IMAGEWISE = ("layer", "join", "average")
 
@@ -88,7 +90,7 @@ class _Translation:
         self.graph = Graph({}, {}, "")
         # What each exported node stands for, now: writing in place moves it.
         self.current: dict[fx.Node, object] = {}
-        self.uses: dict[str, int] = {}
+        self.uses = dict.fromkeys(OWN_NAMES, 1)
 
     def run(self) -> Graph:
         self._read_inputs()

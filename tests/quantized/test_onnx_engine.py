@@ -151,10 +151,10 @@ def test_file_is_plain_onnx(images, tmp_path):
     assert model.opset_import[0].version == 17
     tensors = {t.name: t for t in model.graph.initializer}
     kinds = onnx.TensorProto
-    assert tensors["conv.weight.codes"].data_type == kinds.INT8
-    assert tensors["conv.bias.codes"].data_type == kinds.INT32
-    assert tensors["pool.zero_point"].data_type == kinds.UINT8
-    scales = [t for name, t in tensors.items() if name.endswith(".scale")]
+    assert tensors["conv/weight/codes"].data_type == kinds.INT8
+    assert tensors["conv/bias/codes"].data_type == kinds.INT32
+    assert tensors["pool/zero_point"].data_type == kinds.UINT8
+    scales = [t for name, t in tensors.items() if name.endswith("/scale")]
     assert scales and not any(list(t.dims) for t in scales)
 
 
