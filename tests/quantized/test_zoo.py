@@ -9,18 +9,19 @@ from ptq import data
 from ptq.graph import fold, trace
 from ptq.quantized import onnx_engine, quantize
 
-IMAGES = 16
+WARMING, IMAGES = 16, 8
 OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
 
 
 @pytest.fixture(scope="module")
 def images(cifar):
-    return data.normalize(cifar.train_images[:IMAGES])
+    return data.normalize(cifar.train_images[:WARMING])
 
 
 def check(name, images):
     network, images = zoo.member(name), zoo.resized(images, zoo.side(name))
     zoo.warm(network, images)
+    images = images[:IMAGES]
     quantized = quantize(network, images)
     with torch.no_grad():
         want = network(images)
