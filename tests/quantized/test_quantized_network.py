@@ -295,6 +295,11 @@ def test_functions_without_a_rule_are_named_or_kept(images):
     assert "kept by request" in made.in_float()["act.sin"]
 
 
+def test_no_images(network, images):
+    with pytest.raises(UnsupportedError, match="with N at least 1"):
+        network(images[:0])
+
+
 def test_refused_images(images):
     for change in (lambda x: x[:0], lambda x: x.log()):
         with pytest.raises(UnsupportedError, match="images"):
