@@ -12,11 +12,11 @@ def runtime_codes(network, images):
     """Codes of each node in ONNX Runtime, as the file's further outputs."""
     model = onnx_file.model(network)
     made = {output for node in model.graph.node for output in node.output}
-    names = [n for n in network.graph.nodes if f"{n}.codes" in made]
+    names = [n for n in network.graph.nodes if f"{n}/codes" in made]
     for name in names:
         model.graph.output.append(
             onnx.helper.make_tensor_value_info(
-                f"{name}.codes", onnx.TensorProto.UINT8, None
+                f"{name}/codes", onnx.TensorProto.UINT8, None
             )
         )
     options = onnxruntime.SessionOptions()
@@ -26,7 +26,7 @@ def runtime_codes(network, images):
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, ["CPUExecutionProvider"]
     )
-    wanted = [f"{name}.codes" for name in names]
+    wanted = [f"{name}/codes" for name in names]
     found = session.run(wanted, {"images": images.numpy()})
     return dict(zip(names, map(torch.from_numpy, found), strict=True))
 

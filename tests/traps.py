@@ -195,6 +195,24 @@ class Rows(nn.Module):
         return self.fc((x + self.scale * y).mean((-1, -2)))
 
 
+class Names(nn.Module):
+    """Parts and tensors named as what a quantizer writes beside them."""
+
+    def __init__(self):
+        super().__init__()
+        self.codes, self.scale = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
+        self.scale.add_module("codes", nn.PReLU(8))
+        self.register_buffer("add", torch.rand(8, 9, 9))
+        self.register_buffer("zero_point", torch.rand(8, 1, 1))
+        self.logits, self.images = nn.Linear(8, 10), nn.Tanh()
+        self.input = nn.ReLU()
+
+    def forward(self, x):
+        x = self.input(self.codes(self.images(x)))[:, :, 2:-3, 2:-3]
+        x = self.scale.codes(self.scale(x)) + self.add - self.zero_point
+        return self.logits((x + x).mean((2, 3)))
+
+
 def norms(**options):
     def make():
         network = Body(nn.Sequential(nn.BatchNorm2d(8, **options), nn.ReLU()))
@@ -253,6 +271,9 @@ TRAPS = {
     "concatenation": Concatenated,
     "concatenation of unlike ranges": lambda: Concatenated(50.0),
     "gate": Gated,
+    "names that collide": Names,
+    "square by itself": call(lambda x: x * x),
+    "joined with itself": call(lambda x: torch.cat([x, x], 1), 16),
     "1-d": Bodies1d,
     "rows, layer norm, scale": Rows,
     "BN with eps 1e-3, odd gains": norms(eps=1e-3),

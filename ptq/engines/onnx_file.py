@@ -74,7 +74,7 @@ class Writer:
     """Nodes and tensors of the file, as they are written one by one.
 
     A result is called as its node: dequantized, where it carries codes,
-    which are then called "NAME.codes".
+    which are then called "NAME/codes". No name of a module has a slash.
     """
 
     def __init__(self, network: QuantizedNetwork):
@@ -89,10 +89,10 @@ class Writer:
         if grid and node.op in onnx_operators.ON_CODES:
             codes = self.codes[node.inputs[0]]
             write = onnx_operators.ON_CODES[node.op]
-            write(self, node, codes, grid, f"{node.name}.codes")
-            self._dequantize(f"{node.name}.codes", grid, node.name)
+            write(self, node, codes, grid, f"{node.name}/codes")
+            self._dequantize(f"{node.name}/codes", grid, node.name)
             return
-        result = f"{node.name}.float" if grid else node.name
+        result = f"{node.name}/float" if grid else node.name
         if node.op == "input":
             result = "images"
         elif node.name in self.network.integers:
@@ -119,11 +119,11 @@ class Writer:
 
     def on_grid(self, real: str, grid: Grid, output: str) -> str:
         """Quantize and dequantize; ``output`` names the result."""
-        codes = f"{output}.codes"
+        codes = f"{output}/codes"
         self.add("QuantizeLinear", [real, *self._grid(output, grid)], codes)
         if grid.qmax < STORED_MOST:
-            most = self.tensor(f"{output}.most", np.uint8(grid.qmax))
-            codes = self.add("Clip", [codes, "", most], f"{codes}.clipped")
+            most = self.tensor(f"{output}/most", np.uint8(grid.qmax))
+            codes = self.add("Clip", [codes, "", most], f"{codes}/clipped")
         return self._dequantize(codes, grid, output)
 
     def _dequantize(self, codes: str, grid: Grid, output: str) -> str:
@@ -134,19 +134,19 @@ class Writer:
     def _grid(self, name: str, grid: Grid, kind=np.uint8) -> tuple[str, str]:
         zero = grid.zero_point.numpy().astype(kind)
         return (
-            self.tensor(f"{name}.scale", grid.scale),
-            self.tensor(f"{name}.zero_point", zero),
+            self.tensor(f"{name}/scale", grid.scale),
+            self.tensor(f"{name}/zero_point", zero),
         )
 
     def _layer(self, node: Node, result: str) -> None:
         layer = self.network.integers[node.name]
-        names = [f"{node.name}.{part}" for part in ("weight", "bias")]
+        names = [f"{node.name}/{part}" for part in ("weight", "bias")]
         axis = {} if layer.grid.axis is None else {"axis": layer.grid.axis}
-        codes = self.tensor(f"{names[0]}.codes", layer.codes)
+        codes = self.tensor(f"{names[0]}/codes", layer.codes)
         scale, zero = self._grid(names[0], layer.grid, np.int8)
         self.add("DequantizeLinear", [codes, scale, zero], names[0], **axis)
-        whole = self.tensor(f"{names[1]}.codes", layer.bias)
-        unit = self.tensor(f"{names[1]}.scale", self.network.unit(node))
+        whole = self.tensor(f"{names[1]}/codes", layer.bias)
+        unit = self.tensor(f"{names[1]}/scale", self.network.unit(node))
         self.add("DequantizeLinear", [whole, unit], names[1], **axis)
         onnx_operators.write_layer(self, node, names, result)
 
@@ -167,9 +167,9 @@ class Writer:
         maximum with the lowest number, which changes nothing, prevents it.
         """
         given = [self.operand(arg, node.name) for arg in node.args[1:3]]
-        onnx_operators.write_layer(self, node, given, f"{node.name}.real")
-        lowest = self.tensor(f"{node.name}.lowest", np.finfo("f4").min)
-        self.add("Max", [f"{node.name}.real", lowest], result)
+        onnx_operators.write_layer(self, node, given, f"{node.name}/real")
+        lowest = self.tensor(f"{node.name}/lowest", np.finfo("f4").min)
+        self.add("Max", [f"{node.name}/real", lowest], result)
 
     def operand(self, arg, name: str) -> str:
         """What ONNX calls an argument: a result, a tensor, or a number."""
@@ -178,7 +178,6 @@ class Writer:
         if isinstance(arg, Value):
             return arg.name
         if isinstance(arg, Constant):
-            return self.tensor(
-                arg.name, self.network.graph.constants[arg.name]
-            )
-        return self.tensor(f"{name}.{arg:g}", np.float32(arg))
+            tensor = self.network.graph.constants[arg.name]
+            return self.tensor(f"{arg.name}/constant", tensor)
+        return self.tensor(f"{name}/{arg:g}", np.float32(arg))

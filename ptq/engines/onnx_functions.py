@@ -23,7 +23,7 @@ def batch_norm(writer, node: Node, result: str) -> None:
     size = node.shape[1]
     given = [
         writer.operand(arg, node.name)
-        or writer.tensor(f"{node.name}.{name}", np.full(size, fill, "f4"))
+        or writer.tensor(f"{node.name}/{name}", np.full(size, fill, "f4"))
         for arg, name, fill in (
             (gamma, "ones", 1),
             (beta, "zeros", 0),
@@ -37,7 +37,7 @@ def batch_norm(writer, node: Node, result: str) -> None:
 def silu(writer, node: Node, result: str) -> None:
     """x times its Sigmoid."""
     (x,) = node.inputs
-    gate = writer.add("Sigmoid", [x], f"{result}.gate")
+    gate = writer.add("Sigmoid", [x], f"{result}/gate")
     writer.add("Mul", [x, gate], result)
 
 
@@ -47,25 +47,26 @@ def hardsigmoid(writer, node: Node, result: str) -> None:
 
 
 def hardswish(writer, node: Node, result: str) -> None:
-    hardsigmoid(writer, node, gate := f"{result}.gate")
+    """x times its HardSigmoid."""
+    hardsigmoid(writer, node, gate := f"{result}/gate")
     writer.add("Mul", [*node.inputs, gate], result)
 
 
 def mish(writer, node: Node, result: str) -> None:
     """x tanh(softplus(x))."""
     (x,) = node.inputs
-    soft = writer.add("Softplus", [x], f"{result}.soft")
-    gate = writer.add("Tanh", [soft], f"{result}.gate")
+    soft = writer.add("Softplus", [x], f"{result}/soft")
+    gate = writer.add("Tanh", [soft], f"{result}/gate")
     writer.add("Mul", [x, gate], result)
 
 
 def gelu(writer, node: Node, result: str) -> None:
     """0.5 x (1 + erf(x / sqrt 2)), or torch's approximation by tanh."""
-    (x,), name = node.inputs, f"{result}."
+    (x,), name = node.inputs, f"{result}/"
 
     def step(kind: str, label: str, first: str, second) -> str:
         if not isinstance(second, str):
-            second = writer.tensor(f"{name}{label}.by", np.float32(second))
+            second = writer.tensor(f"{name}{label}/by", np.float32(second))
         return writer.add(kind, [first, second], name + label)
 
     if node.args[1] == "tanh":
@@ -87,7 +88,7 @@ def prelu(writer, node: Node, result: str) -> None:
     x, slope = node.args
     slopes = writer.network.graph.constants[slope.name]
     around = (-1, *(1 for _ in node.shape[2:]))
-    slopes = writer.tensor(f"{node.name}.slope", slopes.reshape(around))
+    slopes = writer.tensor(f"{node.name}/slope", slopes.reshape(around))
     writer.add("PRelu", [x.name, slopes], result)
 
 
@@ -103,7 +104,7 @@ def layer_norm(writer, node: Node, result: str) -> None:
     """LayerNormalization of the last dimensions."""
     x, shape, weight, bias, eps = node.args
     gain = writer.operand(weight, node.name) or writer.tensor(
-        f"{node.name}.ones", np.ones(shape, np.float32)
+        f"{node.name}/ones", np.ones(shape, np.float32)
     )
     given = [x.name, gain, writer.operand(bias, node.name)]
     given = given if given[-1] else given[:-1]
@@ -114,23 +115,23 @@ def layer_norm(writer, node: Node, result: str) -> None:
 def group_norm(writer, node: Node, result: str) -> None:
     """Each group as a channel of its own, then gain and shift."""
     x, groups, weight, bias, eps = node.args
-    rows = to_shape(writer, x.name, (0, groups, -1), f"{result}.groups")
+    rows = to_shape(writer, x.name, (0, groups, -1), f"{result}/groups")
     plain = [
-        writer.tensor(f"{node.name}.{label}", np.full(groups, fill, "f4"))
+        writer.tensor(f"{node.name}/{label}", np.full(groups, fill, "f4"))
         for label, fill in (("ones", 1), ("zeros", 0))
     ]
-    label = f"{result}.normal"
+    label = f"{result}/normal"
     writer.add("InstanceNormalization", [rows, *plain], label, epsilon=eps)
     steps = [
         (kind, writer.network.graph.constants[arg.name], arg.name)
         for kind, arg in (("Mul", weight), ("Add", bias))
         if arg is not None
     ]
-    y = to_shape(writer, label, node.shape, f"{result}.back")
+    y = to_shape(writer, label, node.shape, f"{result}/back")
     for kind, numbers, name in steps:
         around = (-1, *(1 for _ in node.shape[2:]))
-        numbers = writer.tensor(f"{name}.around", numbers.reshape(around))
-        y = writer.add(kind, [y, numbers], f"{result}.{kind}")
+        numbers = writer.tensor(f"{name}/around", numbers.reshape(around))
+        y = writer.add(kind, [y, numbers], f"{result}/{kind}")
     writer.add("Identity", [y], result)
 
 

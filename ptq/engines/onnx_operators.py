@@ -41,12 +41,12 @@ def _linear_of_many(writer, node: Node, numbers, result: str) -> None:
     """A linear layer of (N, ..., C) by rows, as integers know it only so."""
     network, (x,), name = writer.network, node.inputs, node.name
     shape = network.graph.nodes[x].shape
-    rows = to_shape(writer, x, (-1, shape[-1]), f"{name}.rows")
+    rows = to_shape(writer, x, (-1, shape[-1]), f"{name}/rows")
     if grid := network.grid(x):
-        rows = writer.on_grid(rows, grid, f"{rows}.on_grid")
-    _gemm(writer, rows, numbers, sums := f"{name}.sums")
+        rows = writer.on_grid(rows, grid, f"{rows}/on_grid")
+    _gemm(writer, rows, numbers, sums := f"{name}/sums")
     if grid := network.grid(name):
-        sums = writer.on_grid(sums, grid, f"{name}.by_row")
+        sums = writer.on_grid(sums, grid, f"{name}/by_row")
     to_shape(writer, sums, node.shape, result)
 
 
@@ -66,7 +66,7 @@ def clamp_codes(writer, node: Node, codes: str, grid, result: str) -> None:
         writer.add("Identity", [codes], result)
         return
     bounds = [
-        writer.tensor(f"{result}.{name}", np.uint8(code))
+        writer.tensor(f"{result}/{name}", np.uint8(code))
         for name, code in (("low", low), ("high", high))
     ]
     writer.add("Clip", [codes, *bounds], result)
@@ -145,11 +145,11 @@ def adaptive_average(writer, node: Node, result: str) -> None:
     ]
     means = []
     for i, place in enumerate(itertools.product(*windows)):
-        label = f"{node.name}.window{i}"
+        label = f"{node.name}/window{i}"
         starts, ends = zip(*place, strict=True)
         cut = _slice(writer, x, range(2, 2 + len(size)), starts, ends, label)
         cut = _on_grid(writer, cut, grids[0])
-        mean = writer.add("GlobalAveragePool", [cut], f"{label}.mean")
+        mean = writer.add("GlobalAveragePool", [cut], f"{label}/mean")
         means.append(_on_grid(writer, mean, grids[1]))
     for axis in range(1 + len(size), 1, -1):
         count = wanted[axis - 2]
@@ -157,18 +157,18 @@ def adaptive_average(writer, node: Node, result: str) -> None:
         means = []
         for i, group in enumerate(groups):
             last = len(groups) == 1
-            label = result if last else f"{node.name}.joined{axis}.{i}"
+            label = result if last else f"{node.name}/joined{axis}/{i}"
             writer.add("Concat", group, label, axis=axis)
             means.append(label if last else _on_grid(writer, label, grids[1]))
 
 
 def _on_grid(writer, x: str, grid) -> str:
-    return writer.on_grid(x, grid, f"{x}.on_grid") if grid else x
+    return writer.on_grid(x, grid, f"{x}/on_grid") if grid else x
 
 
 def _slice(writer, x: str, axes, starts, ends, result: str) -> str:
     given = [
-        writer.tensor(f"{result}.{name}", np.array(list(values), np.int64))
+        writer.tensor(f"{result}/{name}", np.array(list(values), np.int64))
         for name, values in zip(
             ("starts", "ends", "axes"), (starts, ends, axes), strict=True
         )
@@ -190,14 +190,14 @@ def part(writer, node: Node, result: str) -> None:
 def take(writer, node: Node, result: str) -> None:
     """Gather along one dimension."""
     x, dim, index = node.args
-    places = writer.tensor(f"{result}.index", np.array(index, np.int64))
+    places = writer.tensor(f"{result}/index", np.array(index, np.int64))
     writer.add("Gather", [x.name, places], result, axis=dim)
 
 
 def pad(writer, node: Node, result: str) -> None:
     """Pad of real numbers, by 0."""
     x, pads = node.args
-    zero = writer.tensor(f"{result}.zero", np.float32(0))
+    zero = writer.tensor(f"{result}/zero", np.float32(0))
     _pad(writer, x.name, pads, zero, len(node.shape), result)
 
 
@@ -208,7 +208,7 @@ def pad_codes(writer, node: Node, codes: str, grid, result: str) -> None:
 
 
 def _zero_code(writer, grid, name: str) -> str:
-    return writer.tensor(f"{name}.zero", np.uint8(int(grid.zero_point)))
+    return writer.tensor(f"{name}/zero", np.uint8(int(grid.zero_point)))
 
 
 def _pad(writer, x: str, pads, zero: str, rank: int, result: str) -> str:
@@ -217,7 +217,7 @@ def _pad(writer, x: str, pads, zero: str, rank: int, result: str) -> str:
     pairs = zip(pads[::2], pads[1::2], strict=True)
     for i, (before, after) in enumerate(pairs, 1):
         starts[-i], ends[-i] = before, after
-    both = writer.tensor(f"{result}.pads", np.array(starts + ends, np.int64))
+    both = writer.tensor(f"{result}/pads", np.array(starts + ends, np.int64))
     return writer.add("Pad", [x, both, zero], result)
 
 
@@ -229,9 +229,9 @@ def spread_codes(writer, node: Node, codes: str, grid, result: str) -> None:
     apart = (-1, channels, *(k for n in size for k in (n, 1)))
     wide = (n * s for n, s in zip(size, strides, strict=True))
     between = [k for s in reversed(strides) for k in (0, s - 1, 0, 0)]
-    y = to_shape(writer, codes, apart, f"{result}.apart")
-    y = _pad(writer, y, between, zero, len(apart), f"{result}.between")
-    y = to_shape(writer, y, (-1, channels, *wide), f"{result}.wide")
+    y = to_shape(writer, codes, apart, f"{result}/apart")
+    y = _pad(writer, y, between, zero, len(apart), f"{result}/between")
+    y = to_shape(writer, y, (-1, channels, *wide), f"{result}/wide")
     _pad(writer, y, pads, zero, len(node.shape), result)
 
 

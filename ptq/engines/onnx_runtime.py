@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptq.engines import onnx_file
-from ptq.graph import Graph, UnsupportedError
+from ptq.graph import UnsupportedError
 from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -51,7 +51,7 @@ class Runner:
             events = json.loads(
                 Path(self._session.end_profiling()).read_text()
             )
-        self.ran = _operators(network.graph, events)
+        self.ran = _operators(events)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits, float32, of images as ``QuantizedNetwork`` takes them."""
@@ -88,15 +88,14 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def _operators(graph: Graph, events: list[dict]) -> list[Ran]:
+def _operators(events: list[dict]) -> list[Ran]:
+    """What a profile tells; a part of a node is called "NODE/PART"."""
     found = []
     for event in events:
         details = event.get("args", {})
         if event["cat"] != "Node" or "op_name" not in details:
             continue
-        label = re.sub(
-            r"(/duplicated|_token_\d+)*_kernel_time$", "", event["name"]
-        )
+        label = re.sub(r"(_token_\d+)?_kernel_time$", "", event["name"])
         operator = details["op_name"]
         results = {
             kind for one in details["output_type_shape"] for kind in one
@@ -104,15 +103,8 @@ def _operators(graph: Graph, events: list[dict]) -> list[Ran]:
         precision = "integer" if results <= INTEGERS else "float"
         if operator in CONVERSIONS:
             precision = "conversion"
-        found.append(Ran(_owner(graph, label), operator, precision))
+        found.append(Ran(label.partition("/")[0], operator, precision))
     return found
-
-
-def _owner(graph: Graph, label: str) -> str:
-    """The node that an operator is a part of: "conv1" of "conv1.float"."""
-    while label and label not in graph.nodes:
-        label = label.rpartition(".")[0]
-    return label
 
 
 def _fallen_back(network: QuantizedNetwork, ran: list[Ran]) -> list[str]:

@@ -6,7 +6,8 @@ from ptq.graph import Node
 
 
 def to_shape(writer, x: str, shape: tuple, result: str) -> str:
-    sizes = writer.tensor(f"{result}.shape", np.array(shape, np.int64))
+    """Reshape to a constant shape; returns ``result``."""
+    sizes = writer.tensor(f"{result}/shape", np.array(shape, np.int64))
     return writer.add("Reshape", [x, sizes], result)
 
 

@@ -32,3 +32,9 @@ class Call:
     def x(self) -> Value:
         """The first argument."""
         return next(iter(self.given.values()))
+
+
+def each(value, length: int) -> tuple:
+    """A number for each dimension, where one or many are given."""
+    many = value if isinstance(value, tuple) else (value,)
+    return many if len(many) == length else many * length

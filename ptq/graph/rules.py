@@ -1,6 +1,7 @@
 """Which rule translates which of torch's operations: the whole list."""
 
 from ptq.graph import moves as m
+from ptq.graph import pooling as p
 from ptq.graph import translate as t
 
 RULES = {
@@ -31,16 +32,16 @@ RULES = {
     "cat": t.cat,
     "concat": t.cat,
     "stack": t.stack,
-    "max_pool1d": t.max_pool,
-    "max_pool2d": t.max_pool,
-    "adaptive_max_pool1d": t.adaptive_maximum,
-    "adaptive_max_pool2d": t.adaptive_maximum,
-    "avg_pool1d": t.average_pool,
-    "avg_pool2d": t.average_pool,
-    "adaptive_avg_pool1d": t.adaptive_average,
-    "adaptive_avg_pool2d": t.adaptive_average,
-    "mean": t.mean,
-    "sum": t.total,
+    "max_pool1d": p.max_pool,
+    "max_pool2d": p.max_pool,
+    "adaptive_max_pool1d": p.adaptive_maximum,
+    "adaptive_max_pool2d": p.adaptive_maximum,
+    "avg_pool1d": p.average_pool,
+    "avg_pool2d": p.average_pool,
+    "adaptive_avg_pool1d": p.adaptive_average,
+    "adaptive_avg_pool2d": p.adaptive_average,
+    "mean": p.mean,
+    "sum": p.total,
     "view": m.reshape,
     "reshape": m.reshape,
     "flatten": m.reshape,

@@ -37,6 +37,8 @@ TOLERANCE = 1e-4
 COUNT = 1009
 # Steps that a layer takes besides its own: they are named after it.
 AROUND = ("pad", "take", "spread")
+# What graph and files call their ends: no module may take these names.
+OWN_NAMES = ("input", "images", "logits")
 # Kinds of operations that work image by image.
 IMAGEWISE = ("layer", "join", "average")
 
@@ -88,7 +90,7 @@ class _Translation:
         self.graph = Graph({}, {}, "")
         # What each exported node stands for, now: writing in place moves it.
         self.current: dict[fx.Node, object] = {}
-        self.uses: dict[str, int] = {}
+        self.uses = dict.fromkeys(OWN_NAMES, 1)
 
     def run(self) -> Graph:
         self._read_inputs()
@@ -130,22 +132,24 @@ class _Translation:
             return self.current[found.args[0]][found.args[1]]
         result = found.meta.get("val")
         if not isinstance(result, Tensor | list | tuple):
-            return None  # a size, or a check of one
-        given, name = self._given(found), _base_name(found)
-        if not _leaves_any(given, Value):
-            made = self._computed(found)
-            if found.target._schema.is_mutable:
-                self.current[found.args[0]] = made
-            return made
-        call = self._call(found, name, given, result)
+            return None  # a check of a size
+        name = _base_name(found)
         try:
-            made = RULES.get(name, self._unknown(found))(call)
+            made = self._made(found, name, result)
         except UnsupportedError as error:
             place = places.of_call(found, name)
             raise UnsupportedError(f"{place}: {error}") from error
         if found.target._schema.is_mutable:
             self.current[found.args[0]] = made
         return made
+
+    def _made(self, found: fx.Node, name: str, result):
+        """What a call puts out: a Value, a Constant, or several of them."""
+        given = self._given(found)
+        if not _leaves_any(given, Value):
+            return self._computed(found)
+        rule = RULES.get(name, self._unknown(found))
+        return rule(self._call(found, name, given, result))
 
     def _call(self, found, name, given, result) -> Call:
         shape = _shape(result)

@@ -1,20 +1,13 @@
-"""Rules for layers, arithmetic, pooling and functions of torch."""
+"""Rules for layers, arithmetic and functions of torch."""
 
 from collections.abc import Callable
-from math import prod
 
 from torch import Tensor
 
-from ptq.graph.call import Call
+from ptq.graph.call import Call, each
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.moves import reshaped, torch_order, zeros_around
-from ptq.graph.nodes import BATCH, Constant, Value
-
-
-def _tuple(value, length: int) -> tuple:
-    """A number for each dimension, where one or many are given."""
-    many = value if isinstance(value, tuple) else (value,)
-    return many if len(many) == length else many * length
+from ptq.graph.nodes import Constant, Value
 
 
 def convolution(call: Call) -> Value:
@@ -22,7 +15,7 @@ def convolution(call: Call) -> Value:
     weight = _weight(call)
     kernel, given = weight.shape[2:], call["padding"]
     stride, dilation = (
-        _tuple(call[name], len(kernel)) for name in ("stride", "dilation")
+        each(call[name], len(kernel)) for name in ("stride", "dilation")
     )
     x, padding = call.x, (0,) * len(kernel)
     if given == "same":
@@ -32,7 +25,7 @@ def convolution(call: Call) -> Value:
         else:
             padding = tuple(t // 2 for t in total)
     elif given != "valid":
-        padding = _tuple(given, len(kernel))
+        padding = each(given, len(kernel))
     return call.emit(
         "convolution",
         *(x, call["weight"], call["bias"]),
@@ -48,7 +41,7 @@ def transposed_convolution(call: Call) -> Value:
     flipped = split.transpose(1, 2).flip(tuple(range(3, split.dim())))
     flipped = flipped.reshape(groups * outputs, inputs // groups, *kernel)
     stride, padding, extra, dilation = (
-        _tuple(call[name], len(kernel))
+        each(call[name], len(kernel))
         for name in ("stride", "padding", "output_padding", "dilation")
     )
     pads, sizes = [], call.shape_of(call.x)[2:]
@@ -188,89 +181,6 @@ def instance_norm(call: Call) -> Value:
     return call.emit("group_norm", call.x, channels, *given)
 
 
-def adaptive_maximum(call: Call) -> list:
-    shape, given = call.shape[0], call.shape_of(call.x)
-    pairs = list(zip(given[2:], shape[2:], strict=True))
-    if any(size % wanted for size, wanted in pairs):
-        raise UnsupportedError(f"its windows do not share {given} out evenly")
-    kernel = tuple(size // wanted for size, wanted in pairs)
-    none, ones = (0,) * len(kernel), (1,) * len(kernel)
-    args = (call.x, kernel, kernel, none, ones, False)
-    return [call.emit("max_pool", *args, shape=shape), None]
-
-
-def max_pool(call: Call) -> Value:
-    rank = len(call.shape) - 2
-    kernel = _tuple(call["kernel_size"], rank)
-    return call.emit(
-        "max_pool",
-        *(call.x, kernel, _tuple(call["stride"] or kernel, rank)),
-        *(_tuple(call["padding"], rank), _tuple(call["dilation"], rank)),
-        call["ceil_mode"],
-    )
-
-
-def average_pool(call: Call) -> Value:
-    rank = len(call.shape) - 2
-    kernel = _tuple(call["kernel_size"], rank)
-    divisor = call.given.get("divisor_override")
-    pooled = call.emit(
-        "average_pool",
-        *(call.x, kernel, _tuple(call["stride"] or kernel, rank)),
-        *(_tuple(call["padding"], rank), call["ceil_mode"]),
-        call["count_include_pad"] or divisor is not None,
-    )
-    if divisor is None:
-        return pooled
-    if call["ceil_mode"]:
-        raise UnsupportedError("it has a divisor and rounds its size up")
-    return call.emit("mul_constant", pooled, prod(kernel) / divisor)
-
-
-def adaptive_average(call: Call) -> Value:
-    return _windows(call, call.x, call.shape[2:], call.shape)
-
-
-def _windows(call: Call, x, size: tuple, shape: tuple) -> Value:
-    """Means of windows: equal ones where the sizes divide."""
-    given = call.shape_of(x)[2:]
-    if given == tuple(size):
-        return x
-    if any(g % s for g, s in zip(given, size, strict=True)):
-        return call.emit("adaptive_average", x, tuple(size), shape=shape)
-    kernel = tuple(g // s for g, s in zip(given, size, strict=True))
-    none = (0,) * len(kernel)
-    return call.emit(
-        "average_pool", x, kernel, kernel, none, False, True, shape=shape
-    )
-
-
-def mean(call: Call) -> Value:
-    given = call.shape_of(call.x)
-    dims = call.given.get("dim") or ()
-    dims = dims if isinstance(dims, tuple) else (dims,)
-    dims = {dim % len(given) for dim in dims}
-    images = len(given) in (3, 4) and given[0] == BATCH
-    if not dims or 0 in dims:
-        raise UnsupportedError("it averages over the images of a batch")
-    if not images or 1 in dims:
-        dims = tuple(sorted(dims))
-        return call.emit("mean", call.x, dims, call["keepdim"])
-    size = [1 if i in dims else n for i, n in enumerate(given)]
-    pooled = _windows(call, call.x, tuple(size[2:]), tuple(size))
-    return reshaped(call, pooled, call.shape)
-
-
-def total(call: Call) -> Value:
-    """A mean, times how many it is of."""
-    averaged = mean(call)
-    sizes = (
-        prod(abs(n) for n in shape)
-        for shape in (call.shape_of(call.x), call.shape)
-    )
-    return call.emit("mul_constant", averaged, next(sizes) / next(sizes))
-
-
 def function(word: str, *names: str) -> Callable:
     """A rule for a function of the first argument and these others."""
 
@@ -281,6 +191,10 @@ def function(word: str, *names: str) -> Callable:
 
 
 def same(call: Call) -> Value:
+    """What does nothing in eval mode.
+
+    Raises UnsupportedError for dropout that is told to be in training.
+    """
     if call.given.get("train"):
         raise UnsupportedError(
             "it drops values at random in eval mode, too: give it "

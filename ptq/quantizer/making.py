@@ -62,9 +62,14 @@ def _layers(
     for node in graph.nodes.values():
         if placement.kind(node, network.kept) == "layer":
             weight, bias = graph.filled(node.args[1:3], {})
-            layers[node.name] = weights.integer_layer(
-                weight, bias, network.grid(node.inputs[0]), bits, channel
-            )
+            grid = network.grid(node.inputs[0])
+            made = weights.integer_layer(weight, bias, grid, bits, channel)
+            if weights.largest_sum(made, grid) >= 2**31:
+                raise UnsupportedError(
+                    f"{node}: its sums may need more than 32 bits: fewer "
+                    "weight_bits, or keep it in float by keep_float"
+                )
+            layers[node.name] = made
     return layers
 
 

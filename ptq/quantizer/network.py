@@ -115,10 +115,10 @@ class QuantizedNetwork:
         Raises UnsupportedError where shape or dtype do not fit.
         """
         shape = self.graph.nodes["input"].shape[1:]
-        if tuple(images.shape[1:]) != shape:
+        if tuple(images.shape[1:]) != shape or not len(images):
             raise UnsupportedError(
                 f"images have shape {tuple(images.shape)}: expected "
-                f"(N, {', '.join(map(str, shape))})"
+                f"(N, {', '.join(map(str, shape))}) with N at least 1"
             )
         if images.dtype == torch.uint8 and self.normalization is not None:
             return normalize(images, *self.normalization)

@@ -297,6 +297,11 @@ def test_functions_without_a_rule_are_named_or_kept(images):
     assert "kept by request" in made.in_float()["act.sin"]
 
 
+def test_no_images(network, images):
+    with pytest.raises(UnsupportedError, match="with N at least 1"):
+        network(images[:0])
+
+
 def test_refused_images(images):
     for change in (lambda x: x[:0], lambda x: x.log()):
         with pytest.raises(UnsupportedError, match="images"):
@@ -413,3 +418,16 @@ def test_constant_results_have_a_grid(images):
     made = quantize(network, images)
     assert all(grid.scale > 0 for grid in made.grids.values())
     assert torch.isfinite(made(images)).all()
+
+
+def test_sums_beyond_32_bits_are_refused():
+    """70,000 codes of 127 times 255, if all agree, are too much."""
+    images = torch.zeros(2, 70_000)
+    images[0] = 1.0
+    network = nn.Sequential(nn.Linear(70_000, 2, bias=False))
+    with torch.no_grad():
+        network[0].weight.fill_(1.0)
+    with pytest.raises(UnsupportedError, match="0: its sums may need more"):
+        quantize(network, images)
+    made = quantize(network, images, weight_bits=7)
+    assert made(images)[0, 0] == pytest.approx(70_000, rel=0.01)

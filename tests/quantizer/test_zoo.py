@@ -10,18 +10,19 @@ from ptq.engines import onnx_runtime
 from ptq.graph import fold, trace
 from ptq.quantizer.making import quantize
 
-IMAGES = 16
+WARMING, IMAGES = 16, 8
 OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
 
 
 @pytest.fixture(scope="module")
 def images(cifar):
-    return image_sets.normalize(cifar.train_images[:IMAGES])
+    return image_sets.normalize(cifar.train_images[:WARMING])
 
 
 def check(name, images):
     network, images = zoo.member(name), zoo.resized(images, zoo.side(name))
     zoo.warm(network, images)
+    images = images[:IMAGES]
     quantized = quantize(network, images)
     with torch.no_grad():
         want = network(images)
