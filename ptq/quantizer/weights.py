@@ -40,5 +40,5 @@ def largest_sum(layer: Layer, input_grid: Grid) -> int:
     """The most that an accumulator can be, whatever the images are."""
     zero = int(input_grid.zero_point)
     farthest = max(input_grid.qmax - zero, zero - input_grid.qmin)
-    sums = layer.codes.long().abs().flatten(1).sum(1) * farthest
+    sums = layer.codes.abs().flatten(1).sum(1) * farthest  # int64
     return int((sums + layer.bias.long().abs()).max())
