@@ -17,6 +17,9 @@ from ptq.running import worker
 
 # A point counts as failed after so many workers died while running it.
 DEATHS = 4
+# So long may a cluster of this machine have no living worker: starting one
+# takes a few seconds.
+LOST_SECONDS = 30
 
 
 class ClusterError(RuntimeError):
@@ -101,6 +104,7 @@ class Batch:
         self.deaths = collections.Counter()
         self.attempts = collections.Counter()
         self.futures = {}
+        self.alive = time.monotonic()
         self.arriving = distributed.as_completed()
         self._submit([*todo])
 
@@ -120,6 +124,7 @@ class Batch:
                     found[digest] = files
             yield from found.items()
             if not found:
+                self._replace_lost()
                 yield None
                 time.sleep(0.1)
 
@@ -127,6 +132,19 @@ class Batch:
         """Stop listening."""
         for topic in (self.group, "all"):
             self.client.unsubscribe_topic(topic)
+
+    def _replace_lost(self) -> None:
+        """Start another worker where Dask starts none any more.
+
+        It gives up a worker that dies while it is starting.
+        """
+        here = self.client.cluster
+        now = time.monotonic()
+        if here is None or any(w.is_alive() for w in here.workers.values()):
+            self.alive = now
+        elif now - self.alive > LOST_SECONDS:
+            here.scale(len(here.worker_spec) + 1)
+            self.alive = now
 
     def _submit(self, digests: list[str]) -> None:
         self.attempts.update(digests)

@@ -141,6 +141,26 @@ def test_what_a_dying_worker_had_finished_is_made_again(tmp_path):
     assert sorted((tmp_path / "ended").read_text().split()) == ["0", "0", "1"]
 
 
+def test_a_worker_that_dask_gives_up_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "LOST_SECONDS", 0.5)
+    todo = {str(i): {"i": i, "gate": str(tmp_path)} for i in range(2)}
+    chapter = worker.Chapter("none", "", "")
+    with cluster.client("", 1) as client:
+        batch = cluster.Batch(client, kills_once, chapter, todo, print)
+        wait(lambda: batch.futures["0"].status == "finished")
+        # As after a death in the middle of a start: no new one is started.
+        (lost,) = client.cluster.workers.values()
+        monkeypatch.setattr(lost, "instantiate", never)
+        (tmp_path / "go").touch()
+        ended = dict(filter(None, batch.ended()))
+        batch.close()
+    assert ended.keys() == {"0", "1"}
+
+
+async def never():
+    """Starts no worker."""
+
+
 def test_a_dead_kernel_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
     (tmp_path / "t").mkdir()
