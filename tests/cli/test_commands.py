@@ -319,7 +319,7 @@ UNCLEAR = {
     "---\nchapter: 2": "line 3: a second document begins here",
     "fixed: &a {seed: *a}": "seed=",
     "fixed: {name: y}": "write true or false for a switch, or 'y' in quotes",
-    "fixed: " + 5000 * "[" + 5000 * "]": "too many levels",
+    "fixed: " + 5000 * "[" + 5000 * "]": "nested too deeply",
 }
 
 
