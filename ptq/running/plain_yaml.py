@@ -49,7 +49,7 @@ def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
     try:
         return _load(text, literal)
     except RecursionError as error:
-        raise yaml.YAMLError("nested too deeply") from (error)
+        raise yaml.YAMLError("nested too deeply") from error
 
 
 def _load(text: str, literal: tuple[str, ...]) -> tuple[Any, list[str]]:
