@@ -22,8 +22,8 @@ from ptq import input_checks, packing
 from ptq.book import drawings, exercises
 from ptq.data import image_sets
 from ptq.engines import saved_networks, torch_eager
-from ptq.experiment import factors, strategies
-from ptq.graph import activations, supported
+from ptq.experiment import corrections, factors, layer_studies, strategies
+from ptq.graph import activations, supported, tracing
 from ptq.measure import (
     diagnostics,
     inference,
@@ -34,7 +34,7 @@ from ptq.measure import (
 )
 from ptq.methods import bias_correction, folding
 from ptq.networks import checkpoints, compact_cnn, training
-from ptq.quantizer import affine, calibration
+from ptq.quantizer import affine, calibration, making
 
 REFUSED = (input_checks.InputError, supported.UnsupportedError)
 BLOCKS = (("conv", "bn", "relu"),)
@@ -140,6 +140,20 @@ USES = {
     "torch_eager.weight_codes": lambda g: torch_eager.weight_codes(
         g.quantized.module.conv1
     ),
+    "tracing.trace": lambda g: tracing.trace(g.network, g.images),
+    "making.quantize": lambda g: making.quantize(g.network, g.images),
+    "corrections.mean_errors": lambda g: corrections.mean_errors(
+        g.network, g.quantized, g.images
+    ),
+    "corrections.left_by_count": lambda g: corrections.left_by_count(
+        g.network, g.quantized, [g.images], [4], g.images
+    ),
+    "layer_studies.at_both_points": lambda g: layer_studies.at_both_points(
+        g.network, g.quantized, g.images
+    ),
+    "layer_studies.errors_by_batch": lambda g: layer_studies.errors_by_batch(
+        g.network, {"naive": g.quantized}, g.images.repeat(3, 1, 1, 1)
+    ),
     "exercises.faulty": lambda g: [
         exercises.faulty(name, g.network, g.images) for name in "abc"
     ],
@@ -234,7 +248,6 @@ OTHER = {
     "laboratory.Experiment.evaluate",
     "run_times.compare",
     "run_times.of_networks",
-    "inputs.fitting",
     "activations.evaluating",
     "checkpoints.load_checkpoint",
     "saturation.runs",
@@ -244,6 +257,21 @@ OTHER = {
     "groups.check_regions",
     "groups.costs",
     "groups.blocks",
+    # Parts of tracing.trace, which is tried.
+    "checks.example",
+    "checks.prepared",
+    "checks.unused",
+    "checks.warn_of_initial_statistics",
+    "places.reason",
+    # They take files, a laboratory, or the parts of the timer.
+    "checkpoints.filled",
+    "input_checks.fitting",
+    "interference.parts",
+    "judged_claims.counts",
+    "layer_reports.stability_table",
+    "layer_studies.dependence",
+    "strategy_rules.counted_bytes",
+    "grid_effects.clipping_trials",
 }
 
 

@@ -351,6 +351,8 @@ def test_science_imports_nothing_that_its_hash_misses():
                 whole = package.joinpath(*parts, alias.name)
                 found = whole.with_suffix(".py")
                 if not found.exists():
+                    found = whole / "__init__.py"
+                if not found.exists():
                     found = package.joinpath(*parts).with_suffix(".py")
                 if not found.exists():  # a name that the room offers
                     found = package.joinpath(*parts, "__init__.py")
