@@ -93,10 +93,16 @@ def prelu(writer, node: Node, result: str) -> None:
 
 
 def softplus(writer, node: Node, result: str) -> None:
-    """Raises UnsupportedError, naming the node, for another beta than 1."""
-    x, beta, _ = node.args
-    if beta != 1:
-        raise UnsupportedError(f"{node}: ONNX has Softplus of beta 1 only")
+    """Raises UnsupportedError, naming the node, for another beta than 1.
+
+    Beyond the threshold torch returns x itself: from 15 on, float32 can no
+    longer tell the two apart.
+    """
+    x, beta, threshold = node.args
+    if beta != 1 or threshold < 15:
+        raise UnsupportedError(
+            f"{node}: ONNX has Softplus of beta 1 and no threshold only"
+        )
     writer.add("Softplus", [x.name], result)
 
 

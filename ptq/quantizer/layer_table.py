@@ -9,6 +9,15 @@ from ptq.graph.operations import operation
 from ptq.quantizer import placement
 
 FLOAT_BITS = 32
+COLUMNS = (
+    "layer",
+    "operation",
+    "bits",
+    "grid",
+    "input_bits",
+    "macs",
+    "bytes",
+)
 # Below this, a branch has lost four bits of eight.
 FEW_CODES = 16
 
@@ -25,7 +34,7 @@ def layers(network) -> pd.DataFrame:
         for node in network.graph.nodes.values()
         if operation(node.op).kind == "layer"
     ]
-    table = pd.DataFrame(rows).set_index("layer")
+    table = pd.DataFrame(rows, columns=COLUMNS).set_index("layer")
     for column in ("macs", "bytes"):
         table[f"{column}_share"] = table[column] / table[column].sum()
     return table
@@ -56,6 +65,8 @@ def narrow_branches(network) -> dict[str, str]:
             continue
         for name in node.inputs:
             own = network.grid(name)
+            if own is None:  # computed in float
+                continue
             codes = float(own.scale / joined.scale) * (own.qmax + 1)
             if codes < FEW_CODES:
                 found[name] = (

@@ -6,7 +6,7 @@ import onnx
 import pytest
 import torch
 from agreement import steps_apart
-from test_quantized_network import Small, pixels_of, small
+from small_network import Small, pixels_of, small
 
 from ptq import paths
 from ptq.data import image_sets
@@ -188,3 +188,15 @@ def test_a_linear_network_of_rows(images):
     assert max(steps_apart(made, images).values()) <= 1
     macs = made.layers().macs["head"]
     assert macs == 8 * 64 * 10  # a row for each of eight channels
+
+
+def test_a_softplus_with_a_threshold_is_refused(images):
+    for threshold, refused in ((20, False), (0.1, True)):
+        network = Small()
+        network.act = torch.nn.Softplus(threshold=threshold)
+        made = quantize(network.eval(), images)
+        if refused:
+            with pytest.raises(UnsupportedError, match="no threshold"):
+                onnx_runtime.load(made, threads=1)
+        else:
+            onnx_runtime.load(made, threads=1)

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from small_network import Small, pixels_of, small
 from torch import nn
 from traps import Call
 
@@ -14,38 +15,6 @@ from ptq.graph import UnsupportedError
 from ptq.quantizer import activation_grids, files
 from ptq.quantizer.making import quantize
 from ptq.quantizer.network import QuantizedNetwork
-
-
-class Small(nn.Module):
-    """Everything that a quantized network holds, in a few hundred weights."""
-
-    def __init__(self, channels=3):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, 8, 3, 2, 1, bias=False)
-        self.bn, self.wide = nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1)
-        self.act, self.pool = nn.SiLU(), nn.AdaptiveAvgPool2d(3)
-        self.fc = nn.Linear(72, 10)
-
-    def forward(self, x):
-        x = self.bn(self.conv(x)).relu()
-        x = x + self.act(self.wide(x))
-        return self.fc(self.pool(x).flatten(1))
-
-
-def small(channels=3):
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
-        network = Small(channels)
-        network.bn.running_mean.normal_(0, 0.1)
-        network.bn.running_var.uniform_(0.1, 0.5)
-    return network.eval()
-
-
-def pixels_of(*shape):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(
-        0, 256, shape, dtype=torch.uint8, generator=generator
-    )
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +197,7 @@ def test_table(network):
     assert table.macs.tolist() == macs
     assert table.bytes.tolist() == [216 + 32, 576 + 32, 720 + 40]
     assert table.macs_share.sum() == pytest.approx(1)
-    assert "act: silu, test_quantized_network.py:" in str(network)
+    assert "act: silu, small_network.py:" in str(network)
 
 
 def test_narrow_branches_are_named(images):
@@ -431,3 +400,17 @@ def test_sums_beyond_32_bits_are_refused():
         quantize(network, images)
     made = quantize(network, images, weight_bits=7)
     assert made(images)[0, 0] == pytest.approx(70_000, rel=0.01)
+
+
+def test_networks_without_layers_are_told_too(images):
+    assert "In float" in str(quantize(nn.MaxPool2d(2), images))
+
+
+def test_branches_in_float_are_told_too(images):
+    def both(x):
+        return torch.cat([torch.sigmoid(x), torch.tanh(x)], 1)
+
+    network = nn.Sequential(Call(both), nn.Conv2d(6, 2, 1))
+    kept = [n for n in quantize(network, images).graph.nodes if "cat" in n]
+    made = quantize(network, images, keep_float=kept)
+    assert all(name in str(made) for name in kept)
