@@ -260,7 +260,7 @@ def grids(weight: Tensor, bits: int = 3) -> Figure:
     """One grid for a layer, and a grid for each channel, on three channels.
 
     ``weight`` is float32 (C, ...). The channels are those of the largest,
-    the median and the smallest of the largest |weight|. The points of
+    the median and the smallest of the largest absolute weight. The points of
     ``bits`` are drawn; the labels give the SQNR with 8 bits.
     """
     flat = weight.flatten(1)
