@@ -74,7 +74,7 @@ def assignments_table(name: str, frame: pd.DataFrame, timing: Timing) -> None:
             "95 % interval": f"{100 * row.accuracy_low:.1f}"
             f"–{100 * row.accuracy_high:.1f}",
             "lost / gained": f"{row.lost} / {row.gained}",
-            "Holm p": f"{row.p_holm:.2g}",
+            "Holm p": f"{row.holm:.2g}",
             "verdict": row.verdict,
         }
         | tables.readable_time(row._asdict())

@@ -4,10 +4,9 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from ptq.data.cifar10 import CLASSES
-from ptq.evidence import intervals, paired_tests
-from ptq.evidence.paired_tests import Flips
-from ptq.experiment.comparison import REFERENCE_ROW
+from ptq.evidence import intervals
+from ptq.experiment import comparison
+from ptq.experiment.comparison import REFERENCE_ROW, Paired
 
 
 def rows(
@@ -23,18 +22,15 @@ def rows(
     over these. KeyError where a name is unknown, InputError where
     predictions and labels do not fit each other.
     """
-    flips = {
-        name: paired_tests.flips(
-            predictions[other], predictions[name], labels, len(CLASSES)
-        )
+    pairs = {
+        name: (predictions[other], predictions[name])
         for name, other in against.items()
     }
-    adjusted = paired_tests.holm([found.p for found in flips.values()])
-    p_holm = dict(zip(flips, adjusted, strict=True))
+    judged = comparison.all_paired(pairs, labels)
     return {
         name: _alone(found, labels)
         | _changed(found, predictions[against.get(name, name)])
-        | _judged(flips.get(name), p_holm.get(name))
+        | _judged(judged.get(name))
         for name, found in predictions.items()
     }
 
@@ -56,12 +52,12 @@ def _changed(found: np.ndarray, reference: np.ndarray) -> dict[str, str]:
     }
 
 
-def _judged(found: Flips | None, p_holm: float | None) -> dict[str, str]:
+def _judged(pair: Paired | None) -> dict[str, str]:
     """Cells of a row that has a reference; of None, those of a reference."""
     cells = ("0 / 0", "–", REFERENCE_ROW)
-    if found:
-        word = paired_tests.verdict(found, p_holm)
-        cells = f"{found.lost} / {found.gained}", f"{p_holm:.2g}", word
+    if pair:
+        lost_gained = f"{pair.lost} / {pair.gained}"
+        cells = lost_gained, f"{pair.holm:.2g}", pair.verdict
     return dict(
         zip(("lost / gained", "Holm p", "verdict"), cells, strict=True)
     )

@@ -2,19 +2,18 @@
 
 A choice goes by its name in ``strategies.assigned``. The columns of
 ``compared`` are ``folded`` and ``float_layers`` (a tuple of names); those of
-``comparison.compared`` from ``accuracy`` to ``verdict``, as shares and
-counts, with Holm's correction over all choices; those of
+``comparison.compared`` for the accuracy; the fields of
+``comparison.Paired``, with Holm's correction over all choices; those of
 ``comparison.time_columns``; and ``frontier``: whether no other choice is as
 accurate and faster, or as fast and more accurate.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ptq.data.cifar10 import CLASSES
-from ptq.evidence import intervals, paired_tests, thresholds, time_ratios
+from ptq.evidence import intervals, thresholds, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.experiment import comparison, strategies
 from ptq.experiment.results import Timing
@@ -36,26 +35,21 @@ def compared(
     ``reference``, ``labels`` and each of the ``predictions`` are classes
     (N,). ``timing`` holds the times of all choices.
     """
-    choices, rows = strategies.assigned(), {}
-    flips = {
-        name: paired_tests.flips(
-            reference, predictions[name], labels, len(CLASSES)
-        )
-        for name in choices
-    }
-    p_holm = paired_tests.holm([found.p for found in flips.values()])
-    for (name, found), p in zip(flips.items(), p_holm, strict=True):
+    pairs = comparison.all_paired(
+        {name: (reference, found) for name, found in predictions.items()},
+        labels,
+    )
+    rows = {}
+    for name, (fold, kept) in strategies.assigned().items():
         correct = int((predictions[name] == labels).sum())
-        right = intervals.accuracy(correct, found.n)
+        right = intervals.accuracy(correct, len(labels))
         rows[name] = {
-            "folded": choices[name][0],
-            "float_layers": choices[name][1],
+            "folded": fold,
+            "float_layers": kept,
             "accuracy": right.value,
             "accuracy_low": right.low,
             "accuracy_high": right.high,
-            **asdict(found),
-            "p_holm": p,
-            "verdict": paired_tests.verdict(found, p),
+            **vars(pairs[name]),
             **comparison.time_columns(timing, "fp32", name),
         }
     frame = pd.DataFrame.from_dict(rows, orient="index")
@@ -71,11 +65,8 @@ def band(frame: pd.DataFrame) -> float:
     It is the largest of those that the rows of ``compared`` need for Holm's
     first step; no row can change by more than the share of its flips.
     """
-    level = thresholds.SIGNIFICANCE / len(frame)
-    return max(
-        min(paired_tests.smallest_detectable(changed, n, level), changed / n)
-        for changed, n in zip(frame.lost + frame.gained, frame.n, strict=True)
-    )
+    flips = frame.lost + frame.gained
+    return float((np.minimum(frame.detectable, flips) / frame.n).max())
 
 
 @dataclass(frozen=True)
@@ -99,12 +90,11 @@ class Summary:
 def summary(frame: pd.DataFrame, timing: Timing, published: str) -> Summary:
     """Sum up ``compared``; ``published`` names a choice."""
     best, order = frame.loc[frame.accuracy.idxmax()], frame.milliseconds
-    flips = paired_tests.Flips(best.lost, best.gained, best.n, best.p)
     fastest, slowest = order.idxmin(), order.idxmax()
     return Summary(
         band=100 * band(frame),
-        told=int((frame.p_holm < thresholds.SIGNIFICANCE).sum()),
-        best_gain=100 * paired_tests.difference(flips),
+        told=int((frame.holm < thresholds.SIGNIFICANCE).sum()),
+        best_gain=100 * best.change,
         best_p=best.p,
         slower=timing.speedup(published, fastest),
         span=timing.speedup(slowest, fastest),
@@ -197,37 +187,34 @@ def rankings(
         metric: mixed_precision.regret(right, score)
         for metric, score in scores.items()
     }
-    flips = {
-        (r.best, r.chosen): paired_tests.flips(
-            known[r.best], known[r.chosen], labels, len(CLASSES)
-        )
-        for found in regrets.values()
-        for r in found.values()
-        if r.lost > 0
-    }
-    p_holm = paired_tests.holm([found.p for found in flips.values()])
-    judged = {
-        pair: (flips[pair], p) for pair, p in zip(flips, p_holm, strict=True)
-    }
+    judged = comparison.all_paired(
+        {
+            (r.best, r.chosen): (known[r.best], known[r.chosen])
+            for found in regrets.values()
+            for r in found.values()
+            if r.lost > 0
+        },
+        labels,
+    )
     return {
         metric: _ranking(scores[metric], found, judged)
         for metric, found in regrets.items()
-    }, p_holm
+    }, [pair.holm for pair in judged.values()]
 
 
 def _ranking(score: dict[str, float], regrets: dict, judged: dict) -> Ranking:
     pairs = {k: judged.get((r.best, r.chosen)) for k, r in regrets.items()}
-    words = {paired_tests.verdict(*pair) for pair in pairs.values() if pair}
+    unlike = [pair for pair in pairs.values() if pair]
     ranked = ("worse", "no difference shown", "non-inferior")
+    words = {pair.verdict for pair in unlike}
     return Ranking(
         sorted(LAYERS, key=lambda layer: -score[layer]),
         regrets,
-        {k: _loss(*pair) if pair else NOTHING for k, pair in pairs.items()},
-        min([1.0, *(pair[1] for pair in pairs.values() if pair)]),
+        {k: _loss(p.change) if p else NOTHING for k, p in pairs.items()},
+        min([1.0, *(pair.holm for pair in unlike)]),
         next((word for word in ranked if word in words), "the best"),
     )
 
 
-def _loss(flips: paired_tests.Flips, p: float) -> Interval:
-    change = paired_tests.difference(flips)
+def _loss(change: Interval) -> Interval:
     return Interval(-change.value, -change.high, -change.low)

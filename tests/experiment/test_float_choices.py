@@ -59,7 +59,7 @@ def test_rows_have_counts_words_and_times(frame):
     assert (changed.accuracy == 0.698).all()
     rest = frame.drop(changed.index)
     assert (rest.accuracy == 0.7).all() and (rest.lost == 0).all()
-    assert (frame.p_holm == 1).all()
+    assert (frame.holm == 1).all()
     assert frame.loc["fp32", "time_verdict"] == "reference"
     # Folded, all quantized, is the fastest, and none is more accurate.
     assert frame.index[frame.frontier].tolist() == ["folded"]
