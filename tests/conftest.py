@@ -65,6 +65,15 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
+@pytest.fixture(scope="module", params=recipes.NETWORKS)
+def shipped(request):
+    """Each of the trained networks that the book ships."""
+    network = recipes.untrained(request.param, 42).eval()
+    name = f"{recipes.of(request.param).name}.pt"
+    checkpoints.load_checkpoint(paths.checkpoint_folder() / name, network)
+    return network
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory, worker_id):
     """Make a folder by name, unless a process of this session has made it."""

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from ptq import input_checks
 from ptq.graph.activations import evaluating
+from ptq.graph.errors import UnsupportedError
 
 WEIGHTED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
 # Each use of these needs a grid, or a place, of its own.
@@ -45,10 +46,6 @@ INSTEAD = {
 
 class CostWarning(UserWarning):
     """A step that the recipe takes, but that loses precision."""
-
-
-class UnsupportedError(ValueError):
-    """The recipe does not take this network; names the part and why."""
 
 
 def check(network: nn.Module) -> fx.Graph:

@@ -10,13 +10,6 @@ from ptq.networks.compact_cnn import CompactCNN
 from ptq.networks.depthwise import Depthwise
 from ptq.networks.resnet8 import ResNet8
 
-NETWORKS = {
-    "compact_cnn": CompactCNN,
-    "compact_cnn_tuned": CompactCNN,
-    "resnet8": ResNet8,
-    "depthwise": Depthwise,
-}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -58,7 +51,7 @@ class Recipe:
         return f"{short}-seed{self.seed}-epochs{self.epochs}{changed}"
 
 
-# Chosen on validation images; the trials stand in the networks' chapter.
+# Chosen on validation images; book/reference/recipes.csv has the trials.
 _MODERN = Recipe(
     epochs=60,
     batch=256,
@@ -68,12 +61,16 @@ _MODERN = Recipe(
     weight_decay=5e-4,
     bfloat16=True,
 )
-_USUAL = {
-    "compact_cnn": Recipe(),
-    "compact_cnn_tuned": replace(_MODERN, learning_rate=0.1),
-    "resnet8": replace(_MODERN, learning_rate=0.3),
+# Each network's class and its usual recipe.
+NETWORKS = {
+    "compact_cnn": (CompactCNN, Recipe()),
+    "compact_cnn_tuned": (CompactCNN, replace(_MODERN, learning_rate=0.1)),
+    "resnet8": (ResNet8, replace(_MODERN, learning_rate=0.3)),
     # Depthwise convolutions gain nothing by bfloat16.
-    "depthwise": replace(_MODERN, learning_rate=0.3, bfloat16=False),
+    "depthwise": (
+        Depthwise,
+        replace(_MODERN, learning_rate=0.3, bfloat16=False),
+    ),
 }
 
 
@@ -82,11 +79,12 @@ def of(network: str, seed: int = 42, epochs: int | None = None) -> Recipe:
 
     InputError names the networks that there are.
     """
-    if network not in _USUAL:
+    if network not in NETWORKS:
         raise InputError(
-            f"network={network}: expected one of {', '.join(_USUAL)}"
+            f"network={network}: expected one of {', '.join(NETWORKS)}"
         )
-    usual = replace(_USUAL[network], network=network, seed=seed)
+    _, usual = NETWORKS[network]
+    usual = replace(usual, network=network, seed=seed)
     return usual if epochs is None else replace(usual, epochs=epochs)
 
 
@@ -98,4 +96,5 @@ def untrained(network: str, seed: int) -> nn.Module:
     of(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[network]()
+        made, _ = NETWORKS[network]
+        return made()

@@ -8,12 +8,9 @@ import torch
 from agreement import steps_apart
 from small_network import Small, pixels_of, small
 
-from ptq import paths
 from ptq.data import image_sets
 from ptq.engines import onnx_file, onnx_runtime
 from ptq.graph import UnsupportedError
-from ptq.networks import recipes
-from ptq.networks.checkpoints import load_checkpoint
 from ptq.quantizer.making import quantize
 
 # INT8 may cost this many points of accuracy, per channel.
@@ -25,14 +22,6 @@ MOST_OTHER = 5 / 10_000
 @pytest.fixture(scope="module")
 def images():
     return pixels_of(32, 3, 16, 16) / 127.5 - 1
-
-
-@pytest.fixture(scope="module", params=recipes.NETWORKS)
-def shipped(request):
-    network = recipes.untrained(request.param, 42).eval()
-    name = f"{recipes.of(request.param).name}.pt"
-    load_checkpoint(paths.checkpoint_folder() / name, network)
-    return network
 
 
 def predictions(network, images):

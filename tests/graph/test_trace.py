@@ -8,24 +8,14 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 
-from ptq import paths
 from ptq.graph import UnsupportedError, fold, trace
 from ptq.networks import recipes
-from ptq.networks.checkpoints import load_checkpoint
 
 
 @pytest.fixture(scope="module")
 def images():
     generator = torch.Generator().manual_seed(0)
     return torch.rand(4, 3, 32, 32, generator=generator) * 2 - 1
-
-
-@pytest.fixture(scope="module", params=recipes.NETWORKS)
-def shipped(request):
-    network = recipes.untrained(request.param, 42).eval()
-    name = f"{recipes.of(request.param).name}.pt"
-    load_checkpoint(paths.checkpoint_folder() / name, network)
-    return network
 
 
 class Net(nn.Module):
