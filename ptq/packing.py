@@ -1,9 +1,14 @@
 """A network's state as bytes, read back without running code."""
 
+import hashlib
 import io
 from pathlib import Path
 
 import torch
+
+from ptq import paths
+
+DIGEST = hashlib.sha256().digest_size
 
 
 class CheckpointError(RuntimeError):
@@ -41,3 +46,30 @@ def unpack(path: Path, content: bytes) -> dict:
             "a network, name by name"
         )
     return state
+
+
+def write_sealed(path: Path, content: bytes) -> int:
+    """Write ``content`` and its SHA-256; the number of bytes.
+
+    Raises OSError where it cannot be written; then an older file is left as
+    it was.
+    """
+    content += hashlib.sha256(content).digest()
+    paths.write_whole(path, content)
+    return len(content)
+
+
+def read_sealed(path: Path, damaged: Exception) -> bytes:
+    """The content that ``write_sealed`` wrote.
+
+    Raises ``damaged`` where the checksum differs, and an error of its type,
+    naming ``path``, where the file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise type(damaged)(f"{path}: {error.strerror}") from error
+    content, digest = content[:-DIGEST], content[-DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        raise damaged
+    return content

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ptq import packing, paths
-from ptq.packing import CheckpointError
+from ptq import packing
+from ptq.packing import DIGEST, CheckpointError
 
-DIGEST = hashlib.sha256().digest_size
 # Settings of a layer that its state brings along, or that change in use.
 NO_STRUCTURE = ("scale", "zero_point", "training")
 
@@ -26,9 +25,7 @@ def save(network: nn.Module, path: Path) -> int:
     """
     content = packing.pack(network.state_dict())
     content += _structure(network, _engine(network))
-    content += hashlib.sha256(content).digest()
-    paths.write_whole(path, content)
-    return len(content)
+    return packing.write_sealed(path, content)
 
 
 def load(network: nn.Module, path: Path, engines: list[str]) -> nn.Module:
@@ -50,16 +47,11 @@ def load(network: nn.Module, path: Path, engines: list[str]) -> nn.Module:
 
 def _read(path: Path) -> tuple[bytes, bytes]:
     """The packed state and the digest of the structure, checked."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from error
-    body, digest = content[:-DIGEST], content[-DIGEST:]
-    if hashlib.sha256(body).digest() != digest:
-        raise CheckpointError(
-            f"{path} is damaged, or no saved state of a network: its "
-            "checksum differs; save it again"
-        )
+    damaged = CheckpointError(
+        f"{path} is damaged, or no saved state of a network: its "
+        "checksum differs; save it again"
+    )
+    body = packing.read_sealed(path, damaged)
     return body[:-DIGEST], body[-DIGEST:]
 
 

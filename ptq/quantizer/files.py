@@ -5,7 +5,6 @@ no array, and 32 bytes more: the SHA-256 of all before. Nothing in it is
 code, and only the dataclasses that the reader names are made of it.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Iterable
@@ -16,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptq import paths
+from ptq import packing
 
-DIGEST = hashlib.sha256().digest_size
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, OSError)
 
 
@@ -38,10 +36,7 @@ def save(thing, path: str | Path) -> int:
     buffer = io.BytesIO()
     named = {f"a{i}": array for i, array in enumerate(arrays)}
     np.savez(buffer, text=np.frombuffer(text, np.uint8), **named)
-    content = buffer.getvalue()
-    content += hashlib.sha256(content).digest()
-    paths.write_whole(Path(path), content)
-    return len(content)
+    return packing.write_sealed(Path(path), buffer.getvalue())
 
 
 def load(path: str | Path, kinds: Iterable[type]):
@@ -51,16 +46,11 @@ def load(path: str | Path, kinds: Iterable[type]):
     damaged, or holds something else.
     """
     kinds = list(kinds)
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror}") from error
-    body, digest = content[:-DIGEST], content[-DIGEST:]
-    if hashlib.sha256(body).digest() != digest:
-        raise FileError(
-            f"{path} is damaged, or no file of a {kinds[0].__name__}: its "
-            "checksum is another; save it anew"
-        )
+    damaged = FileError(
+        f"{path} is damaged, or no file of a {kinds[0].__name__}: its "
+        "checksum is another; save it anew"
+    )
+    body = packing.read_sealed(Path(path), damaged)
     try:
         arrays = dict(np.load(io.BytesIO(body), allow_pickle=False))
         described = json.loads(arrays.pop("text").tobytes())
