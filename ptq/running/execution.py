@@ -24,6 +24,8 @@ from ptq.experiment import parameters
 from ptq.running import quoted_numbers
 
 QUIET = logging.NullHandler()
+# Bytes of a socket's path that every system takes; Linux takes 107.
+SOCKET_PATH = 100
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
@@ -202,11 +204,14 @@ def _kernel() -> Iterator[KernelManager]:
     """A kernel for one notebook; it is stopped, and its files are removed."""
     # No ports, and sockets in a folder of their own (jupyter's default is
     # the working one): kernels that start at once cannot race for either.
+    # In a temporary folder with a very long name there are ports after all.
     with paths.scratch_folder() as folder:
+        sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        if len(os.fsencode(f"{folder}/kernel-1")) > SOCKET_PATH:
+            sockets = {}
         kernel = _Kernel(
             kernel_name="python3",
-            transport="ipc",
-            ip=f"{folder}/kernel",
+            **sockets,
             connection_file=f"{folder}/kernel.json",
             # As in nbclient: another client would wait for ever.
             client_class="jupyter_client.asynchronous.AsyncKernelClient",

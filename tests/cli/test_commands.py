@@ -255,6 +255,20 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path):
     assert not [*scratch.glob("ptq-*")]
 
 
+def test_a_temporary_folder_with_a_long_name_is_no_fault(tmp_path):
+    scratch = tmp_path / ("long" * 30)
+    scratch.mkdir()
+    write(tmp_path / "01_a.ipynb", "seed")
+    given = [sys.executable, "-c", RUN, tmp_path, tmp_path / "out", "1"]
+    done = subprocess.run(
+        given,
+        env=ENVIRONMENT | {"TMPDIR": str(scratch)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_interrupted_command_ends_in_one_sentence(monkeypatch):
     def interrupted(folder):
         signal.raise_signal(signal.SIGINT)

@@ -334,7 +334,7 @@ def address(started, folder):
 @pytest.fixture
 def tab(browser):
     context = browser.new_context(viewport={"width": 1300, "height": 900})
-    context.set_default_timeout(120_000)
+    context.set_default_timeout(300_000)
     yield context.new_page()
     context.close()
 
@@ -370,6 +370,8 @@ def test_lab_draws_all_cells(lab):
 
 def test_after_run_all_a_notebook_reads_as_the_book(lab, tab):
     open_notebook(tab, lab, "first.ipynb", 4)
+    # Lab runs nothing, and says nothing, while a kernel is on its way.
+    tab.locator("[data-status=idle]").first.wait_for()
     tab.get_by_role("menuitem", name="Run", exact=True).click()
     tab.get_by_text("Run All Cells", exact=True).click()
     tab.get_by_text("the end", exact=True).wait_for()
