@@ -313,7 +313,13 @@ def lab(browser, tmp_path_factory):
     )
     yield address(started, Path(own["JUPYTER_RUNTIME_DIR"]))
     started.terminate()
-    started.wait()
+    try:
+        started.wait(60)
+    except subprocess.TimeoutExpired:
+        # Its kernels are gone; a thread of its own that waits for ever is
+        # not.
+        started.kill()
+        started.wait()
 
 
 def address(started, folder):
