@@ -1,0 +1,322 @@
+"""Exact integers: a quantized network without a float inside.
+
+Between the images and the logits there are whole numbers only: sums of int32
+products, multipliers of 31 bits with a shift, tables for functions. What
+another engine computes can be compared with this, code by code.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ptq.graph import Constant, Node, UnsupportedError, Value
+from ptq.graph.operations import operation
+from ptq.quantizer import affine, placement
+from ptq.quantizer.fixed_point import fixed_point, shared_shift
+from ptq.quantizer.network import QuantizedNetwork
+
+BATCH = 250
+# Functions whose result at a place depends on the value at this place only.
+POINTWISE = {
+    *("batch_norm", "clip", "add_constant", "mul_constant", "sub", "div"),
+    *("sigmoid", "tanh", "silu", "hardsigmoid", "hardswish", "gelu", "elu"),
+    *("leaky_relu", "prelu", "softplus", "mish", "selu", "pow", "exp"),
+    *("sqrt", "abs", "neg"),
+}
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """A function's real results, still to come onto a grid.
+
+    ``codes`` (N, C, ...) are int64 places in ``table``, float64 (codes, C).
+    """
+
+    codes: Tensor
+    table: Tensor
+
+
+class Integers:
+    """A network in exact integers; call it with images.
+
+    Raises UnsupportedError, naming it, for what is kept in float and for a
+    function of several values, which no table holds.
+    """
+
+    def __init__(self, network: QuantizedNetwork):
+        if network.kept:
+            raise UnsupportedError(
+                f"{', '.join(sorted(network.kept))}: kept in float, which "
+                "exact integers cannot run"
+            )
+        self._network, self._graph = network, network.graph
+        self._steps = {
+            node.name: self._step(node) for node in self._graph.nodes.values()
+        }
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32, of images as ``QuantizedNetwork`` takes them."""
+        grid = self._network.grid(self._graph.output)
+        return affine.dequantize(self.codes(images), grid)
+
+    def codes(self, images: Tensor) -> Tensor:
+        """Codes of the logits, int32 (N, classes)."""
+        found = []
+        for batch in self._network.normalized(images).split(BATCH):
+            found.append(self._graph.walk(batch, self.compute))
+        zero = self._network.grid(self._graph.output).zero_point
+        return torch.cat(found) + zero
+
+    def compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
+        """A node's result: codes minus zero point, int32 of its shape.
+
+        ``given`` has those of the nodes that it reads.
+        """
+        return self._steps[node.name](given)
+
+    def _step(self, node: Node) -> Callable:
+        kind = placement.kind(node, self._network.kept)
+        make = {
+            "input": self._input,
+            "layer": self._layer,
+            "move": self._move,
+            "average": self._average,
+            "function": self._function,
+        }
+        if node.op in JOINS:
+            return JOINS[node.op](self, node)
+        if kind == "move":
+            return (
+                self._clamp(node) if node.op == "clamp" else self._move(node)
+            )
+        if kind not in make:
+            raise UnsupportedError(f"{node}: no integers for {node.op}")
+        return make[kind](node)
+
+    def _scale(self, name: str) -> Tensor:
+        return self._network.grid(name).scale.double()
+
+    def _onto_grid(self, node: Node, whole: Tensor) -> Tensor:
+        """Whole numbers clipped to the grid's ends, minus its zero point."""
+        grid = self._network.grid(node.name)
+        zero = int(grid.zero_point)
+        return whole.clamp(grid.qmin - zero, grid.qmax - zero).int()
+
+    def _input(self, node: Node) -> Callable:
+        grid = self._network.grid(node.name)
+
+        def step(given):
+            codes = affine.quantize(given["images"], grid)
+            return codes - grid.zero_point
+
+        return step
+
+    def _layer(self, node: Node) -> Callable:
+        layer, (name,) = self._network.integers[node.name], node.inputs
+        unit = self._scale(name) * layer.grid.scale.double()
+        around = [-1] + [1] * (len(node.shape) - 2)
+        ratio = (unit / self._scale(node.name)).expand(len(layer.codes))
+        scaled = fixed_point(ratio.reshape(around))
+        run = operation(node.op).run
+        # torch has no dilated convolution of int32.
+        dilated = node.op == "convolution" and max(node.args[5]) > 1
+        dtype = torch.int64 if dilated else torch.int32
+        codes, bias = layer.codes.to(dtype), layer.bias.to(dtype)
+
+        def step(given):
+            whole = given[name].to(dtype)
+            sums = run(whole, codes, bias, *node.args[3:])
+            return self._onto_grid(node, scaled(sums))
+
+        return step
+
+    def _add(self, node: Node) -> Callable:
+        ratios = torch.stack([self._scale(n) for n in node.inputs])
+        shared = shared_shift(ratios / self._scale(node.name))
+        half = 1 << (int(shared.shift) - 1)
+
+        def step(given):
+            pairs = zip(node.inputs, shared.multiplier, strict=True)
+            total = sum(given[name].long() * m for name, m in pairs)
+            return self._onto_grid(node, (total + half) >> shared.shift)
+
+        return step
+
+    def _mul(self, node: Node) -> Callable:
+        first, second = node.inputs
+        ratio = self._scale(first) * self._scale(second)
+        scaled = fixed_point(ratio / self._scale(node.name))
+        return lambda given: self._onto_grid(
+            node, scaled(given[first] * given[second])
+        )
+
+    def _cat(self, node: Node) -> Callable:
+        grid = self._network.grid(node.name)
+        moved = {
+            name: fixed_point(self._scale(name) / grid.scale.double())
+            for name in node.inputs
+        }
+
+        def step(given):
+            parts = (
+                given[name]
+                if self._network.grid(name) == grid
+                else moved[name](given[name])
+                for name in node.inputs
+            )
+            joined = torch.cat([part.long() for part in parts], node.args[1])
+            return self._onto_grid(node, joined)
+
+        return step
+
+    def _average(self, node: Node) -> Callable:
+        """The sum of each window, times s_x / (count s_y)."""
+        (name,) = node.inputs
+        size = self._graph.nodes[name].shape[2:]
+        count = _window_sums(node, torch.ones(1, 1, *size, dtype=torch.long))
+        if node.op == "average_pool" and node.args[5]:
+            count = _counts_with_padding(node, size)
+        ratio = self._scale(name) / (count * self._scale(node.name))
+        scaled = fixed_point(ratio)
+        return lambda given: self._onto_grid(
+            node, scaled(_window_sums(node, given[name].long()))
+        )
+
+    def _move(self, node: Node) -> Callable:
+        (name,) = node.inputs
+        flat = node.op == "max_pool" and len(node.shape) == 3
+        run = _max_pool1d if flat else operation(node.op).run
+
+        def step(given):
+            if isinstance(given[name], Tabled):
+                raise UnsupportedError(
+                    f"{node}: it moves real numbers, which are no codes"
+                )
+            return run(*self._graph.filled(node.args, given))
+
+        return step
+
+    def _clamp(self, node: Node) -> Callable:
+        (name,) = node.inputs
+        grid = self._network.grid(node.name)
+        zero = int(grid.zero_point)
+        low, high = (
+            None
+            if bound is None
+            else int(affine.quantize(torch.tensor(float(bound)), grid)) - zero
+            for bound in node.args[1:]
+        )
+        return lambda given: self._onto_grid(
+            node, given[name].clamp(low, high)
+        )
+
+    def _function(self, node: Node) -> Callable:
+        """A table: the function of each code, in float64, on its grid."""
+        values = [a for a in node.args if isinstance(a, Value)]
+        if node.op not in POINTWISE or len(values) != 1:
+            raise UnsupportedError(
+                f"{node}: {node.op} is a function of several values: exact "
+                "integers have no table for it"
+            )
+        (name,) = node.inputs
+        grid = self._network.grid(node.name)
+
+        def step(given):
+            read = given[name]
+            if not isinstance(read, Tabled):
+                read = self._each_code(name, read)
+            table = self._applied(node, read)
+            if grid is None:
+                return Tabled(read.codes, table)
+            exact = (table / grid.scale.double()).round()
+            ends = grid.qmin - grid.zero_point, grid.qmax - grid.zero_point
+            onto = exact.clamp(*map(float, ends)).int()
+            channel = torch.arange(table.shape[1])
+            channel = channel.reshape(1, -1, *[1] * (read.codes.dim() - 2))
+            return onto[read.codes, channel]
+
+        return step
+
+    def _each_code(self, name: str, whole: Tensor) -> Tabled:
+        grid = self._network.grid(name)
+        codes = torch.arange(grid.qmin, grid.qmax + 1) - grid.zero_point
+        table = codes.double() * grid.scale.double()
+        table = table[:, None].expand(-1, whole.shape[1])
+        return Tabled((whole + grid.zero_point - grid.qmin).long(), table)
+
+    def _applied(self, node: Node, read: Tabled) -> Tensor:
+        """The function of a table, float64 (codes, C)."""
+        (name,) = node.inputs
+        around = [1] * (read.codes.dim() - 2)
+        table = read.table.reshape(*read.table.shape, *around)
+        args = self._graph.filled(node.args, {name: table})
+        args = [
+            a.double() if isinstance(b, Constant) else a
+            for a, b in zip(args, node.args, strict=True)
+        ]
+        found = operation(node.op).run(*args)
+        if found.shape != table.shape:
+            raise UnsupportedError(
+                f"{node}: its constant differs from place to place: exact "
+                "integers have no table for it"
+            )
+        return found.flatten(1)
+
+
+JOINS = {"add": Integers._add, "mul": Integers._mul, "cat": Integers._cat}
+
+
+def load(network: QuantizedNetwork, threads: int = 0) -> Integers:
+    """The network in exact integers; ``threads`` are torch's own.
+
+    Raises UnsupportedError as ``Integers`` does.
+    """
+    return Integers(network)
+
+
+def _window_sums(node: Node, whole: Tensor) -> Tensor:
+    """Sums over the windows of a pooling, int64, of (N, C, H, W) or 1-d."""
+    if node.op == "adaptive_average":
+        for dim, wanted in enumerate(node.args[1], 2):
+            whole = _shares(whole, dim, wanted)
+        return whole
+    _, kernel, stride, padding, ceil, _ = node.args
+    if whole.dim() == 3:
+        flat = F.avg_pool2d(
+            *(whole[:, :, None], (1, *kernel), (1, *stride)),
+            *((0, *padding), ceil, True, 1),
+        )
+        return flat[:, :, 0]
+    return F.avg_pool2d(whole, kernel, stride, padding, ceil, True, 1)
+
+
+def _max_pool1d(x, kernel, stride, padding, dilation, ceil) -> Tensor:
+    # torch has it in 2-d only for integers.
+    pairs = zip(
+        (1, 1, 0, 1), (kernel, stride, padding, dilation), strict=True
+    )
+    settings = [(first, *given) for first, given in pairs]
+    return F.max_pool2d(x[:, :, None], *settings, ceil)[:, :, 0]
+
+
+def _counts_with_padding(node: Node, size: tuple) -> Tensor:
+    """How many places each window has, those of the padding too."""
+    pads = node.args[3]
+    wider = (n + 2 * pad for n, pad in zip(size, pads, strict=True))
+    args = (*node.args[:3], (0,) * len(pads), *node.args[4:])
+    none = replace(node, args=args)
+    return _window_sums(none, torch.ones(1, 1, *wider, dtype=torch.long))
+
+
+def _shares(whole: Tensor, dim: int, wanted: int) -> Tensor:
+    """Sums of ``wanted`` windows that share a dimension out, as torch's."""
+    size = whole.shape[dim]
+    sums = [
+        whole.narrow(dim, i * size // wanted, length).sum(dim, keepdim=True)
+        for i in range(wanted)
+        for length in [-(-(i + 1) * size // wanted) - i * size // wanted]
+    ]
+    return torch.cat(sums, dim)

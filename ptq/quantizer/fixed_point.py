@@ -1,0 +1,57 @@
+"""Multiplication by a real number, done by integers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Bits of a multiplier; with sums of 32 bits, products fit in 63.
+MULTIPLIER_BITS = 31
+MOST_SHIFT = 62
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Real numbers m 2^-s: ``multiplier`` m and ``shift`` s, both int64.
+
+    Both have the shape of the numbers, or one that broadcasts with it.
+    """
+
+    multiplier: Tensor
+    shift: Tensor
+
+    def __call__(self, whole: Tensor) -> Tensor:
+        """The products with whole numbers, rounded to int64.
+
+        ``whole`` is of any integer dtype, |values| below 2^31, and its shape
+        broadcasts with the multiplier's. Halves are rounded up, as adding a
+        half and shifting does (Jacob et al., 2018, 2.2, round to nearest).
+        """
+        half = torch.ones_like(self.shift) << (self.shift - 1)
+        return (whole.long() * self.multiplier + half) >> self.shift
+
+
+def fixed_point(ratio: Tensor) -> FixedPoint:
+    """The nearest fixed-point number to each ``ratio``, of any shape.
+
+    The relative error is at most 2^-31 where a ratio lies between 2^-31 and
+    2^30. Raises ValueError where one is negative, not finite, or larger.
+    """
+    ratio = ratio.double()
+    if not (torch.isfinite(ratio).all() and (ratio >= 0).all()):
+        raise ValueError(f"ratio {ratio}: expected finite, not negative")
+    if (ratio >= 2.0 ** (MULTIPLIER_BITS - 1)).any():
+        raise ValueError(f"ratio {ratio}: expected less than 2^30")
+    _, exponent = torch.frexp(ratio)
+    shift = (MULTIPLIER_BITS - exponent.long()).clamp(max=MOST_SHIFT)
+    return FixedPoint(torch.round(ratio * 2.0**shift).long(), shift)
+
+
+def shared_shift(ratios: Tensor) -> FixedPoint:
+    """Ratios (n,) with one shift, so that their products can be added.
+
+    The largest one keeps 30 bits, for the sum of several products must fit.
+    """
+    found = fixed_point(ratios.max())
+    shift = (found.shift - 1).clamp(min=1)
+    return FixedPoint(torch.round(ratios.double() * 2.0**shift).long(), shift)

@@ -1,0 +1,112 @@
+"""Exact integers beside Python's own, and beside the simulation."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from small_network import pixels_of
+from traps import TRAPS
+
+from ptq.data import image_sets
+from ptq.engines import integers
+from ptq.graph import UnsupportedError
+from ptq.quantizer import affine
+from ptq.quantizer.fixed_point import fixed_point, shared_shift
+from ptq.quantizer.making import quantize
+
+# Traps with a function of several values in them, which no table holds.
+NO_TABLE = {"softmax", "layer norm", "matmul"}
+
+
+def half_up(number):
+    return (2 * number + 1) // 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_products_are_those_of_whole_numbers(seed):
+    generator = torch.Generator().manual_seed(seed)
+    exponents = torch.randint(-30, 20, (200,), generator=generator)
+    ratio = torch.rand(200, generator=generator).double() * 2.0**exponents
+    whole = torch.randint(-(2**31), 2**31, (200,), generator=generator)
+    made = fixed_point(ratio)
+    found = made(whole)
+    for r, w, m, s, got in zip(
+        ratio, whole, made.multiplier, made.shift, found, strict=True
+    ):
+        number = Fraction(int(m), 2 ** int(s))
+        assert abs(number - Fraction(float(r))) <= Fraction(float(r)) / 2**31
+        assert int(got) == half_up(number * int(w))
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), 2.0**30])
+def test_a_ratio_of_no_use_is_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        fixed_point(torch.tensor(wrong))
+
+
+def test_products_of_one_shift_can_be_added():
+    ratios = torch.tensor([3.7, 0.002], dtype=torch.float64)
+    shared = shared_shift(ratios)
+    for ratio, m in zip(ratios, shared.multiplier, strict=True):
+        error = float(ratio) - int(m) / 2 ** int(shared.shift)
+        assert abs(error) < 4 / 2**30
+
+
+def apart(network, images):
+    """Share of unequal codes and largest difference of each node.
+
+    The simulation computes each node from the integers' own results.
+    """
+    run, values, found = integers.load(network), {}, {}
+
+    def visit(node, given):
+        whole = run.compute(node, given)
+        grid = network.grid(node.name)
+        if grid is None:
+            return whole
+        reals = {
+            name: float(network.grid(name).scale) * codes
+            for name, codes in given.items()
+            if name != "images" and network.grid(name)
+        }
+        if node.op == "input":
+            reals = given
+        if len(reals) == len(given):
+            mine = affine.quantize(network.compute(node, reals), grid)
+            difference = (mine - grid.zero_point - whole).abs()
+            values[node.name] = float((difference > 0).float().mean())
+            found[node.name] = int(difference.max())
+        return whole
+
+    network.graph.walk(images, visit)
+    return values, found
+
+
+def test_codes_are_those_of_the_simulation(shipped, cifar):
+    images = image_sets.normalize(cifar.train_images[:96])
+    network = quantize(shipped, images[:64])
+    shares, steps = apart(network, images[64:])
+    assert len(steps) == len(network.graph.nodes)
+    assert max(steps.values()) <= 1
+    assert max(shares.values()) <= 0.01
+    run = integers.load(network)
+    assert torch.equal(
+        run(images[64:]).argmax(1), network(images[64:]).argmax(1)
+    )
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_traps_are_right_or_refused(name):
+    images = pixels_of(16, 3, 16, 16) / 127.5 - 1
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        trap = TRAPS[name]().train()
+        with torch.no_grad():
+            trap(images)
+    network = quantize(trap.eval(), images)
+    try:
+        shares, steps = apart(network, images)
+    except UnsupportedError as error:
+        assert "no table" in str(error) or "no codes" in str(error)
+        return
+    assert max(steps.values()) <= 1
