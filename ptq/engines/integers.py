@@ -6,12 +6,12 @@ another engine computes can be compared with this, code by code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from ptq.engines import integer_pooling
 from ptq.graph import Constant, Node, UnsupportedError, Value
 from ptq.graph.operations import operation
 from ptq.quantizer import affine, placement
@@ -176,19 +176,22 @@ class Integers:
         """The sum of each window, times s_x / (count s_y)."""
         (name,) = node.inputs
         size = self._graph.nodes[name].shape[2:]
-        count = _window_sums(node, torch.ones(1, 1, *size, dtype=torch.long))
+        count = integer_pooling.window_sums(
+            node, torch.ones(1, 1, *size, dtype=torch.long)
+        )
         if node.op == "average_pool" and node.args[5]:
-            count = _counts_with_padding(node, size)
+            count = integer_pooling.counts_with_padding(node, size)
         ratio = self._scale(name) / (count * self._scale(node.name))
         scaled = fixed_point(ratio)
         return lambda given: self._onto_grid(
-            node, scaled(_window_sums(node, given[name].long()))
+            node,
+            scaled(integer_pooling.window_sums(node, given[name].long())),
         )
 
     def _move(self, node: Node) -> Callable:
         (name,) = node.inputs
         flat = node.op == "max_pool" and len(node.shape) == 3
-        run = _max_pool1d if flat else operation(node.op).run
+        run = integer_pooling.max_pool1d if flat else operation(node.op).run
 
         def step(given):
             if isinstance(given[name], Tabled):
@@ -275,48 +278,3 @@ def load(network: QuantizedNetwork, threads: int = 0) -> Integers:
     Raises UnsupportedError as ``Integers`` does.
     """
     return Integers(network)
-
-
-def _window_sums(node: Node, whole: Tensor) -> Tensor:
-    """Sums over the windows of a pooling, int64, of (N, C, H, W) or 1-d."""
-    if node.op == "adaptive_average":
-        for dim, wanted in enumerate(node.args[1], 2):
-            whole = _shares(whole, dim, wanted)
-        return whole
-    _, kernel, stride, padding, ceil, _ = node.args
-    if whole.dim() == 3:
-        flat = F.avg_pool2d(
-            *(whole[:, :, None], (1, *kernel), (1, *stride)),
-            *((0, *padding), ceil, True, 1),
-        )
-        return flat[:, :, 0]
-    return F.avg_pool2d(whole, kernel, stride, padding, ceil, True, 1)
-
-
-def _max_pool1d(x, kernel, stride, padding, dilation, ceil) -> Tensor:
-    # torch has it in 2-d only for integers.
-    pairs = zip(
-        (1, 1, 0, 1), (kernel, stride, padding, dilation), strict=True
-    )
-    settings = [(first, *given) for first, given in pairs]
-    return F.max_pool2d(x[:, :, None], *settings, ceil)[:, :, 0]
-
-
-def _counts_with_padding(node: Node, size: tuple) -> Tensor:
-    """How many places each window has, those of the padding too."""
-    pads = node.args[3]
-    wider = (n + 2 * pad for n, pad in zip(size, pads, strict=True))
-    args = (*node.args[:3], (0,) * len(pads), *node.args[4:])
-    none = replace(node, args=args)
-    return _window_sums(none, torch.ones(1, 1, *wider, dtype=torch.long))
-
-
-def _shares(whole: Tensor, dim: int, wanted: int) -> Tensor:
-    """Sums of ``wanted`` windows that share a dimension out, as torch's."""
-    size = whole.shape[dim]
-    sums = [
-        whole.narrow(dim, i * size // wanted, length).sum(dim, keepdim=True)
-        for i in range(wanted)
-        for length in [-(-(i + 1) * size // wanted) - i * size // wanted]
-    ]
-    return torch.cat(sums, dim)

@@ -14,7 +14,7 @@ MOST_SHIFT = 62
 class FixedPoint:
     """Real numbers m 2^-s: ``multiplier`` m and ``shift`` s, both int64.
 
-    Both have the shape of the numbers, or one that broadcasts with it.
+    Both have the shape of the numbers, such as () or (C, 1, 1).
     """
 
     multiplier: Tensor

@@ -1,0 +1,57 @@
+"""Pooling of whole numbers: sums of windows, and their places."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ptq.graph import Node
+
+
+def window_sums(node: Node, whole: Tensor) -> Tensor:
+    """Sums over a pooling's windows, int64, of (N, C, H, W) or (N, C, L)."""
+    if node.op == "adaptive_average":
+        for dim, wanted in enumerate(node.args[1], 2):
+            whole = _shares(whole, dim, wanted)
+        return whole
+    _, kernel, stride, padding, ceil, _ = node.args
+    if whole.dim() == 3:
+        flat = F.avg_pool2d(
+            *(whole[:, :, None], (1, *kernel), (1, *stride)),
+            *((0, *padding), ceil, True, 1),
+        )
+        return flat[:, :, 0]
+    return F.avg_pool2d(whole, kernel, stride, padding, ceil, True, 1)
+
+
+def max_pool1d(x, kernel, stride, padding, dilation, ceil) -> Tensor:
+    """Largest of each window of (N, C, L): torch has none of integers."""
+    pairs = zip(
+        (1, 1, 0, 1), (kernel, stride, padding, dilation), strict=True
+    )
+    settings = [(first, *given) for first, given in pairs]
+    return F.max_pool2d(x[:, :, None], *settings, ceil)[:, :, 0]
+
+
+def counts_with_padding(node: Node, size: tuple) -> Tensor:
+    """Places of each window, those of the padding too, int64 (1, 1, ...).
+
+    ``size`` is that of the images, (H, W) or (L,).
+    """
+    pads = node.args[3]
+    wider = (n + 2 * pad for n, pad in zip(size, pads, strict=True))
+    args = (*node.args[:3], (0,) * len(pads), *node.args[4:])
+    none = replace(node, args=args)
+    return window_sums(none, torch.ones(1, 1, *wider, dtype=torch.long))
+
+
+def _shares(whole: Tensor, dim: int, wanted: int) -> Tensor:
+    """Sums of ``wanted`` windows that share a dimension out, as torch's."""
+    size = whole.shape[dim]
+    sums = [
+        whole.narrow(dim, i * size // wanted, length).sum(dim, keepdim=True)
+        for i in range(wanted)
+        for length in [-(-(i + 1) * size // wanted) - i * size // wanted]
+    ]
+    return torch.cat(sums, dim)
