@@ -10,6 +10,7 @@ from ptq.deploy import image_source
 from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.graph import checks as graph_checks
+from ptq.quantizer.making import plain_normalization
 from ptq.quantizer.network import normalize
 
 # As many of the images as are asked first.
@@ -97,14 +98,7 @@ def _normalized(pixels: Tensor, normalization) -> Tensor:
             "images are uint8 pixels, and no normalization is given: expected"
             " (mean, std) of pixels from 0 to 1, as in the network's training"
         )
-    try:
-        mean, std = normalization
-        return normalize(pixels, mean, std)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"normalization={normalization}: expected (mean, std), a number "
-            f"or one for each of the {pixels.shape[1]} channels"
-        ) from error
+    return normalize(pixels, *plain_normalization(normalization, pixels))
 
 
 def _shape(images: Tensor) -> str:

@@ -148,7 +148,8 @@ def _images(name: str, pixels, labels=None) -> Images:
     pixels = tensor(pixels, f"{name}: images")
     if labels is not None:
         labels = checks.classes(labels, f"{name}: labels")
-        checks.same_images(images=pixels, labels=labels)
+        named = {f"{name}: images": pixels, f"{name}: labels": labels}
+        checks.same_images(**named)
     return Images(pixels, labels)
 
 
