@@ -1,1 +1,13 @@
 """One file a runtime that executes a quantized network."""
+
+from ptq.registry import Registry
+
+# Each module is what ``contract.Engine`` says.
+ENGINES = Registry(
+    "engine",
+    {
+        "simulation": "ptq.engines.simulation",
+        "onnx_runtime": "ptq.engines.onnx_runtime",
+    },
+)
+get = ENGINES.module

@@ -130,12 +130,7 @@ class QuantizedNetwork:
 
         Raises UnsupportedError where shape or dtype do not fit.
         """
-        shape = self.graph.nodes["input"].shape[1:]
-        if tuple(images.shape[1:]) != shape or not len(images):
-            raise UnsupportedError(
-                f"images have shape {tuple(images.shape)}: expected "
-                f"(N, {', '.join(map(str, shape))}) with N at least 1"
-            )
+        self.check_shape(images)
         if images.dtype == torch.uint8 and self.normalization is not None:
             return normalize(images, *self.normalization)
         if images.dtype != torch.float32:
@@ -148,6 +143,15 @@ class QuantizedNetwork:
             )
         self.warn_of_range(images)
         return images
+
+    def check_shape(self, images: Tensor) -> None:
+        """Raise UnsupportedError where images (N, ...) have another shape."""
+        shape = self.graph.nodes["input"].shape[1:]
+        if tuple(images.shape[1:]) != shape or not len(images):
+            raise UnsupportedError(
+                f"images have shape {tuple(images.shape)}: expected "
+                f"(N, {', '.join(map(str, shape))}) with N at least 1"
+            )
 
     def warn_of_range(self, images: Tensor) -> None:
         """A word where images (N, ...) have another range than their grid."""
