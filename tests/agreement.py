@@ -8,9 +8,12 @@ from ptq.engines import onnx_file
 from ptq.quantizer import affine
 
 
-def runtime_codes(network, images):
-    """Codes of each node in ONNX Runtime, as the file's further outputs."""
-    model = onnx_file.model(network)
+def runtime_codes(network, images, pixels=False):
+    """Codes of each node in ONNX Runtime, as the file's further outputs.
+
+    With ``pixels``, images are uint8, and the file takes them as they are.
+    """
+    model = onnx_file.model(network, pixels)
     made = {output for node in model.graph.node for output in node.output}
     names = [n for n in network.graph.nodes if f"{n}/codes" in made]
     for name in names:

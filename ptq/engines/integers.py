@@ -6,44 +6,29 @@ another engine computes can be compared with this, code by code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ptq.engines import integer_pooling
-from ptq.graph import Constant, Node, UnsupportedError, Value
+from ptq.engines.contract import Ran
+from ptq.graph import Node, UnsupportedError
 from ptq.graph.operations import operation
 from ptq.quantizer import affine, placement
 from ptq.quantizer.fixed_point import fixed_point, shared_shift
 from ptq.quantizer.network import QuantizedNetwork
 
+# It rounds halves up, and multiplies by 31 bits: the simulation does not.
+EXACT = False
 BATCH = 250
-# Functions whose result at a place depends on the value at this place only.
-POINTWISE = {
-    *("batch_norm", "clip", "add_constant", "mul_constant", "sub", "div"),
-    *("sigmoid", "tanh", "silu", "hardsigmoid", "hardswish", "gelu", "elu"),
-    *("leaky_relu", "prelu", "softplus", "mish", "selu", "pow", "exp"),
-    *("sqrt", "abs", "neg"),
-}
-
-
-@dataclass(frozen=True)
-class Tabled:
-    """A function's real results, still to come onto a grid.
-
-    ``codes`` (N, C, ...) are int64 places in ``table``, float64 (codes, C).
-    """
-
-    codes: Tensor
-    table: Tensor
 
 
 class Integers:
     """A network in exact integers; call it with images.
 
     Raises UnsupportedError, naming it, for what is kept in float and for a
-    function of several values, which no table holds.
+    function that no table holds.
     """
 
     def __init__(self, network: QuantizedNetwork):
@@ -53,9 +38,13 @@ class Integers:
                 "exact integers cannot run"
             )
         self._network, self._graph = network, network.graph
-        self._steps = {
-            node.name: self._step(node) for node in self._graph.nodes.values()
-        }
+        nodes = self._graph.nodes.values()
+        self._steps = {node.name: self._step(node) for node in nodes}
+        self.ran = [
+            Ran(node.name, node.op, "integer")
+            for node in nodes
+            if node.op != "input"
+        ]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits, float32, of images as ``QuantizedNetwork`` takes them."""
@@ -189,18 +178,10 @@ class Integers:
         )
 
     def _move(self, node: Node) -> Callable:
-        (name,) = node.inputs
         flat = node.op == "max_pool" and len(node.shape) == 3
         run = integer_pooling.max_pool1d if flat else operation(node.op).run
 
-        def step(given):
-            if isinstance(given[name], Tabled):
-                raise UnsupportedError(
-                    f"{node}: it moves real numbers, which are no codes"
-                )
-            return run(*self._graph.filled(node.args, given))
-
-        return step
+        return lambda given: run(*self._graph.filled(node.args, given))
 
     def _clamp(self, node: Node) -> Callable:
         (name,) = node.inputs
@@ -217,59 +198,31 @@ class Integers:
         )
 
     def _function(self, node: Node) -> Callable:
-        """A table: the function of each code, in float64, on its grid."""
-        values = [a for a in node.args if isinstance(a, Value)]
-        if node.op not in POINTWISE or len(values) != 1:
+        """A table: the code of the result for each code."""
+        table = self._network.table(node)
+        if table is None:
             raise UnsupportedError(
-                f"{node}: {node.op} is a function of several values: exact "
+                f"{node}: {node.op} is no function from code to code: exact "
                 "integers have no table for it"
             )
         (name,) = node.inputs
-        grid = self._network.grid(node.name)
+        read, made = self._network.grid(name), self._network.grid(node.name)
+        channel = torch.arange(table.shape[1])
+        channel = channel.reshape(1, -1, *[1] * (len(node.shape) - 2))
 
         def step(given):
-            read = given[name]
-            if not isinstance(read, Tabled):
-                read = self._each_code(name, read)
-            table = self._applied(node, read)
-            if grid is None:
-                return Tabled(read.codes, table)
-            exact = (table / grid.scale.double()).round()
-            ends = grid.qmin - grid.zero_point, grid.qmax - grid.zero_point
-            onto = exact.clamp(*map(float, ends)).int()
-            channel = torch.arange(table.shape[1])
-            channel = channel.reshape(1, -1, *[1] * (read.codes.dim() - 2))
-            return onto[read.codes, channel]
+            place = given[name] + read.zero_point - read.qmin
+            return table[place.long(), channel] - made.zero_point
 
         return step
 
-    def _each_code(self, name: str, whole: Tensor) -> Tabled:
-        grid = self._network.grid(name)
-        codes = torch.arange(grid.qmin, grid.qmax + 1) - grid.zero_point
-        table = codes.double() * grid.scale.double()
-        table = table[:, None].expand(-1, whole.shape[1])
-        return Tabled((whole + grid.zero_point - grid.qmin).long(), table)
-
-    def _applied(self, node: Node, read: Tabled) -> Tensor:
-        """The function of a table, float64 (codes, C)."""
-        (name,) = node.inputs
-        around = [1] * (read.codes.dim() - 2)
-        table = read.table.reshape(*read.table.shape, *around)
-        args = self._graph.filled(node.args, {name: table})
-        args = [
-            a.double() if isinstance(b, Constant) else a
-            for a, b in zip(args, node.args, strict=True)
-        ]
-        found = operation(node.op).run(*args)
-        if found.shape != table.shape:
-            raise UnsupportedError(
-                f"{node}: its constant differs from place to place: exact "
-                "integers have no table for it"
-            )
-        return found.flatten(1)
-
 
 JOINS = {"add": Integers._add, "mul": Integers._mul, "cat": Integers._cat}
+
+
+def available() -> Literal[True]:
+    """True: it needs torch only."""
+    return True
 
 
 def load(network: QuantizedNetwork, threads: int = 0) -> Integers:

@@ -23,25 +23,27 @@ IR_VERSION = 8  # what opset 17 came with
 STORED_MOST = 255  # the largest uint8
 
 
-def model(network: QuantizedNetwork) -> onnx.ModelProto:
-    """The network as ONNX: float32 ``images`` (N, ...) in, ``logits`` out.
+def model(network: QuantizedNetwork, pixels=False) -> onnx.ModelProto:
+    """The network as ONNX: ``images`` (N, ...) in, float32 ``logits`` out.
 
-    Raises UnsupportedError, naming the node, where ONNX has no operation
-    that does the same.
+    Images are float32, normalized; with ``pixels`` they are uint8, and the
+    file normalizes them. Raises UnsupportedError, naming the node, where
+    ONNX has no operation that does the same, or where the network does not
+    know how to normalize pixels.
     """
-    writer = Writer(network)
+    writer = Writer(network, pixels)
     for node in network.graph.nodes.values():
         writer.write(node)
     writer.add("Identity", [network.graph.output], "logits")
-    shapes = (
-        network.graph.nodes[name].shape
-        for name in ("input", network.graph.output)
-    )
+    taken = TensorProto.UINT8 if pixels else TensorProto.FLOAT
     images, logits = (
         helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, ["N", *shape[1:]]
+            label, kind, ["N", *network.graph.nodes[name].shape[1:]]
         )
-        for name, shape in zip(("images", "logits"), shapes, strict=True)
+        for label, kind, name in (
+            ("images", taken, "input"),
+            ("logits", TensorProto.FLOAT, network.graph.output),
+        )
     )
     made = helper.make_model(
         helper.make_graph(
@@ -64,13 +66,13 @@ def float_model(graph: Graph) -> onnx.ModelProto:
     return model(QuantizedNetwork(graph, {}, {}, frozenset(graph.nodes)))
 
 
-def save(network: QuantizedNetwork, path: str | Path) -> int:
-    """Write the ONNX file; the number of its bytes.
+def save(network: QuantizedNetwork, path: str | Path, pixels=False) -> int:
+    """Write the ONNX file of ``model``; the number of its bytes.
 
     Raises UnsupportedError as ``model``, OSError where it cannot be
     written.
     """
-    content = model(network).SerializeToString()
+    content = model(network, pixels).SerializeToString()
     paths.write_whole(Path(path), content)
     return len(content)
 
@@ -82,8 +84,13 @@ class Writer:
     which are then called "NAME/codes". No name of a module has a slash.
     """
 
-    def __init__(self, network: QuantizedNetwork):
-        self.network = network
+    def __init__(self, network: QuantizedNetwork, pixels: bool = False):
+        if pixels and network.normalization is None:
+            raise UnsupportedError(
+                "the network knows no normalization of pixels: give "
+                "normalization=(mean, std) when it is quantized"
+            )
+        self.network, self.pixels = network, pixels
         self.codes: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, TensorProto] = {}
@@ -96,6 +103,9 @@ class Writer:
             write = onnx_operators.ON_CODES[node.op]
             write(self, node, codes, grid, f"{node.name}/codes")
             self._dequantize(f"{node.name}/codes", grid, node.name)
+            return
+        if node.op == "input" and self.pixels:
+            self._pixels(grid)
             return
         result = f"{node.name}/float" if grid else node.name
         if node.op == "input" and not grid:
@@ -128,10 +138,40 @@ class Writer:
         """Quantize and dequantize; ``output`` names the result."""
         codes = f"{output}/codes"
         self.add("QuantizeLinear", [real, *self._grid(output, grid)], codes)
-        if grid.qmax < STORED_MOST:
-            most = self.tensor(f"{output}/most", np.uint8(grid.qmax))
-            codes = self.add("Clip", [codes, "", most], f"{codes}/clipped")
+        codes = self._clipped(codes, grid)
         return self._dequantize(codes, grid, output)
+
+    def _clipped(self, codes: str, grid: Grid) -> str:
+        if grid.qmax == STORED_MOST:
+            return codes
+        most = self.tensor(f"{codes}/most", np.uint8(grid.qmax))
+        return self.add("Clip", [codes, "", most], f"{codes}/clipped")
+
+    def _pixels(self, grid: Grid) -> None:
+        """Pixels p to codes: (p - 255 mean) / (255 std S), rounded, + Z.
+
+        It is what normalization and the input's grid do, in one step.
+        """
+        _, channels, *size = self.network.graph.nodes["input"].shape
+        mean, std = (
+            np.broadcast_to(numbers, channels)
+            for numbers in self.network.normalization
+        )
+        offset = (255 * mean).reshape(-1, *(1 for _ in size))
+        step = 255 * std * float(grid.scale)
+        if (step == step[0]).all():
+            step = step[0]  # for one step a runtime is faster
+        zero = np.full_like(step, int(grid.zero_point), np.uint8)
+        real = self.add(
+            "Cast", ["images"], "input/pixels", to=TensorProto.FLOAT
+        )
+        offset = self.tensor("input/offset", offset.astype("f4"))
+        centred = self.add("Sub", [real, offset], "input/centred")
+        step = self.tensor("input/step", step.astype("f4"))
+        zero = self.tensor("input/zero", zero)
+        codes = "input/codes"
+        self.add("QuantizeLinear", [centred, step, zero], codes, axis=1)
+        self._dequantize(self._clipped(codes, grid), grid, "input")
 
     def _dequantize(self, codes: str, grid: Grid, output: str) -> str:
         self.codes[output] = codes

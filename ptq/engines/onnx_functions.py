@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ptq.engines.onnx_words import operands, simple, to_shape
-from ptq.graph import Node, UnsupportedError
+from ptq.graph import Node
 
 
 def clip(writer, node: Node, result: str) -> None:
@@ -84,26 +84,31 @@ def gelu(writer, node: Node, result: str) -> None:
 
 
 def prelu(writer, node: Node, result: str) -> None:
-    """A slope for each channel."""
+    """A slope for each channel; LeakyRelu, known to integers, where one."""
     x, slope = node.args
     slopes = writer.network.graph.constants[slope.name]
+    if (slopes == slopes[0]).all():
+        writer.add("LeakyRelu", [x.name], result, alpha=float(slopes[0]))
+        return
     around = (-1, *(1 for _ in node.shape[2:]))
     slopes = writer.tensor(f"{node.name}/slope", slopes.reshape(around))
     writer.add("PRelu", [x.name, slopes], result)
 
 
 def softplus(writer, node: Node, result: str) -> None:
-    """Raises UnsupportedError, naming the node, for another beta than 1.
-
-    Beyond the threshold torch returns x itself: from 15 on, float32 can no
-    longer tell the two apart.
-    """
+    """Softplus(beta x) / beta; x itself where beta x is over a threshold."""
     x, beta, threshold = node.args
-    if beta != 1 or threshold < 15:
-        raise UnsupportedError(
-            f"{node}: ONNX has Softplus of beta 1 and no threshold only"
-        )
-    writer.add("Softplus", [x.name], result)
+
+    def number(label: str, value: float) -> str:
+        return writer.tensor(f"{node.name}/{label}", np.float32(value))
+
+    steep = number("beta", beta)
+    scaled = writer.add("Mul", [x.name, steep], f"{result}/scaled")
+    soft = writer.add("Softplus", [scaled], f"{result}/soft")
+    curve = writer.add("Div", [soft, steep], f"{result}/curve")
+    most = number("threshold", threshold)
+    over = writer.add("Greater", [scaled, most], f"{result}/over")
+    writer.add("Where", [over, x.name, curve], result)
 
 
 def layer_norm(writer, node: Node, result: str) -> None:

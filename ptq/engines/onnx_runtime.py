@@ -3,31 +3,32 @@
 import json
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import onnxruntime
 import torch
 from torch import Tensor
 
-from ptq.engines import onnx_file
+from ptq.engines.contract import Ran
 from ptq.graph import UnsupportedError
 from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
+try:
+    import onnxruntime
+
+    from ptq.engines import onnx_file
+except ImportError as error:
+    MISSING = error.name
+else:
+    MISSING = None
+
+# One code of rounding: sums and functions are scaled in float32 there.
+EXACT = False
 INTEGERS = {"uint8", "int8"}
 # Operations that move between the two worlds, or reorder memory.
 CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity"}
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Ran:
-    """An operator that ran: whose node, which kind, in which precision."""
-
-    node: str
-    operator: str
-    precision: str
 
 
 class Runner:
@@ -37,8 +38,14 @@ class Runner:
     own profile of one image tells.
     """
 
-    def __init__(self, network: QuantizedNetwork, content: bytes, threads):
-        self._network = network
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        content: bytes,
+        threads: int,
+        pixels: bool,
+    ):
+        self._network, self._pixels = network, pixels
         with tempfile.TemporaryDirectory() as folder:
             options = session_options(threads)
             options.enable_profiling = True
@@ -47,30 +54,52 @@ class Runner:
                 content, options, providers=["CPUExecutionProvider"]
             )
             shape = network.graph.nodes["input"].shape[1:]
-            self._ask(torch.zeros(1, *shape))
+            dtype = torch.uint8 if pixels else torch.float32
+            self._ask(torch.zeros(1, *shape, dtype=dtype))
             events = json.loads(
                 Path(self._session.end_profiling()).read_text()
             )
         self.ran = _operators(events)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits, float32, of images as ``QuantizedNetwork`` takes them."""
-        batches = self._network.normalized(images).split(BATCH)
-        return torch.cat([self._ask(batch) for batch in batches])
+        """Logits, float32, of images as ``QuantizedNetwork`` takes them.
+
+        Of a file that takes pixels, uint8 ones only. Raises
+        UnsupportedError where they do not fit.
+        """
+        if not self._pixels:
+            images = self._network.normalized(images)
+        elif images.dtype == torch.uint8:
+            self._network.check_shape(images)
+        else:
+            raise UnsupportedError("images are no pixels: expected uint8")
+        return torch.cat([self._ask(batch) for batch in images.split(BATCH)])
 
     def _ask(self, images: Tensor) -> Tensor:
         given = {"images": images.contiguous().numpy()}
         return torch.from_numpy(self._session.run(["logits"], given)[0])
 
 
-def load(network: QuantizedNetwork, threads: int = 0) -> Runner:
+def available() -> Literal[True] | str:
+    """True, or which package is missing."""
+    if MISSING is None:
+        return True
+    return f"it needs the package {MISSING}: pip install {MISSING}"
+
+
+def load(
+    network: QuantizedNetwork, threads: int = 0, pixels: bool = False
+) -> Runner:
     """The network in ONNX Runtime, on ``threads`` threads (0: its choice).
 
+    With ``pixels`` its file takes uint8 images and normalizes them itself.
     Raises UnsupportedError, naming the nodes, where a convolution, linear
     layer, sum, concatenation or pooling ran in float that was not kept so.
     """
-    content = onnx_file.model(network).SerializeToString()
-    runner = Runner(network, content, threads)
+    if (reason := available()) is not True:
+        raise UnsupportedError(f"ONNX Runtime: {reason}")
+    content = onnx_file.model(network, pixels).SerializeToString()
+    runner = Runner(network, content, threads, pixels)
     if fallen := _fallen_back(network, runner.ran):
         raise UnsupportedError(
             f"ONNX Runtime runs {', '.join(fallen)} in float: keep_float "
@@ -79,8 +108,11 @@ def load(network: QuantizedNetwork, threads: int = 0) -> Runner:
     return runner
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Sums of integers that are exact, on ``threads`` threads."""
+def session_options(threads: int) -> "onnxruntime.SessionOptions":
+    """For a session on ``threads`` threads; 0 leaves that to the runtime.
+
+    Nothing is logged, and no sum saturates.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -41,13 +41,20 @@ def layers(network) -> pd.DataFrame:
 
 
 def in_float(network) -> dict[str, str]:
-    """A sentence on each node that is computed in float, by its name."""
+    """A sentence on each node that is no integer arithmetic, by its name.
+
+    A function from codes to codes is a table here, and an engine without
+    tables computes it in float in between; all else is computed in float.
+    """
     found = {}
     for node in network.graph.nodes.values():
         if placement.kind(node, network.kept) != "function":
             continue
-        asked = node.name in network.kept
-        why = "kept by request" if asked else "a function of real numbers"
+        why = "a function of real numbers"
+        if node.name in network.kept:
+            why = "kept by request"
+        elif (entries := network.table(node)) is not None:
+            why += f", a table of its {len(entries)} codes"
         where = f", {node.source}" if node.source else ""
         found[node.name] = f"{node.op}{where}: {why}"
     return found
@@ -77,12 +84,17 @@ def narrow_branches(network) -> dict[str, str]:
 
 
 def text(network) -> str:
-    """The table of layers, and a line on what is computed in float."""
+    """The table of layers, and a line on what is no integer arithmetic."""
     table = layers(network)
     for column in ("macs_share", "bytes_share"):
         table[column] = table[column].map("{:.1%}".format)
     named = [f"{n}: {why}" for n, why in in_float(network).items()]
-    lines = [table.to_string(), "", "In float:", *(named or ["-"])]
+    lines = [
+        table.to_string(),
+        "",
+        "No integer arithmetic:",
+        *(named or ["-"]),
+    ]
     return "\n".join(lines + list(narrow_branches(network).values()))
 
 

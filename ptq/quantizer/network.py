@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.graph.operations import operation
-from ptq.quantizer import affine, files, layer_table, placement
+from ptq.quantizer import affine, files, layer_table, placement, tables
 from ptq.quantizer.affine import Grid
 
 # How far beyond the range of the calibration images are taken without a word.
@@ -76,6 +76,10 @@ class QuantizedNetwork:
         """A node's result, float32 of its shape, on its grid, if any."""
         if node.name in self.integers:
             return self._requantized(node, self.sums(node, given))
+        if (entries := self.table(node)) is not None:
+            (name,) = node.inputs
+            grids = self.grid(name), self.grid(node.name)
+            return tables.look_up(given[name], entries, *grids)
         result = self.graph.compute(node, given)
         grid, kind = self.grid(node.name), placement.kind(node, self.kept)
         if grid is None or kind == "move" and node.op != "clamp":
@@ -91,6 +95,18 @@ class QuantizedNetwork:
         whole = torch.round(given[name] / self.grid(name).scale)
         codes, bias = layer.codes.float(), layer.bias.float()
         return operation(node.op).run(whole, codes, bias, *node.args[3:])
+
+    def table(self, node: Node) -> Tensor | None:
+        """A function from codes to codes: int32 (codes, C), else None.
+
+        The rows are the input's codes, the columns the channels.
+        """
+        if node.op not in tables.BY_NUMBER or node.name in self.kept:
+            return None
+        grids = self.grid(node.inputs[0]), self.grid(node.name)
+        if None in grids:
+            return None
+        return tables.table(self.graph, node, *grids)
 
     def unit(self, node: Node) -> Tensor:
         """What a sum of one stands for: s_x s_w, float32 () or (C_out,).
@@ -115,12 +131,7 @@ class QuantizedNetwork:
 
         Raises UnsupportedError where shape or dtype do not fit.
         """
-        shape = self.graph.nodes["input"].shape[1:]
-        if tuple(images.shape[1:]) != shape or not len(images):
-            raise UnsupportedError(
-                f"images have shape {tuple(images.shape)}: expected "
-                f"(N, {', '.join(map(str, shape))}) with N at least 1"
-            )
+        self.check_shape(images)
         if images.dtype == torch.uint8 and self.normalization is not None:
             return normalize(images, *self.normalization)
         if images.dtype != torch.float32:
@@ -133,6 +144,15 @@ class QuantizedNetwork:
             )
         self.warn_of_range(images)
         return images
+
+    def check_shape(self, images: Tensor) -> None:
+        """Raise UnsupportedError where images (N, ...) have another shape."""
+        shape = self.graph.nodes["input"].shape[1:]
+        if tuple(images.shape[1:]) != shape or not len(images):
+            raise UnsupportedError(
+                f"images have shape {tuple(images.shape)}: expected "
+                f"(N, {', '.join(map(str, shape))}) with N at least 1"
+            )
 
     def warn_of_range(self, images: Tensor) -> None:
         """A word where images (N, ...) have another range than their grid."""
@@ -158,7 +178,7 @@ class QuantizedNetwork:
         return layer_table.layers(self)
 
     def in_float(self) -> dict[str, str]:
-        """What is computed in float, and why, by the node's name."""
+        """What is no integer arithmetic, and why, by the node's name."""
         return layer_table.in_float(self)
 
     def narrow_branches(self) -> dict[str, str]:

@@ -5,12 +5,14 @@ from dataclasses import replace
 import onnx
 import pytest
 import torch
-from agreement import steps_apart
+from agreement import runtime_codes, steps_apart
 from small_network import Small, pixels_of, small
+from traps import Call
 
 from ptq.data import image_sets
 from ptq.engines import onnx_file, onnx_runtime
 from ptq.graph import UnsupportedError
+from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
 
 # INT8 may cost this many points of accuracy, per channel.
@@ -130,14 +132,43 @@ def test_falling_back_to_float_is_an_error(images):
         onnx_runtime.load(replace(made, integers=layers))
 
 
-def test_pixels_and_any_number_of_images():
-    pixels = pixels_of(70, 3, 16, 16)
-    made = quantize(small(), pixels, normalization=(0.5, 0.5))
-    run = onnx_runtime.load(made, threads=1)
-    assert torch.equal(run(pixels), run(pixels / 255 * 2 - 1))
-    assert torch.equal(run(pixels[:1]), run(pixels)[:1])
-    with pytest.raises(UnsupportedError, match="expected"):
-        run(pixels[:, :1])
+NORMALIZATIONS = [
+    (0.5, 0.5),
+    (0.0, 1.0),
+    (0.1307, 0.3081),
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+]
+
+
+@pytest.mark.parametrize("bits", [8, 7, 4])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_a_file_of_pixels_has_the_same_codes(normalization, bits):
+    """All 256 values of a pixel, in each channel."""
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    pixels = pixels.expand(2, 3, -1, -1).contiguous()
+    made = quantize(
+        small(), pixels, normalization=normalization, activation_bits=bits
+    )
+    normalized, plain = made.normalized(pixels), made.grid("input")
+    codes = runtime_codes(made, normalized)["input"]
+    found = runtime_codes(made, pixels, pixels=True)["input"]
+    assert torch.equal(codes, found)
+    assert torch.equal(found.int(), affine.quantize(normalized, plain))
+    float_file, pixel_file = (
+        onnx_runtime.load(made, threads=1, pixels=pixels)
+        for pixels in (False, True)
+    )
+    assert torch.equal(float_file(normalized), pixel_file(pixels))
+    with pytest.raises(UnsupportedError, match="expected uint8"):
+        pixel_file(normalized)
+    with pytest.raises(UnsupportedError, match="images have shape"):
+        pixel_file(pixels[:, :1])
+
+
+def test_pixels_need_a_normalization(images):
+    with pytest.raises(UnsupportedError, match="knows no normalization"):
+        onnx_file.model(quantize(small(), images), pixels=True)
 
 
 def test_file_is_plain_onnx(images, tmp_path):
@@ -156,9 +187,9 @@ def test_file_is_plain_onnx(images, tmp_path):
 
 def test_functions_that_onnx_lacks_are_named(images):
     network = small()
-    network.act = torch.nn.Softplus(beta=2)
-    made = quantize(network, images)
-    with pytest.raises(UnsupportedError, match=r"act.*Softplus of beta 1"):
+    network.act = Call(torch.sin)
+    made = quantize(network, images, keep_float=["act"])
+    with pytest.raises(UnsupportedError, match=r"act.sin .*no ONNX operat"):
         onnx_file.model(made)
 
 
@@ -177,15 +208,3 @@ def test_a_linear_network_of_rows(images):
     assert max(steps_apart(made, images).values()) <= 1
     macs = made.layers().macs["head"]
     assert macs == 8 * 64 * 10  # a row for each of eight channels
-
-
-def test_a_softplus_with_a_threshold_is_refused(images):
-    for threshold, refused in ((20, False), (0.1, True)):
-        network = Small()
-        network.act = torch.nn.Softplus(threshold=threshold)
-        made = quantize(network.eval(), images)
-        if refused:
-            with pytest.raises(UnsupportedError, match="no threshold"):
-                onnx_runtime.load(made, threads=1)
-        else:
-            onnx_runtime.load(made, threads=1)

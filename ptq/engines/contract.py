@@ -1,0 +1,53 @@
+"""What each module of the table ``engines.ENGINES`` has."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from ptq.quantizer.network import QuantizedNetwork
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An operator that ran: whose node, which kind, in which precision.
+
+    ``precision`` is "integer", "float", or "conversion" for what moves
+    between the two or reorders memory.
+    """
+
+    node: str
+    operator: str
+    precision: Literal["integer", "float", "conversion"]
+
+
+class Run(Protocol):
+    """A network in a runtime; ``ran`` lists what runs in it, in order."""
+
+    ran: list[Ran]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32 (N, classes), of images (N, ...).
+
+        Images are float32, normalized, or uint8, as ``QuantizedNetwork``
+        takes them. Raises UnsupportedError where they do not fit.
+        """
+
+
+class Engine(Protocol):
+    """A module that runs any QuantizedNetwork.
+
+    ``EXACT`` tells whether its codes are the simulation's, all of them.
+    """
+
+    EXACT: bool
+
+    def available(self) -> Literal[True] | str:
+        """True, or one sentence on why it does not run here."""
+
+    def load(self, network: QuantizedNetwork, threads: int = 0) -> Run:
+        """The network, on so many threads; 0 leaves that to the runtime.
+
+        Raises UnsupportedError, naming the nodes, where something runs in
+        float that was not kept so.
+        """

@@ -1,0 +1,115 @@
+"""Each engine of the table: what any of them owes its caller."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from small_network import pixels_of, small
+
+from ptq import engines
+from ptq.graph import UnsupportedError
+from ptq.quantizer.making import quantize
+from ptq.registry import UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return pixels_of(70, 3, 16, 16)
+
+
+@pytest.fixture(scope="module")
+def network(pixels):
+    return quantize(small(), pixels, normalization=(0.5, 0.5))
+
+
+@pytest.fixture(params=engines.ENGINES)
+def engine(request):
+    found = engines.get(request.param)
+    if (reason := found.available()) is not True:
+        pytest.skip(reason)
+    return found
+
+
+def test_logits_are_those_of_the_simulation(engine, network, pixels):
+    before = torch.get_num_threads()
+    logits = engine.load(network, threads=1)(pixels)
+    assert torch.get_num_threads() == before
+    assert logits.dtype == torch.float32 and logits.shape == (70, 10)
+    apart = (logits - network(pixels)).abs().max()
+    assert apart <= (0 if engine.EXACT else 1.01 * network.grid("fc").scale)
+
+
+def test_any_number_of_images_as_pixels_or_normalized(
+    engine, network, pixels
+):
+    run = engine.load(network, threads=1)
+    assert torch.equal(run(pixels), run(pixels / 255 * 2 - 1))
+    assert torch.equal(run(pixels[:1]), run(pixels)[:1])
+    given = pixels.clone()
+    run(given)
+    assert torch.equal(given, pixels)
+    for wrong in (pixels[:, :1], pixels[:0], pixels.double()):
+        with pytest.raises(UnsupportedError, match="expected"):
+            run(wrong)
+
+
+def test_threads_change_no_code(engine, network, pixels):
+    one, two, chosen = (
+        engine.load(network, threads=count)(pixels) for count in (1, 2, 0)
+    )
+    assert torch.equal(one, two) and torch.equal(one, chosen)
+
+
+def test_a_loaded_network_is_a_copy_or_stays_as_it_is(
+    engine, network, pixels
+):
+    before = network(pixels)
+    engine.load(network, threads=1)(pixels)
+    assert torch.equal(network(pixels), before)
+
+
+def test_what_ran_is_told(engine, pixels):
+    images = pixels / 127.5 - 1
+    made = quantize(small(), images, keep_float=["wide"])
+    if engine.__name__ == engines.ENGINES["integers"]:
+        with pytest.raises(UnsupportedError, match="wide: kept in float"):
+            engine.load(made)
+        made = quantize(small(), images)
+        assert all(r.precision == "integer" for r in engine.load(made).ran)
+        return
+    ran = {
+        one.node: one.precision
+        for one in engine.load(made, threads=1).ran
+        if one.precision != "conversion"
+    }
+    assert ran["conv"] == ran["fc"] == ran["add"] == "integer"
+    assert ran["wide"] == "float"
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(UnknownNameError) as refusal:
+        engines.get("tensorrt")
+    assert str(refusal.value) == (
+        "engine='tensorrt': expected one of " + ", ".join(engines.ENGINES)
+    )
+
+
+def test_the_table_alone_loads_nothing_heavy():
+    code = "import sys; from ptq import engines; print(*sys.modules)"
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    loaded = asked.stdout.decode().split()
+    assert "ptq.engines" in loaded
+    assert not {"torch", "onnx", "onnxruntime"} & set(loaded)
+
+
+def test_a_missing_package_is_told(monkeypatch, network):
+    name = engines.ENGINES["onnx_runtime"]
+    monkeypatch.setattr(engines, "onnx_runtime", engines.get("onnx_runtime"))
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    engine = engines.get("onnx_runtime")
+    reason = "it needs the package onnxruntime: pip install onnxruntime"
+    assert engine.available() == reason
+    with pytest.raises(UnsupportedError, match=f"ONNX Runtime: {reason}"):
+        engine.load(network)
