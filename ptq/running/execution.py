@@ -144,6 +144,7 @@ def execute(
         notebook = _papermill(source, values, temporary, timeout, quiet)
         _check_whole(notebook)
         quoted_numbers.fill_in(notebook)
+        _lift(notebook)
     except Exception as error:
         _raise_if_full(error, target)
         if temporary.exists():
@@ -156,7 +157,6 @@ def execute(
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-    _lift(notebook)
     _scrub(notebook, source)
     paths.write_whole(target, _with_steady_ids(notebook, source) + "\n")
     failed.unlink(missing_ok=True)
@@ -242,20 +242,29 @@ def _check_whole(notebook) -> None:
 
 
 def _lift(notebook) -> None:
-    """Move captions and alt texts of code to where the book reads them."""
+    """Move captions and alt texts of code to where the book reads them.
+
+    RuntimeError where a cell displays more than one figure alone: the book
+    has one caption a cell, and gives it to all that the cell displays.
+    """
     for cell in notebook.cells:
-        outputs = cell.get("outputs", [])
-        for output in outputs:
-            facts = output.get("metadata", {}).get("ptq")
-            if isinstance(facts, dict):
-                caption = {"caption": facts["caption"], "name": facts["name"]}
-                own = cell.metadata.get("mystnb", {})
-                cell.metadata["mystnb"] = own | {
-                    "figure": caption,
-                    "image": {"alt": facts["alt"]},
-                }
-        if outputs:
-            cell.outputs = [o for o in outputs if not _for_lab_only(o)]
+        if not (outputs := cell.get("outputs", [])):
+            continue
+        cell.outputs = [o for o in outputs if not _for_lab_only(o)]
+        shown = [o for o in cell.outputs if "data" in o]
+        facts = [o.get("metadata", {}).get("ptq") for o in shown]
+        if not (figures := list(filter(None, facts))):
+            continue
+        if len(shown) > 1:
+            raise RuntimeError(
+                f"cell {cell.id} displays {figures[0]['name']} and more; "
+                "expected nothing else beside a figure: use another cell"
+            )
+        caption = {name: figures[0][name] for name in ("caption", "name")}
+        cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | {
+            "figure": caption,
+            "image": {"alt": figures[0]["alt"]},
+        }
 
 
 def _for_lab_only(output) -> bool:

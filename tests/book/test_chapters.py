@@ -180,15 +180,24 @@ def test_chapter_refuses_bad_parameters_itself(given, told, cifar, tmp_path):
     assert told in str(caught.value)
 
 
+CROWDED = """
+from pathlib import Path
+from ptq.book import figures
+for name in "ab":  # a caption each
+    made, _ = figures.figure()
+    figures.show(made, Path("drawn"), name, "None.", "Nothing.")
+"""
 FAILURES = {
     "raises": ("boom = 1 / 0", "ZeroDivisionError"),
     "exits": ("import sys; sys.exit(0)", "did not run"),
     "dies": ("import os; os._exit(1)", "01_bad.ipynb failed"),
+    "crowds": (CROWDED, "displays fig-a and more"),
 }
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_failing_chapter_stops_the_run(tmp_path, kind):
+def test_failing_chapter_stops_the_run(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
     code, message = FAILURES[kind]
     notebook = nbformat.v4.new_notebook(
         cells=[
