@@ -135,7 +135,7 @@ def tensor(images, name: str) -> Tensor:
             f"{name}: shape {shape}: expected (N, C, H, W) or (N, H, W, C) "
             "with one or three channels, or (N, H, W)"
         )
-    return torch.from_numpy(np.array(array, order="C"))
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def _span(array: np.ndarray) -> str:
