@@ -5,6 +5,7 @@ import textwrap
 from ptq.judge import wording
 
 WIDTH = 78
+MANY = 100_000  # bytes
 NOTHING = "nothing"
 BESIDES = {"network.ptq": ", with the float reference"}
 
@@ -39,11 +40,11 @@ def sections(card) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def size(count: int) -> str:
-    """Bytes in a unit that a reader can compare: 1,024 B; 1.23 MB."""
-    if count < 100_000:
+def size(count: int, beside: int = 0) -> str:
+    """Bytes, in MB (10^6) where they or those ``beside`` are many."""
+    if max(count, beside) < MANY:
         return f"{count:,} B"
-    return f"{count / 1e6:,.2f} MB"
+    return f"{count / 1e6:,.3f} MB"
 
 
 def _summary(card) -> list[tuple[str, str]]:
