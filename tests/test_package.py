@@ -100,6 +100,25 @@ print(tuple(network(images).shape))
     assert done.stdout == "(8, 10)\n", done.stderr
 
 
+def test_three_lines_make_an_onnx_file_outside(outside):
+    code = """
+import sys
+import ptq
+assert not {"torch", "numpy", "onnx"} & sys.modules.keys()
+import torch
+network = ptq.quantize(
+    torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, 3)),
+    torch.rand(16, 2, 2, 2) * 2 - 1,
+)
+assert "onnx" not in sys.modules and not hasattr(ptq, "no_such_thing")
+print(network.export_onnx("a.onnx") == ptq.export_onnx(network, "b.onnx"))
+"""
+    done = called(outside, "-c", code)
+    assert done.stdout == "True\n", done.stderr
+    first, second = ((outside / f"{n}.onnx").read_bytes() for n in "ab")
+    assert first == second
+
+
 def plain(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 

@@ -2,16 +2,21 @@
 
 import textwrap
 
+from ptq.judge import wording
+
 WIDTH = 78
+MANY = 100_000  # bytes
 NOTHING = "nothing"
+BESIDES = {"network.ptq": ", with the float reference"}
 
 
 def text(card) -> str:
     """The whole ``card.Card`` as lines of at most 78 characters or so."""
-    blocks = [title(card), card.judgement.text().rstrip()]
+    blocks = [title(card)]
     for head, facts in sections(card):
         lines = [line for fact in facts for line in _wrapped(*fact)]
         blocks.append("\n".join([head, *lines]))
+    blocks.insert(2, card.judgement.text().rstrip())
     blocks.append(f"Load it\n{textwrap.indent(card.load, '  ').rstrip()}")
     return "\n\n".join(blocks) + "\n"
 
@@ -24,6 +29,7 @@ def title(card) -> str:
 def sections(card) -> list[tuple[str, list[tuple[str, str]]]]:
     """Title, and name and value of each fact, but for the judgement's."""
     return [
+        ("In short", _summary(card)),
         ("Network", _network(card)),
         ("Stays in float", _or_nothing(card.in_float.items())),
         ("Checks", [(one.name, _check(one)) for one in card.checks]),
@@ -34,11 +40,36 @@ def sections(card) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def size(count: int) -> str:
-    """Bytes in a unit that a reader can compare: 1,024 B; 1.23 MB."""
-    if count < 100_000:
+def size(count: int, beside: int = 0) -> str:
+    """Bytes, in MB (10^6) where they or those ``beside`` are many."""
+    if max(count, beside) < MANY:
         return f"{count:,} B"
-    return f"{count / 1e6:,.2f} MB"
+    return f"{count / 1e6:,.3f} MB"
+
+
+def _summary(card) -> list[tuple[str, str]]:
+    """What a deployment gains and costs: float first, INT8 second."""
+    row, fastest = card.judgement.rows[0], card.times[0]
+    told = [("predictions differ", wording.share(row.disagreement))]
+    if row.accuracy:
+        both = map(wording.share, (card.judgement.accuracy, row.accuracy))
+        told.insert(0, ("accuracy", " → ".join(both)))
+    each = [f"{ms:.3g} ms" for ms in fastest.milliseconds.values()][:2]
+    return [
+        *told,
+        (
+            "file",
+            _change(card.files["float.onnx"], card.files["network.onnx"]),
+        ),
+        ("activations", _change(*(p.bytes for p in card.memory.values()))),
+        ("one image", f"{' → '.join(each)}, {fastest.verdict}"),
+    ]
+
+
+def _change(before: int, after: int) -> str:
+    return (
+        f"{size(before)} → {size(after)}, {before / after:.2f} times smaller"
+    )
 
 
 def _network(card) -> list[tuple[str, str]]:
@@ -60,7 +91,10 @@ def _check(one) -> str:
 
 
 def _bytes(card) -> list[tuple[str, str]]:
-    files = [(name, size(count)) for name, count in card.files.items()]
+    files = [
+        (name, size(count) + BESIDES.get(name, ""))
+        for name, count in card.files.items()
+    ]
     return files + [
         (
             f"activations, {name}",

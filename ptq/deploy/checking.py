@@ -1,10 +1,10 @@
 """The files of a deployment against the network that they were made of."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ptq.deploy.card import Check
+from ptq.deploy.outputs import asked
 from ptq.engines.onnx_module import OnnxModule
 from ptq.engines.onnx_runtime import Ran
 from ptq.graph import UnsupportedError
@@ -57,8 +57,7 @@ def parity(
     ``images`` is (N, C, H, W), as the network takes them.
     """
     images = images[:INTEGER_IMAGES]
-    with torch.inference_mode():
-        simulated = network(images).argmax(1).numpy()
+    simulated = asked(network, images).argmax(1).numpy()
     same = int((simulated == ran[: len(images)].argmax(1)).sum())
     return Check(
         "simulation",

@@ -221,11 +221,19 @@ class _Deployment:
 @contextmanager
 def _collected():
     """Sentences of what this package warns of; torch's own go their way."""
-    told = []
+    told, torch_folder = [], str(Path(torch.__file__).parent)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield told
-        told += [str(one.message) for one in caught]
+        for one in list(caught):
+            own = not one.filename.startswith(torch_folder)
+            if own and issubclass(one.category, UserWarning):
+                caught.remove(one)
+                told.append(str(one.message))
+    for one in caught:
+        warnings.warn_explicit(
+            one.message, one.category, one.filename, one.lineno
+        )
 
 
 def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):

@@ -70,9 +70,10 @@ def read(
         made = code_source.called(str(spec), function)
         pair = isinstance(made, tuple | list) and len(made) == 2
         return _images(str(spec), *(made if pair else (made,)))
+    missing = "" if path.exists() else "; there is nothing of this name"
     raise InputError(
-        f"{spec}: there is no such folder; expected a folder of images, an "
-        ".npz file with images (and labels), or file.py:function"
+        f"{spec}: expected a folder of images, an .npz file with images (and "
+        f"labels), or file.py:function{missing}"
     )
 
 
@@ -135,7 +136,7 @@ def tensor(images, name: str) -> Tensor:
             f"{name}: shape {shape}: expected (N, C, H, W) or (N, H, W, C) "
             "with one or three channels, or (N, H, W)"
         )
-    return torch.from_numpy(np.array(array, order="C"))
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def _span(array: np.ndarray) -> str:

@@ -15,7 +15,8 @@ from torch import Tensor
 from ptq import paths
 from ptq.evidence.checks import InputError
 
-PART = 256  # images
+# Images that are kept together, and that a network is asked at once.
+PART, BATCH = 256, 32
 
 
 def digest(*parts) -> str:
@@ -29,6 +30,12 @@ def digest(*parts) -> str:
             part = np.ascontiguousarray(part)
         found.update(part.encode() if isinstance(part, str) else part)
     return found.hexdigest()
+
+
+@torch.inference_mode()
+def asked(network: Callable, images: Tensor) -> Tensor:
+    """What ``network`` puts out, (N, C), for images (N, ...), in batches."""
+    return torch.cat([network(batch) for batch in images.split(BATCH)])
 
 
 class Kept:
@@ -65,8 +72,7 @@ class Kept:
         self._used.add(path)
         if (kept := _read(path)) is not None:
             return kept
-        with torch.inference_mode():
-            made = network(part).numpy()
+        made = asked(network, part).numpy()
         with paths.whole_file(path) as temporary:
             np.save(temporary, made)
         return made

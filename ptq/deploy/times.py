@@ -11,8 +11,9 @@ from ptq.measure import host, timer
 
 FLOAT, INT8, EAGER = "float", "INT8", "float in PyTorch"
 ROUNDS = 15
-BATCH, THREADS = 64, 1
-CONDITIONS = ((1, timer.HOT), (1, timer.COLD), (BATCH, timer.HOT))
+# The largest batch, and how long one may take, so that rounds end.
+BATCH, MOST_SECONDS = 64, 0.5
+THREADS = 1
 
 
 def measured(
@@ -20,31 +21,53 @@ def measured(
 ) -> list[Timing]:
     """Times of one batch, in turns, with the first network twice.
 
-    ``images``, float32 (N, C, H, W), are repeated where they are fewer than
-    a batch of 64; one thread computes. Batch 1 hot (a loop over one network)
-    and cold (after the others), and batch 64 hot. ``networks`` map the names
-    ``FLOAT``, ``INT8``, ... to modules. ValueError where there are no rounds.
+    ``images``, float32 (N, C, H, W), are repeated where they are too few;
+    one thread computes. Batch 1 hot (a loop over one network) and cold
+    (after the others), and a full batch hot: 64, or what takes at most half
+    a second. ``networks`` map the names ``FLOAT``, ``INT8``, ... to modules.
+    ValueError where there are no rounds.
     """
-    repeats = -(-BATCH // len(images))
-    images = torch.cat([images] * repeats)[:BATCH]
+    batch = _full_batch(networks, images[:1])
+    images = torch.cat([images] * -(-batch // len(images)))
+    kinds = [(1, timer.HOT), (1, timer.COLD), (batch, timer.HOT)]
     names = tuple(networks)
-    plan = [timer.Conditions(names, n, THREADS, m) for n, m in CONDITIONS]
-    found = timer.compare(networks, images, plan, rounds, seed)
-    return [
-        Timing(
-            name=conditions.title,
-            key="",
-            batch=conditions.batch,
-            threads=conditions.threads,
-            mode=conditions.mode,
-            engine="ONNX Runtime",
-            machine=host.machine(),
-            measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-            busy=samples.busy
-            + time_ratios.unsteady(
-                samples.seconds[names[0]], samples.seconds[timer.TWIN]
-            ),
-            seconds={n: v.tolist() for n, v in samples.seconds.items()},
-        )
-        for conditions, samples in zip(plan, found, strict=True)
+    plan = [
+        timer.Conditions(names, count, THREADS, mode)
+        for count, mode in dict.fromkeys(kinds)
     ]
+    found = timer.compare(networks, images, plan, rounds, seed)
+    return [_timing(*pair) for pair in zip(plan, found, strict=True)]
+
+
+def _full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
+    """A power of two, at most 64, by the slowest call for one image."""
+
+    def once(network: nn.Module) -> float:
+        began = time.perf_counter()
+        network(image)
+        return time.perf_counter() - began
+
+    with torch.inference_mode(), timer.pinned_threads(THREADS):
+        slowest = max(
+            min(once(network) for _ in range(3))
+            for network in networks.values()
+        )
+    fitting = max(int(MOST_SECONDS / slowest), 1)
+    return min(BATCH, 2 ** (fitting.bit_length() - 1))
+
+
+def _timing(conditions: timer.Conditions, samples: timer.Samples) -> Timing:
+    first = samples.seconds[conditions.names[0]]
+    twin = samples.seconds[timer.TWIN]
+    return Timing(
+        name=conditions.title,
+        key="",
+        batch=conditions.batch,
+        threads=conditions.threads,
+        mode=conditions.mode,
+        engine="ONNX Runtime",
+        machine=host.machine(),
+        measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        busy=samples.busy + time_ratios.unsteady(first, twin),
+        seconds={n: v.tolist() for n, v in samples.seconds.items()},
+    )

@@ -83,7 +83,7 @@ WRONG = {
     "net.py:make --data images.npz --calibration 2000": "1097 images",
     "net.py:make --data images.npz --keep-float head": "no such part",
     "net.py:make --data images.npz --classes a,b": "2 names of classes",
-    "net.py:make --data images.npz --calibration-data no": "no such folder",
+    "net.py:make --data images.npz --calibration-data no": "nothing of this",
     THREE: "no normalization",
     f"{THREE} --normalization 0.5,0.5": "channels",
 }

@@ -140,11 +140,9 @@ def test_card_as_json_and_page(card, folder):
 
 
 def test_times_are_named_and_not_judged_after_one_round(card):
-    assert [(t.batch, t.mode) for t in card.times] == [
-        (1, "hot"),
-        (1, "cold"),
-        (64, "hot"),
-    ]
+    *single, (batch, mode) = [(t.batch, t.mode) for t in card.times]
+    assert single == [(1, "hot"), (1, "cold")] and mode == "hot"
+    assert batch in (2, 4, 8, 16, 32, 64)
     for one in card.times:
         assert set(one.milliseconds) == {"float", "INT8", "float in PyTorch"}
         assert all(value > 0 for value in one.milliseconds.values())

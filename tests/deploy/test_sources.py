@@ -233,7 +233,7 @@ def test_functions_return_images_with_or_without_labels(tmp_path):
     assert images.pixels.dtype == torch.float32
     assert images.labels.tolist() == [0, 1, 2, 3]
     assert image_source.read(f"{spec}:calibration").labels is None
-    with pytest.raises(InputError, match="there is no such folder"):
+    with pytest.raises(InputError, match="there is nothing of this"):
         image_source.read(tmp_path / "nothing")
 
 
