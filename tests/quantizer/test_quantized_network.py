@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -388,8 +389,7 @@ def test_other_files_are_refused(network, tmp_path):
     strange = network.copy()
     node = strange.graph.nodes["act"]
     for word in ("system", "aten.from_file.default", "aten.add_.Tensor"):
-        changed = dict(vars(node), op=word)
-        strange.graph.nodes["act"] = type(node)(**changed)
+        strange.graph.nodes["act"] = replace(node, op=word)
         files.save(strange, path)
         with pytest.raises(files.FileError, match=word):
             QuantizedNetwork.load(path)
