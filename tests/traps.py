@@ -195,6 +195,147 @@ class Rows(nn.Module):
         return self.fc((x + self.scale * y).mean((-1, -2)))
 
 
+class NormBehind(nn.Module):
+    """BN of a sum or a concatenation, in front of a padded convolution."""
+
+    def __init__(self, join, width):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 1)
+        self.join, self.bn = join, nn.BatchNorm2d(width)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.fc = nn.Linear(width, 10)
+        with torch.no_grad():
+            self.bn.weight.uniform_(-2, 2)
+            self.bn.bias.normal_()
+
+    def forward(self, x):
+        x = self.bn(self.join(self.a(x).relu(), self.b(x)))
+        return self.fc(self.mix(x.relu()).mean((2, 3)))
+
+
+class SharedLinear(nn.Module):
+    """One linear layer used twice, BN behind the first use only."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.shared = nn.Conv2d(3, 8, 3, 2), nn.Linear(8, 8)
+        self.bn, self.fc = nn.BatchNorm1d(8), nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.conv(x).relu().mean((2, 3))
+        x = self.shared(self.bn(self.shared(x)).relu())
+        return self.fc(x.relu())
+
+
+class TiedWeights(nn.Module):
+    """A transposed convolution by the weights of a convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, 2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 3, 3, 2, 1, 1)
+        self.up.weight, self.fc = self.conv.weight, nn.Linear(48, 10)
+
+    def forward(self, x):
+        x = self.up(self.conv(x).relu())
+        return self.fc(F.adaptive_avg_pool2d(x, 4).flatten(1))
+
+
+class Repeated(nn.Module):
+    """A branch that is computed twice, and a block that runs three times.
+
+    The parts have names that other tools take, and one is never used.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.idle, self.fc = nn.Linear(7, 3), nn.Linear(8, 10)
+        self.bn, self.stem = nn.BatchNorm2d(8), nn.Conv2d(3, 8, 3, padding=1)
+        self.blocks = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
+        )
+
+    def branch(self, x):
+        return self.bn(self.stem(x)).relu()
+
+    def forward(self, x):
+        y = self.branch(x)
+        for _ in range(3):
+            y = self.blocks(y)
+        return self.fc((y + self.branch(x)).mean((2, 3)))
+
+
+class Signal(nn.Module):
+    """1-d: grouped, dilated, transposed with output padding, pooled."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            *(nn.Conv1d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm1d(8)),
+            *(nn.ReLU6(), nn.Conv1d(8, 8, 3, 1, 2, 2, 8), nn.BatchNorm1d(8)),
+            *(nn.Hardswish(), nn.MaxPool1d(3, 2, 1)),
+            nn.ConvTranspose1d(8, 4, 5, 3, 1, 2, dilation=2),
+            *(nn.AvgPool1d(4, 3, 1), nn.AdaptiveAvgPool1d(7)),
+        )
+        self.fc = nn.Linear(28, 10)
+
+    def forward(self, x):
+        return self.fc(self.body(x.flatten(2)).flatten(1))
+
+
+class Ends(nn.Module):
+    """What the network returns is read inside of it, and by a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 8, 3, 2), nn.Linear(392, 10)
+
+    def forward(self, x):
+        x = F.dropout2d(self.conv(x).relu(), 0.5, self.training)
+        x = self.fc(x.permute(0, 2, 3, 1).flatten(1))
+        return F.log_softmax(x + x.relu(), 1)
+
+
+def negative_maxima():
+    """Padding of a maximum is no zero."""
+    network = Body(nn.MaxPool2d(5, 4, 2))
+    with torch.no_grad():
+        network.bn.bias.fill_(-3.0)
+    return network
+
+
+def large_channel():
+    """One channel a thousand times larger than others, one dead."""
+    depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+    with torch.no_grad():
+        depthwise.weight[0] *= 1000
+        depthwise.weight[5] = 0.0
+    return Body(
+        nn.Sequential(nn.ReLU6(), depthwise, nn.BatchNorm2d(8), nn.ReLU())
+    )
+
+
+def small_variance():
+    network = norms(eps=1e-3)()
+    network.middle[0].register_forward_hook(_to_small_variance)
+    return network
+
+
+def _to_small_variance(norm, given, result):
+    norm.running_var[6] = 1e-12
+
+
+def shuffled(x):
+    count, channels, high, wide = x.shape
+    x = x.view(count, 2, channels // 2, high, wide).transpose(1, 2)
+    return x.contiguous().view(count, channels, high, wide)
+
+
+def rectified_chunk(x):
+    first, second = x.chunk(2, 1)
+    return torch.cat([first.relu_(), second], 1)
+
+
 class Names(nn.Module):
     """Parts and tensors named as what a quantizer writes beside them."""
 
@@ -271,6 +412,17 @@ TRAPS = {
     "concatenation": Concatenated,
     "concatenation of unlike ranges": lambda: Concatenated(50.0),
     "gate": Gated,
+    "BN behind a sum": lambda: NormBehind(torch.add, 8),
+    "BN behind a concatenation": lambda: NormBehind(
+        lambda a, b: torch.cat([a, b], 1), 16
+    ),
+    "shared linear layer": SharedLinear,
+    "tied weights": TiedWeights,
+    "computed twice": Repeated,
+    "signal": Signal,
+    "ends": Ends,
+    "maxima of negative numbers": negative_maxima,
+    "one large channel": large_channel,
     "names that collide": Names,
     "square by itself": call(lambda x: x * x),
     "joined with itself": call(lambda x: torch.cat([x, x], 1), 16),
@@ -278,6 +430,7 @@ TRAPS = {
     "rows, layer norm, scale": Rows,
     "BN with eps 1e-3, odd gains": norms(eps=1e-3),
     "BN with eps 0.5": norms(eps=0.5),
+    "BN with a variance near 0": small_variance,
     "BN without parameters": norms(affine=False),
     "dead channels": dead_channels,
     "linear, BN, dropout, BN": linear_norm,
@@ -350,4 +503,35 @@ TRAPS = {
     "flipped": call(lambda x: x.flip(2, 3)),
     "a row taken out": call(lambda x: x[:, :, 3][:, :, None]),
     "normalized inside": call(lambda x: (x - 0.4) / 0.2),
+    "odd padding, dilated groups": seq(
+        lambda: nn.ZeroPad2d((2, 0, 1, 3)),
+        conv(8, 8, 3, dilation=2, groups=4),
+    ),
+    "cropped by padding": call(lambda x: F.pad(x, (-1, -2, 0, -3))),
+    "transposed, output padding": seq(
+        lambda: nn.ConvTranspose2d(8, 8, (3, 2), (3, 2), (1, 0), (2, 1), 4)
+    ),
+    "shuffle by views": call(shuffled),
+    "in place on a part": call(rectified_chunk),
+    "resized down": call(lambda x: F.interpolate(x, size=(5, 7))),
+    "resized by area": call(
+        lambda x: F.interpolate(x, size=(5, 5), mode="area")
+    ),
+    "negative slope": seq(lambda: nn.LeakyReLU(-0.5)),
+    "two clamps": call(lambda x: x.clamp(-1, 0.5).clamp(-0.3, 2)),
+    "scaled by place": call(lambda x: x * torch.linspace(0.0, 1, 16)),
+    "largest of all": call(lambda x: x.amax((2, 3), keepdim=True)),
+    "rolled and reordered": call(
+        lambda x: torch.roll(x, (3, -1), (3, 2))[:, [3, 1, 0, 2, 7, 6, 5, 4]]
+    ),
+    "selected, moved": call(
+        lambda x: (
+            x.index_select(1, torch.tensor([0, 0, 2, 3, 4, 5, 6, 7]))
+            .movedim(1, 3)
+            .movedim((3, 1), (1, 2))
+        )
+    ),
+    "pixels to channels": seq(lambda: nn.PixelUnshuffle(2), out=32),
+    "divided by": call(lambda x: x / (x.relu() + 0.5).rsqrt()),
+    "one divided by": call(lambda x: 1 / (x.relu() + 0.5)),
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from ptq.graph.call import Call
+from ptq.graph.call import Call, each
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Value
 
@@ -47,6 +47,19 @@ def permute(call: Call) -> Value:
     return call.emit("permute", call.x, tuple(order))
 
 
+def movedim(call: Call) -> Value:
+    """A dimension, or several, put elsewhere."""
+    rank = len(call.shape)
+    source, target = (
+        [dim % rank for dim in each(call[name], 1)]
+        for name in ("source", "destination")
+    )
+    order = [dim for dim in range(rank) if dim not in source]
+    for place, dim in sorted(zip(target, source, strict=True)):
+        order.insert(place, dim)
+    return call.emit("permute", call.x, tuple(order))
+
+
 def channel_shuffle(call: Call) -> Value:
     """Channels of each group by turns (ShuffleNet)."""
     batch, channels, *sizes = call.shape
@@ -66,6 +79,17 @@ def pixel_shuffle(call: Call) -> Value:
     x = reshaped(call, call.x, inner)
     turned = (batch, channels, high // r, r, wide // r, r)
     x = call.emit("permute", x, (0, 1, 4, 2, 5, 3), shape=turned)
+    return reshaped(call, x, call.shape)
+
+
+def pixel_unshuffle(call: Call) -> Value:
+    """Rows and columns in between become channels."""
+    batch, channels, high, wide = call.shape
+    r = call["downscale_factor"]
+    inner = (batch, channels // r**2, high, r, wide, r)
+    x = reshaped(call, call.x, inner)
+    turned = (batch, channels // r**2, r, r, high, wide)
+    x = call.emit("permute", x, (0, 1, 3, 5, 2, 4), shape=turned)
     return reshaped(call, x, call.shape)
 
 
@@ -119,6 +143,38 @@ def flip(call: Call) -> Value:
     for dim in (dim % len(given) for dim in call["dims"]):
         x = _taken(call, x, dim, range(given[dim] - 1, -1, -1))
     return x
+
+
+def roll(call: Call) -> Value:
+    """Some dimensions turned round; UnsupportedError for the flattened x."""
+    if not call["dims"]:
+        raise UnsupportedError("it rolls over all dimensions: expected dims")
+    x, given = call.x, call.shape_of(call.x)
+    for shift, dim in zip(call["shifts"], call["dims"], strict=True):
+        size = given[dim % len(given)]
+        index = [(i - shift) % size for i in range(size)] if size > 0 else ()
+        x = _taken(call, x, dim % len(given), index)
+    return x
+
+
+def index_select(call: Call) -> Value:
+    """Positions by a constant; UnsupportedError where they are computed."""
+    if isinstance(call["index"], Value):
+        raise UnsupportedError("its positions depend on the images")
+    index = call.tensor(call["index"]).tolist()
+    return _taken(call, call.x, call["dim"] % len(call.shape), index)
+
+
+def index(call: Call) -> Value:
+    """x[:, [2, 0, 1]]; UnsupportedError for several lists, or computed."""
+    lists = [(i, n) for i, n in enumerate(call["indices"]) if n is not None]
+    if len(lists) != 1 or isinstance(lists[0][1], Value):
+        raise UnsupportedError("expected one list of positions, constant")
+    ((dim, positions),) = lists
+    found = call.tensor(positions)
+    if found.dtype == torch.bool:
+        found = found.nonzero().flatten()
+    return _taken(call, call.x, dim, found.tolist())
 
 
 def nearest(call: Call) -> Value:

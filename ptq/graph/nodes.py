@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -41,12 +42,12 @@ class Node:
     shape: tuple[int, ...]
     source: str = ""
 
-    @property
+    @cached_property
     def inputs(self) -> list[str]:
         """Names of the nodes that it reads, a name twice if read twice."""
         return [a.name for a in _leaves(self.args) if isinstance(a, Value)]
 
-    @property
+    @cached_property
     def constants(self) -> list[str]:
         """Names of the tensors that it reads."""
         return [a.name for a in _leaves(self.args) if isinstance(a, Constant)]

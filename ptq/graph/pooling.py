@@ -72,6 +72,24 @@ def _windows(call: Call, x, size: tuple, shape: tuple) -> Value:
     )
 
 
+def maximum(call: Call) -> Value:
+    """Largest values of all rows, columns, or both, as pooling.
+
+    Raises UnsupportedError where it is over other dimensions.
+    """
+    given = call.shape_of(call.x)
+    dims = {dim % len(given) for dim in call["dim"]}
+    if len(given) not in (3, 4) or not dims or dims & {0, 1}:
+        raise UnsupportedError("its maxima are not of rows or columns")
+    kernel = tuple(n if i in dims else 1 for i, n in enumerate(given))[2:]
+    size = tuple(1 if i in dims else n for i, n in enumerate(given))
+    none, ones = (0,) * len(kernel), (1,) * len(kernel)
+    args = (call.x, kernel, kernel, none, ones, False)
+    return reshaped(
+        call, call.emit("max_pool", *args, shape=size), call.shape
+    )
+
+
 def mean(call: Call) -> Value:
     """Pooling where it is over rows or columns, else a function.
 

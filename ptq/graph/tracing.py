@@ -213,6 +213,10 @@ class _Translation:
         only_named = [a.name for a in schema if a.kwarg_only]
 
         def rule(call: Call) -> Value:
+            if found.target._schema.is_mutable:
+                raise UnsupportedError(
+                    f"it writes by {word}: make a new tensor, as by torch.cat"
+                )
             named = [n for n in only_named if call[n] is not None]
             if named or isinstance(call.shape, list) or not _first(call):
                 raise UnsupportedError(

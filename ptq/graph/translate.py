@@ -170,6 +170,11 @@ def power(call: Call) -> Value:
     return call.emit("pow", call.x, call["exponent"])
 
 
+def to_the(exponent: float) -> Callable:
+    """A rule for x to a fixed power, such as 1 / x."""
+    return lambda call: call.emit("pow", call.x, exponent)
+
+
 def instance_norm(call: Call) -> Value:
     """GroupNorm with a group for each channel."""
     if not call["use_input_stats"]:

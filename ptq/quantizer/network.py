@@ -17,6 +17,8 @@ from ptq.quantizer.affine import Grid
 
 # How far beyond the range of the calibration images are taken without a word.
 RANGE_SLACK = 0.05
+# Images that use less than this share of the input's grid are told of.
+SMALLEST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,10 @@ class QuantizedNetwork:
         least, most = (float(v) for v in images.aminmax())
         slack = max(RANGE_SLACK * (high - low), float(grid.scale))
         beyond = least < low - slack or most > high + slack
-        if beyond or least >= 0 > low + slack:
+        one_sided = least >= 0 > low + slack
+        # Pixels where shares of them were, and the like; one colour is none.
+        tiny = 0 < most - least < SMALLEST_SHARE * (high - low)
+        if beyond or one_sided or tiny:
             warnings.warn(
                 f"images range from {least:.4g} to {most:.4g}, the input's "
                 f"grid from {low:.4g} to {high:.4g}: are they normalized as "

@@ -227,6 +227,16 @@ def into_view(x):
     return x
 
 
+def two_lists(x):
+    return x + x[:, [0], [1]][..., None]
+
+
+def into_part(x):
+    y = x.clone()
+    y[:, :2] = x[:, :2].relu()
+    return y
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -243,6 +253,9 @@ def into_view(x):
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
         (lambda: Net(torch.sort), "do not fit|no rule for aten.sort"),
         (lambda: Net(into_view), "gives other results than its graph"),
+        (lambda: Net(into_part), r"copy.*it writes by aten.copy_.default"),
+        (lambda: Net(two_lists), "expected one list"),
+        (lambda: Net(lambda x: x - x.amax(1, True)), "not of rows or col"),
         (lambda: Net(lambda x: x / len(x)), "with the number of images"),
         (
             lambda: Net(lambda x: x + torch.zeros(len(x), 4, 1, 1)),

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -236,6 +237,20 @@ def test_images_of_another_range_are_noticed(change, network, images):
         network(change(images))
 
 
+@pytest.mark.parametrize("asked", [lambda x: x, shares, lambda x: 2.5 * x])
+def test_images_of_a_far_smaller_range_are_noticed(asked, images):
+    """All of them would fall on a few of 256 codes."""
+    made = quantize(small(), pixels_as_floats(images))
+    with pytest.warns(UserWarning, match="are they normalized as those"):
+        made(asked(images))
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_of_one_colour_are_images(network, images):
+    network(torch.full_like(images[:1], -0.5))
+    network(images[:1] / 10)
+
+
 @pytest.mark.parametrize("change", [pixels_as_floats, shares])
 def test_calibration_of_another_range_is_noticed(change, images):
     with pytest.warns(UserWarning, match="are they normalized as those"):
@@ -374,8 +389,7 @@ def test_other_files_are_refused(network, tmp_path):
     strange = network.copy()
     node = strange.graph.nodes["act"]
     for word in ("system", "aten.from_file.default", "aten.add_.Tensor"):
-        changed = dict(vars(node), op=word)
-        strange.graph.nodes["act"] = type(node)(**changed)
+        strange.graph.nodes["act"] = replace(node, op=word)
         files.save(strange, path)
         with pytest.raises(files.FileError, match=word):
             QuantizedNetwork.load(path)
