@@ -21,8 +21,19 @@ import ptq
 from ptq import input_checks, packing
 from ptq.book import drawings, exercises
 from ptq.data import image_sets
-from ptq.engines import saved_networks, torch_eager
-from ptq.experiment import corrections, factors, layer_studies, strategies
+from ptq.engines import (
+    eager_layers,
+    eager_settings,
+    saved_networks,
+    torch_eager,
+)
+from ptq.experiment import (
+    bias_corrections,
+    correction_study,
+    factors,
+    layer_studies,
+    strategies,
+)
 from ptq.graph import activations, supported, tracing
 from ptq.measure import (
     diagnostics,
@@ -32,7 +43,7 @@ from ptq.measure import (
     resources,
     timer,
 )
-from ptq.methods import bias_correction, folding
+from ptq.methods import folding
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration, making
 
@@ -97,29 +108,31 @@ def decibels(wanted, found):
 
 LAYER = "conv1"
 USES = {
-    "bias_correction.correct_biases": lambda g: (
-        bias_correction.correct_biases(g.folded, g.quantized, g.images)
+    "bias_corrections.correct_biases": lambda g: (
+        bias_corrections.correct_biases(g.folded, g.quantized, g.images)
     ),
-    "bias_correction.outputs_before_relu": lambda g: (
-        bias_correction.outputs_before_relu(g.quantized, [LAYER], g.images)
+    "bias_corrections.outputs_before_relu": lambda g: (
+        bias_corrections.outputs_before_relu(g.quantized, [LAYER], g.images)
     ),
-    "bias_correction.published_shifts": lambda g: (
-        bias_correction.published_shifts(g.folded, g.prepared, g.images)
+    "bias_corrections.published_shifts": lambda g: (
+        bias_corrections.published_shifts(g.folded, g.prepared, g.images)
     ),
-    "bias_correction.apply_published": lambda g: (
-        bias_correction.apply_published(g.prepared, {"fc2": g.shift})
+    "bias_corrections.apply_published": lambda g: (
+        bias_corrections.apply_published(g.prepared, {"fc2": g.shift})
     ),
     "calibration.activation_grids": lambda g: calibration.activation_grids(
         g.network, [LAYER], g.images, 127
     ),
-    "diagnostics.changes": lambda g: diagnostics.changes(
+    "eager_layers.changes": lambda g: eager_layers.changes(
         g.quantized, g.quantized
     ),
     "diagnostics.grid_use": lambda g: diagnostics.grid_use(
-        g.prepared, g.quantized, g.images
+        g.prepared,
+        eager_layers.activation_scales(g.quantized),
+        g.images,
     ),
-    "torch_eager.activation_scales": lambda g: torch_eager.activation_scales(
-        g.quantized
+    "eager_layers.activation_scales": lambda g: (
+        eager_layers.activation_scales(g.quantized)
     ),
     "torch_eager.convert": lambda g: torch_eager.convert(
         g.prepared, g.images
@@ -127,26 +140,28 @@ USES = {
     "torch_eager.fuse_modules": lambda g: torch_eager.fuse_modules(
         g.network, g.network.blocks
     ),
-    "torch_eager.quantized_layers": lambda g: torch_eager.quantized_layers(
+    "eager_layers.quantized_layers": lambda g: eager_layers.quantized_layers(
         g.quantized
     ),
-    "torch_eager.pre_activation": lambda g: torch_eager.pre_activation(
+    "eager_layers.pre_activation": lambda g: eager_layers.pre_activation(
         g.quantized.module.conv1, g.images
     ),
     "torch_eager.prepare": lambda g: torch_eager.prepare(g.network),
     "torch_eager.save_state": lambda g: torch_eager.save_state(
         g.quantized, g.path
     ),
-    "torch_eager.weight_codes": lambda g: torch_eager.weight_codes(
+    "eager_layers.weight_codes": lambda g: eager_layers.weight_codes(
         g.quantized.module.conv1
     ),
     "tracing.trace": lambda g: tracing.trace(g.network, g.images),
     "making.quantize": lambda g: making.quantize(g.network, g.images),
-    "corrections.mean_errors": lambda g: corrections.mean_errors(
+    "correction_study.mean_errors": lambda g: correction_study.mean_errors(
         g.network, g.quantized, g.images
     ),
-    "corrections.left_by_count": lambda g: corrections.left_by_count(
-        g.network, g.quantized, [g.images], [4], g.images
+    "correction_study.left_by_count": lambda g: (
+        correction_study.left_by_count(
+            g.network, g.quantized, [g.images], [4], g.images
+        )
     ),
     "layer_studies.at_both_points": lambda g: layer_studies.at_both_points(
         g.network, g.quantized, g.images
@@ -190,7 +205,7 @@ USES = {
         activations.capture(g.network, ["bn1"], g.images),
         activations.capture(g.prepared, ["module.fc1"], g.images),
     ],
-    "resources.macs": lambda g: resources.macs(g.network),
+    "resources.macs": lambda g: resources.macs(g.network, g.images.shape[1:]),
     "checkpoints.save_checkpoint": lambda g: checkpoints.save_checkpoint(
         g.network, g.path, {}
     ),
@@ -198,7 +213,11 @@ USES = {
         g.network.conv1, 0.1, g.images, g.images.square()
     ),
     "noise_budget.noise_budget": lambda g: noise_budget.noise_budget(
-        g.folded, g.quantized, g.images, POINTS
+        g.folded,
+        eager_layers.activation_scales(g.quantized),
+        eager_layers.weight_scales(g.quantized),
+        g.images,
+        POINTS,
     ),
     "noise_budget.pass_on": lambda g: noise_budget.pass_on(
         g.network.pool1, g.images, g.images.square()
@@ -229,7 +248,7 @@ USES |= {
     "drawings.act": lambda g: drawings.act(g.network.conv1),
     "drawings.running": lambda g: drawings.running(g.prepared),
     "drawings.network": lambda g: drawings.network(
-        g.network, {"MACs": resources.macs(g.network)}
+        g.network, {"MACs": resources.macs(g.network, g.images.shape[1:])}
     ),
     "drawings.observers": lambda g: drawings.observers(
         g.prepared, dict.fromkeys(torch_eager.observed(g.prepared), (-1, 1))
@@ -243,7 +262,7 @@ USES |= {
 # Functions whose task is to fill or change what they are given; contexts
 # and helpers of those above; and what calls those above on its own network.
 OTHER = {
-    "torch_eager.add_to_bias",
+    "eager_layers.add_to_bias",
     "torch_eager.load_state",
     "laboratory.Experiment.evaluate",
     "run_times.compare",
@@ -334,7 +353,7 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def careless(network, pixels):
-    torch_eager.select()
+    eager_settings.select()
     return Given(network, pixels)
 
 
@@ -414,7 +433,7 @@ def test_a_prepared_network_calibrates_twice_the_same(network, images):
     activations.capture(prepared, ["module.fc2"], images)
     few = images[:2] / 2
     again, fresh = (
-        torch_eager.activation_scales(torch_eager.convert(p, few))
+        eager_layers.activation_scales(torch_eager.convert(p, few))
         for p in (prepared, torch_eager.prepare(network))
     )
     assert again == fresh
@@ -898,7 +917,7 @@ def test_a_part_named_blocks_is_told_from_the_list(noise):
             supported.UnsupportedError, match="has a part named blocks"
         ):
             use(network)
-    assert torch_eager.quantized_layers(strategies.naive(network, noise))
+    assert eager_layers.quantized_layers(strategies.naive(network, noise))
 
 
 def test_an_output_used_elsewhere_is_not_fused(noise):
@@ -984,7 +1003,7 @@ def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
     for names in (list, reversed):
         network = Chain(names).eval()
         built = strategies.naive(network, noise)
-        found.append(bias_correction.correct_biases(network, built, noise))
+        found.append(bias_corrections.correct_biases(network, built, noise))
     with torch.inference_mode():
         assert torch.equal(*(net(noise) for net in found))
     with pytest.raises(supported.UnsupportedError, match="runs them as"):
@@ -1001,7 +1020,7 @@ def test_a_float_region_of_unknown_parts_is_refused(good):
 
 @pytest.fixture(scope="module")
 def saved(good, noise, tmp_path_factory):
-    torch_eager.select()
+    eager_settings.select()
     built = strategies.folded(good, noise)
     path = tmp_path_factory.mktemp("state") / "folded.pt"
     torch_eager.save_state(built, path)
@@ -1069,7 +1088,7 @@ OTHER_STRUCTURES = {
     "float": (lambda n, x: copy.deepcopy(n), "absent"),
     "per channel": (
         lambda n, x: strategies.assignment(
-            n, x, qconfig=torch_eager.QConfig(True)
+            n, x, qconfig=eager_settings.QConfig(True)
         ),
         "per_tensor_affine .* there, qint8 per_channel_affine",
     ),
@@ -1101,11 +1120,11 @@ def test_another_structure_is_refused(kind, saved, good, noise, tmp_path):
 
 
 @pytest.mark.skipif(
-    len(torch_eager.available()) < 2, reason="only one engine is here"
+    len(eager_settings.available()) < 2, reason="only one engine is here"
 )
 def test_another_engine_is_refused(saved, good, noise, tmp_path):
-    here, other = torch_eager.available()[:2]
-    with torch_eager.selected(other):
+    here, other = eager_settings.available()[:2]
+    with eager_settings.selected(other):
         network = strategies.folded(good, noise[:2])
     assert torch.backends.quantized.engine == here
     message = f"engine {here}, this network of {other}"

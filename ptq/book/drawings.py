@@ -106,7 +106,7 @@ def network(given: nn.Module, costs: dict[str, dict[str, int]]) -> Figure:
 
 
 def _image() -> torch.Tensor:
-    return torch.zeros(INPUT_SHAPE)
+    return torch.zeros(1, *INPUT_SHAPE)
 
 
 def _shape(tensor: torch.Tensor) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from ptq.book import explorer_drawings, figures, plots, show
-from ptq.engines.torch_eager import QConfig
+from ptq.engines.eager_settings import QConfig
 from ptq.evidence import intervals
 from ptq.experiment import comparison
 from ptq.measure import grid_effects

@@ -116,7 +116,7 @@ def one_result(seed: int) -> dict[str, list]:
     network = compact_cnn.CompactCNN().eval()
     nets = {"once": network, "equal": network, "twice": Twice(network)}
     plan = [timer.Conditions(tuple(nets), BATCH, 1)]
-    images = torch.zeros(BATCH, *compact_cnn.INPUT_SHAPE[1:])
+    images = torch.zeros(BATCH, *compact_cnn.INPUT_SHAPE)
     found = timer.compare(nets, images, plan, ROUNDS, seed)[0]
     return {n: v.tolist() for n, v in found.seconds.items()} | {
         "busy": found.busy

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ptq import paths
 from ptq.data import cifar10, image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_settings, torch_eager
 from ptq.experiment import (
     factors,
     parameters,
@@ -22,21 +22,9 @@ from ptq.experiment import (
     source_hash,
     strategies,
 )
+from ptq.experiment.parameters import DEFAULTS
 from ptq.measure import host, inference, resources, timer
-from ptq.networks import checkpoints, compact_cnn, recipes, training
-
-DEFAULTS = {
-    "seed": 42,
-    "train_seed": 42,
-    "epochs": 20,
-    "calibration_images": 100,
-    "test_images": 10_000,
-    "rounds": 80,
-    "threads": 1,
-    "engine": "auto",
-    "data_dir": "",
-    "run_dir": "",
-}
+from ptq.networks import compact_cnn, recipes, training
 
 
 @dataclass(frozen=True)
@@ -149,7 +137,9 @@ class Experiment:
         places = ("engine", "data_dir", "run_dir")
         settings = DEFAULTS | {name: self.settings[name] for name in places}
         recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
-        network, card = trained(recipe, self.cifar, paths.checkpoint_folder())
+        network, card = training.trained(
+            recipe, self.cifar, paths.checkpoint_folder()
+        )
         train, _ = image_sets.split(recipe.seed)
         count, seed = settings["calibration_images"], settings["seed"]
         drawn = image_sets.draw(train, count, seed)
@@ -239,14 +229,17 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     Raises ParameterError, DataError or CheckpointError, saying what to do.
     """
     parameters.check(
-        settings | {"retrain": retrain}, DEFAULTS | {"retrain": False}
+        settings | {"retrain": retrain},
+        DEFAULTS | {"retrain": False},
     )
     settings = DEFAULTS | settings
-    engine = torch_eager.select(settings["engine"])
+    engine = eager_settings.select(settings["engine"])
     cifar = cifar10.load(settings["data_dir"])
     recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
-    folder = run_folder(settings)
-    network, card = trained(recipe, cifar, folder / "models", retrain)
+    folder = parameters.run_folder(settings)
+    network, card = training.trained(
+        recipe, cifar, folder / "models", retrain
+    )
     train, validation = image_sets.split(recipe.seed)
     drawn = image_sets.draw(
         train, settings["calibration_images"], settings["seed"]
@@ -265,51 +258,3 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
         test_images=cifar.test_images[:count],
         test_labels=cifar.test_labels[:count],
     )
-
-
-def run_folder(settings: dict) -> Path:
-    """Folder of a run: the one named, else one that its settings name.
-
-    Only the default settings lead to ``runs/book``, so that no other
-    experiment overwrites the results of the book.
-    """
-    if settings["run_dir"]:
-        return paths.run_folder(settings["run_dir"])
-    changed = [
-        f"{name}{settings[name]}"
-        for name, default in DEFAULTS.items()
-        if settings[name] != default and name != "data_dir"
-    ]
-    default = paths.run_folder()
-    return default.with_name("-".join(changed)) if changed else default
-
-
-def checkpoint(recipe: recipes.Recipe, folder: Path) -> Path | None:
-    """The recipe's checkpoint: in ``folder``, else shipped, else none."""
-    for place in (folder, paths.checkpoint_folder()):
-        path = place / f"{recipe.name}.pt"
-        if path.exists():
-            return path
-    return None
-
-
-def trained(
-    recipe: recipes.Recipe,
-    cifar: cifar10.Cifar10,
-    folder: Path,
-    retrain: bool = False,
-) -> tuple[nn.Module, dict]:
-    """The network of a recipe: from ``folder``, shipped, or trained now."""
-    found = None if retrain else checkpoint(recipe, folder)
-    if found:
-        network = recipes.untrained(recipe.network, recipe.seed).eval()
-        return network, checkpoints.load_checkpoint(found, network)
-    path = folder / f"{recipe.name}.pt"
-    progress = path.with_suffix(".partial.pt")
-    network, card = training.train(recipe, cifar, progress)
-    outputs = inference.logits(network, cifar.test_images)
-    right = outputs.argmax(1) == cifar.test_labels
-    card |= {"test_correct": int(right.sum()), "test_images": len(right)}
-    checkpoints.save_checkpoint(network, path, card)
-    progress.unlink(missing_ok=True)
-    return network, checkpoints.load_checkpoint(path, network)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ptq.data import image_sets
+from ptq.engines import eager_layers
 from ptq.evidence.intervals import Interval
 from ptq.experiment import strategies
 from ptq.graph import activations
@@ -97,7 +98,13 @@ def budgets_over_draws(
         ]
         integer = strategies.folded(network, image_sets.normalize(drawn))
         budgets.append(
-            noise_budget.noise_budget(folded, integer, part, points)
+            noise_budget.noise_budget(
+                folded,
+                eager_layers.activation_scales(integer),
+                eager_layers.weight_scales(integer),
+                part,
+                points,
+            )
         )
         found = layer_errors.layer_errors(network, integer, part, points)
         measured.append({name: error.mse for name, error in found.items()})

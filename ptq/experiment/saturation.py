@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ptq import paths
 from ptq.data import cifar10
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.evidence import paired_tests
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import strategies
@@ -48,7 +48,9 @@ def saturates() -> bool:
     """Whether the selected engine clips 255 · 127 + 255 · 127 = 64,770."""
     x = torch.tensor([255, 255], dtype=torch.uint8)
     w = torch.tensor([127, 127], dtype=torch.int8)
-    return torch_eager.linear_sum(x, w) < 2 * 255 * 127 - torch_eager.SUM_STEP
+    return (
+        eager_layers.linear_sum(x, w) < 2 * 255 * 127 - eager_layers.SUM_STEP
+    )
 
 
 def codes(count: int = 200) -> tuple[Tensor, Tensor]:
@@ -76,7 +78,9 @@ class Predictions:
 def engine() -> str:
     """The engine to test: one that obeys a limit, if this machine has it."""
     return (
-        ENGINE if ENGINE in torch_eager.available() else torch_eager.choose()
+        ENGINE
+        if ENGINE in eager_settings.available()
+        else eager_settings.choose()
     )
 
 
@@ -103,7 +107,7 @@ def runs(
     """
     with paths.scratch_folder() as folder:
         torch.save(images, folder / "images.pt")
-        with timer.pinned_threads(1), torch_eager.selected(engine()):
+        with timer.pinned_threads(1), eager_settings.selected(engine()):
             for bits in BITS:
                 built = _build(network, calibration, bits)
                 torch_eager.save_state(built, folder / f"{bits}.pt")
@@ -161,7 +165,7 @@ def told(
 
 
 def _build(network: nn.Module, calibration: Tensor, bits: int) -> nn.Module:
-    qconfig = torch_eager.QConfig(bits=bits)
+    qconfig = eager_settings.QConfig(bits=bits)
     return strategies.assignment(network, calibration, qconfig=qconfig)
 
 
@@ -187,7 +191,7 @@ def _run(folder: Path, limit: str) -> Predictions:
 
 def _work(folder: Path) -> None:
     """What the process does: load both networks, save their predictions."""
-    torch_eager.select(engine())
+    eager_settings.select(engine())
     images = torch.load(folder / "images.pt", weights_only=True)
     predictions = {}
     for bits in BITS:
@@ -199,7 +203,7 @@ def _work(folder: Path) -> None:
         logits = inference.logits(built, images)
         predictions[bits] = logits.argmax(1).to(torch.uint8)
     sums = [
-        torch_eager.linear_sum(x, w) for x, w in zip(*codes(), strict=True)
+        eager_layers.linear_sum(x, w) for x, w in zip(*codes(), strict=True)
     ]
     found = Predictions(saturates(), torch.tensor(sums), predictions)
     torch.save(vars(found), folder / "predictions.pt")

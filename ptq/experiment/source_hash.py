@@ -16,6 +16,7 @@ SCIENCE = (
     "methods",
     "engines",
     "measure",
+    "experiment/bias_corrections.py",
     "experiment/strategies.py",
     "experiment/factors.py",
     "input_checks.py",

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks
-from ptq.engines import torch_eager
-from ptq.methods import bias_correction, folding, mixed_precision
-from ptq.networks.compact_cnn import LAYERS
+from ptq.engines import eager_settings, torch_eager
+from ptq.experiment import bias_corrections
+from ptq.methods import folding, mixed_precision
+from ptq.networks.compact_cnn import BLOCKS, LAYERS
 
 Build = Callable[[nn.Module, Tensor], nn.Module]
 
@@ -75,7 +76,7 @@ def assignment(
     float_layers: tuple[str, ...] = (),
     fold: bool = True,
     fuse_fc1: bool = False,
-    qconfig: torch_eager.QConfig | None = None,
+    qconfig: eager_settings.QConfig | None = None,
     batch: int = 0,
 ) -> nn.Module:
     """Integers everywhere but in ``float_layers``, folded or not.
@@ -93,7 +94,7 @@ def assignment(
     prepared = torch_eager.prepare(
         folding.fold(network) if fold else network,
         fuse,
-        mixed_precision.float_regions(float_layers),
+        mixed_precision.float_regions(float_layers, BLOCKS),
         qconfig,
     )
     return torch_eager.convert(prepared, images, batch)
@@ -115,8 +116,8 @@ def bias_correction_published(
     ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
     """
     prepared = torch_eager.prepare(network)
-    shifts = bias_correction.published_shifts(network, prepared, images)
-    shifted = bias_correction.apply_published(prepared, shifts)
+    shifts = bias_corrections.published_shifts(network, prepared, images)
+    shifted = bias_corrections.apply_published(prepared, shifts)
     return torch_eager.convert(shifted, images)
 
 
@@ -142,7 +143,7 @@ def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
     ``images``, float32 (N, 3, 32, 32), calibrate and correct. Errors are
     those of ``assignment``, and ValueError where a layer has no bias.
     """
-    return bias_correction.correct_biases(
+    return bias_corrections.correct_biases(
         folding.fold(network), folded(network, images), images
     )
 
@@ -243,7 +244,7 @@ def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
     choices = [
         (fold, kept)
         for fold in (True, False)
-        for kept in mixed_precision.assignments()
+        for kept in mixed_precision.assignments(LAYERS)
     ]
     return {
         known.get(choice)

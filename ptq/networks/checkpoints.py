@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks, packing, paths
+from ptq.networks.recipes import Recipe
 from ptq.packing import CheckpointError
+
+
+def of_recipe(recipe: Recipe, folder: Path) -> Path | None:
+    """The recipe's checkpoint: in ``folder``, else shipped, else none."""
+    for place in (folder, paths.checkpoint_folder()):
+        path = place / f"{recipe.name}.pt"
+        if path.exists():
+            return path
+    return None
 
 
 def save_checkpoint(network: nn.Module, path: Path, card: dict) -> None:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from ptq import input_checks, paths
 from ptq.data import cifar10, image_sets
 from ptq.graph import activations
-from ptq.networks import recipes
+from ptq.measure import inference
+from ptq.networks import checkpoints, recipes
 from ptq.networks.recipes import Recipe
 
 
@@ -81,6 +82,28 @@ def _card(recipe, history, seconds, where) -> dict:
         "versions": {"torch": torch.__version__},
         "python": sys.version.split()[0],
     }
+
+
+def trained(
+    recipe: Recipe,
+    cifar: cifar10.Cifar10,
+    folder: Path,
+    retrain: bool = False,
+) -> tuple[nn.Module, dict]:
+    """The network of a recipe: from ``folder``, shipped, or trained now."""
+    found = None if retrain else checkpoints.of_recipe(recipe, folder)
+    if found:
+        network = recipes.untrained(recipe.network, recipe.seed).eval()
+        return network, checkpoints.load_checkpoint(found, network)
+    path = folder / f"{recipe.name}.pt"
+    progress = path.with_suffix(".partial.pt")
+    network, card = train(recipe, cifar, progress)
+    outputs = inference.logits(network, cifar.test_images)
+    right = outputs.argmax(1) == cifar.test_labels
+    card |= {"test_correct": int(right.sum()), "test_images": len(right)}
+    checkpoints.save_checkpoint(network, path, card)
+    progress.unlink(missing_ok=True)
+    return network, checkpoints.load_checkpoint(path, network)
 
 
 def _device_name(where: torch.device) -> str:

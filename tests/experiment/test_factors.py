@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ptq.data import cifar10, image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, eager_settings
 from ptq.experiment import factors, strategies
 from ptq.graph import activations
 from ptq.measure import inference
@@ -53,16 +53,16 @@ def test_levels_change_what_their_names_say(network, images):
 
     plain, wide = of(folded=True), of(folded=True, bits=8)
     scales = [
-        torch_eager.activation_scales(q)["conv1"][0] for q in (plain, wide)
+        eager_layers.activation_scales(q)["conv1"][0] for q in (plain, wide)
     ]
     assert scales[0] / scales[1] == pytest.approx(255 / 127, rel=1e-5)
-    layer = torch_eager.quantized_layers(of(folded=True, per_channel=True))[
+    layer = eager_layers.quantized_layers(of(folded=True, per_channel=True))[
         "conv1"
     ]
     assert len(layer.weight().q_per_channel_scales()) == 32
     clipped = of(folded=True, observer="histogram")
     ranges = [
-        torch_eager.activation_scales(q)["conv2"] for q in (plain, clipped)
+        eager_layers.activation_scales(q)["conv2"] for q in (plain, clipped)
     ]
     assert ranges[1][0] < ranges[0][0]
 
@@ -75,11 +75,11 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
     wanted = activations.capture(network, ["conv2"], images)["conv2"]
     errors = []
     for quantized in (plain, shifted):
-        layer = torch_eager.quantized_layers(quantized)["conv2"]
+        layer = eager_layers.quantized_layers(quantized)["conv2"]
         inputs = activations.capture(
             quantized, ["module.conv2"], images, at="input"
         )["module.conv2"]
-        found = torch_eager.pre_activation(layer, inputs)
+        found = eager_layers.pre_activation(layer, inputs)
         errors.append((wanted - found).mean((0, 2, 3)).abs().max())
     assert errors[1] < errors[0] / 10
 
@@ -96,7 +96,7 @@ def test_bad_levels_are_refused(network, images):
     with pytest.raises(ValueError, match="expected 100 or more"):
         factors.build(network, images, Variant())
     with pytest.raises(
-        torch_eager.EngineError, match="minmax, moving_average"
+        eager_settings.EngineError, match="minmax, moving_average"
     ):
         factors.build(network, images, Variant(observer="best", images=8))
 

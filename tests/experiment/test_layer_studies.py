@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptq.data import image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, torch_eager
 from ptq.experiment import laboratory, layer_studies
 from ptq.measure import layer_errors, noise_budget
 from ptq.methods import folding
@@ -50,7 +50,8 @@ def test_each_draw_has_its_own_images_and_network(lab):
     assert measured[0] != measured[1] != measured[2]
     known = noise_budget.noise_budget(
         folding.fold(lab.network),
-        integer,
+        eager_layers.activation_scales(integer),
+        eager_layers.weight_scales(integer),
         first,
         layer_errors.LIKE_FOR_LIKE_POINTS,
     )

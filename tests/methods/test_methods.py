@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ptq.engines import torch_eager
-from ptq.experiment import strategies
+from ptq.engines import eager_layers, torch_eager
+from ptq.experiment import bias_corrections, strategies
 from ptq.graph.activations import capture
 from ptq.measure import inference, layer_errors
 from ptq.methods import bias_correction, folding, mixed_precision
@@ -69,7 +69,7 @@ def test_an_unknown_strategy_is_refused(network, images):
 def test_published_bias_correction_is_the_naive_network(
     network, images, pixels
 ):
-    shifts = bias_correction.published_shifts(
+    shifts = bias_corrections.published_shifts(
         network, torch_eager.prepare(network), images
     )
     assert set(shifts) == set(LAYERS)
@@ -85,32 +85,32 @@ def test_published_bias_correction_is_the_naive_network(
 def test_correction_removes_a_known_offset(
     folded_float, quantized, images, name
 ):
-    clean = bias_correction.correct_biases(folded_float, quantized, images)
+    clean = bias_corrections.correct_biases(folded_float, quantized, images)
     spoiled = copy.deepcopy(clean)
-    right = torch_eager.quantized_layers(clean)[name].bias()
+    right = eager_layers.quantized_layers(clean)[name].bias()
     offset = torch.linspace(-0.7, 0.9, len(right))
-    torch_eager.add_to_bias(
-        torch_eager.quantized_layers(spoiled)[name], offset
+    eager_layers.add_to_bias(
+        eager_layers.quantized_layers(spoiled)[name], offset
     )
-    again = bias_correction.correct_biases(folded_float, spoiled, images)
-    found = torch_eager.quantized_layers(again)[name].bias()
+    again = bias_corrections.correct_biases(folded_float, spoiled, images)
+    found = eager_layers.quantized_layers(again)[name].bias()
     torch.testing.assert_close(found, right, rtol=0, atol=1e-4)
 
 
 def test_corrected_layers_are_right_on_average(
     folded_float, quantized, images
 ):
-    corrected = bias_correction.correct_biases(
+    corrected = bias_corrections.correct_biases(
         folded_float, quantized, images
     )
     wanted = capture(folded_float, LAYERS, images)
-    layers = torch_eager.quantized_layers(corrected)
+    layers = eager_layers.quantized_layers(corrected)
     assert layers.keys() == set(LAYERS)
     for name, layer in layers.items():
         inside = f"module.{name}"
         x = capture(corrected, [inside], images, at="input")[inside]
         error = bias_correction.mean_shift(
-            wanted[name], torch_eager.pre_activation(layer, x)
+            wanted[name], eager_layers.pre_activation(layer, x)
         )
         assert error.abs().max() < 1e-4, name
 
@@ -119,7 +119,7 @@ def test_correction_leaves_the_quantized_network_alone(
     folded_float, quantized, images, pixels
 ):
     before = inference.logits(quantized, pixels)
-    corrected = bias_correction.correct_biases(
+    corrected = bias_corrections.correct_biases(
         folded_float, quantized, images
     )
     assert torch.equal(inference.logits(quantized, pixels), before)
@@ -127,9 +127,9 @@ def test_correction_leaves_the_quantized_network_alone(
 
 
 def test_a_layer_without_bias_is_refused(network, images):
-    layers = torch_eager.quantized_layers(strategies.naive(network, images))
+    layers = eager_layers.quantized_layers(strategies.naive(network, images))
     with pytest.raises(ValueError, match="no bias"):
-        torch_eager.add_to_bias(layers["conv1"], torch.zeros(32))
+        eager_layers.add_to_bias(layers["conv1"], torch.zeros(32))
 
 
 @pytest.mark.parametrize("name", ["conv1", "conv2"])
@@ -157,7 +157,7 @@ def test_points_of_other_shapes_are_refused(network, quantized, images):
 
 def test_regret_by_hand():
     """conv2 alone and conv1 with fc2 are best; ties go to the chosen."""
-    values = dict.fromkeys(mixed_precision.assignments(), 0.70)
+    values = dict.fromkeys(mixed_precision.assignments(LAYERS), 0.70)
     values |= {("conv2",): 0.73, ("conv1", "fc2"): 0.75}
     values |= {("conv1", "fc1"): 0.72, ("conv2", "fc1", "fc2"): 0.70}
     # Keeps fc1, then conv1 and fc1, then all but conv2.
@@ -178,7 +178,7 @@ def test_the_best_ranking_has_no_regret():
     worth = {"conv1": 0.01, "conv2": 0.04, "fc1": 0.02, "fc2": 0.03}
     values = {
         a: 0.6 + sum(worth[n] for n in a)
-        for a in mixed_precision.assignments()
+        for a in mixed_precision.assignments(LAYERS)
     }
     found = mixed_precision.regret(values, worth)
     assert [r.lost for r in found.values()] == [0, 0, 0]

@@ -13,7 +13,7 @@ from ptq.networks import compact_cnn
 
 def test_cost_by_hand(network):
     assert sum(p.numel() for p in network.parameters()) == 545_194
-    assert resources.macs(network) == {
+    assert resources.macs(network, compact_cnn.INPUT_SHAPE) == {
         "conv1": 9 * 3 * 32 * 32 * 32,
         "conv2": 9 * 32 * 64 * 16 * 16,
         "fc1": 4096 * 128,
