@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ptq.evidence import intervals, paired_tests, pairs
+from ptq.evidence import intervals, network_pairs, paired_tests
 from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.judge import network_outputs
@@ -119,7 +119,7 @@ def with_labels(
     what they are of. InputError where they do not fit each other.
     """
     reference, *others = found
-    judged = pairs.compared(
+    judged = network_pairs.compared(
         {name: (found[reference], found[name]) for name in others},
         truth,
         classes,

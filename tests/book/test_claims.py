@@ -275,7 +275,7 @@ def test_a_training_is_asked_with_one_draw(trainings):
 
 
 def comparison(scale=1.0):
-    """A frame like ``comparison.compared``, with the paper's own numbers."""
+    """A frame like ``Comparison.frame``, with the paper's own numbers."""
     rows = {}
     for name, row in paper_numbers.published().items():
         ratio = row["speedup"] * scale

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptq.evidence import intervals, paired_tests
+from ptq.evidence import checks, intervals, paired_tests
 from ptq.evidence.paired_tests import Flips
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 
@@ -38,10 +38,14 @@ def compared(
 ) -> dict[Hashable, Paired]:
     """Compare the predictions of several pairs; Holm's p over all of them.
 
-    Predictions, and ``labels``, hold class numbers (n,); ``classes`` is as
-    in ``paired_tests.flips``, ``margin`` as in ``paired_tests.verdict``.
-    InputError where they do not fit each other.
+    Predictions, and ``labels``, hold class numbers (n,), below ``classes``;
+    without it, there are as many classes as these show. ``margin`` is as in
+    ``paired_tests.verdict``. InputError where they do not fit each other.
     """
+    if not classes:
+        given = [labels, *(one for pair in pairs.values() for one in pair)]
+        shown = (checks.classes(one, "classes").max() for one in given)
+        classes = 1 + int(max(shown))
     flips = {
         name: paired_tests.flips(*pair, labels, classes=classes)
         for name, pair in pairs.items()
