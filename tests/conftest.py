@@ -123,7 +123,7 @@ def pixels():
 @pytest.fixture(scope="session")
 def images(pixels):
     """The generated images as the network takes them."""
-    return image_sets.normalize(pixels)
+    return image_sets.normalize(pixels, 0.5, 0.5)
 
 
 @pytest.fixture(scope="session")

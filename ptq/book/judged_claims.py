@@ -13,7 +13,7 @@ from torch import nn
 
 from ptq.book import claims, paired_rows, paper_numbers
 from ptq.book.claims import Finding
-from ptq.data import image_sets
+from ptq.data.cifar10 import SHAPE
 from ptq.engines import eager_layers, torch_eager
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
@@ -23,7 +23,6 @@ from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
 from ptq.measure import inference, layer_errors, resources
 from ptq.methods import folding
-from ptq.networks.compact_cnn import INPUT_SHAPE
 from ptq.quantizer import calibration
 
 MIXED = "mixed_precision_published"
@@ -40,7 +39,7 @@ def counts(network: nn.Module) -> list[Finding]:
     """Findings on what follows from the network alone: sizes, work."""
     parameters = sum(p.numel() for p in network.parameters())
     fc1 = sum(p.numel() for p in network.fc1.parameters())
-    macs = resources.macs(network, INPUT_SHAPE)
+    macs = resources.macs(network, SHAPE)
     ours = {
         "parameters": parameters,
         "fc1_share": 100 * fc1 / parameters,
@@ -139,7 +138,7 @@ def correction(lab: Experiment) -> dict[str, Finding]:
 def sensitivity(lab: Experiment) -> dict[str, Finding]:
     """Whether conv2 suffers most: the published metric, and like for like."""
     count = min(lab.settings["test_images"], 1280)
-    images = image_sets.normalize(lab.validation_images[:count])
+    images = lab.normalize(lab.validation_images[:count])
     unrounded = torch_eager.prepare(
         folding.fold(lab.network), folding.fusable(lab.network)
     )

@@ -33,6 +33,7 @@ def data(folder):
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, network, run_dir, data_dir):
     """Train from scratch; an interrupted training continues."""
+    from ptq import registry
     from ptq.data import cifar10
     from ptq.networks import recipes
     from ptq.running import locks
@@ -41,7 +42,7 @@ def train(seed, epochs, network, run_dir, data_dir):
         parameters.ParameterError,
         cifar10.DataError,
         locks.LockedError,
-        recipes.InputError,
+        registry.UnknownNameError,
     ) as told:
         recipe = recipes.of(network, seed, epochs)
         given = {"train_seed": seed, "epochs": recipe.epochs}

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch.ao import quantization as ao
 
+from ptq.registry import Registry
+
 PREFERRED = ("x86", "fbgemm", "qnnpack", "onednn")
-OBSERVERS = {
-    "minmax": ao.MinMaxObserver,
-    "moving_average": ao.MovingAverageMinMaxObserver,
-    "histogram": ao.HistogramObserver,
-}
+OBSERVERS = Registry(
+    "observer",
+    {
+        "minmax": ao.MinMaxObserver,
+        "moving_average": ao.MovingAverageMinMaxObserver,
+        "histogram": ao.HistogramObserver,
+    },
+)
 
 
 class EngineError(ValueError):
@@ -41,22 +46,17 @@ class QConfig:
     def as_torch(self) -> ao.QConfig:
         """The same choice as torch writes it.
 
-        Raises EngineError where ``bits`` is not 1 to 8, or the observer is
-        none of ``OBSERVERS``.
+        Raises EngineError where ``bits`` is not 1 to 8, UnknownNameError
+        where the observer is none of ``OBSERVERS``.
         """
         if not 1 <= self.bits <= 8:
             raise EngineError(f"bits={self.bits}: expected 1 to 8")
-        if self.observer not in OBSERVERS:
-            known = ", ".join(OBSERVERS)
-            raise EngineError(
-                f"observer={self.observer!r}: expected one of {known}"
-            )
         weight = (
             ao.default_per_channel_weight_observer
             if self.per_channel
             else ao.default_weight_observer
         )
-        activation = OBSERVERS[self.observer].with_args(
+        activation = OBSERVERS.row(self.observer).with_args(
             quant_min=0, quant_max=2**self.bits - 1
         )
         return ao.QConfig(activation=activation, weight=weight)

@@ -160,11 +160,13 @@ def draw_images(
     training, validation = image_sets.split(train_seed)
     if source == "noise":
         generator = torch.Generator().manual_seed(seed)
-        shape = (count, 3, 32, 32)
+        shape = (count, *cifar.train_images.shape[1:])
         return torch.randint(
             0, 256, shape, dtype=torch.uint8, generator=generator
         )
-    same = training[cifar.train_labels[training] == seed % 10]
+    same = training[
+        cifar.train_labels[training] == seed % len(cifar10.CLASSES)
+    ]
     pools = {
         "training": training,
         "validation": validation,

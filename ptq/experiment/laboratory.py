@@ -31,15 +31,17 @@ from ptq.networks import compact_cnn, recipes, training
 class Experiment:
     """One chapter's laboratory.
 
-    ``network`` is the trained float network and ``card`` tells how it was
-    made. ``test_images`` and ``validation_images`` are uint8
-    (N, 3, 32, 32); ``calibration`` is normalized float32 of that shape.
+    ``network`` is the trained float network, ``row`` its row in the table
+    of networks, and ``card`` tells how it was made. ``test_images`` and
+    ``validation_images`` are uint8 (N, C, H, W); ``calibration`` is
+    normalized float32 of that shape.
     """
 
     settings: dict
     cifar: cifar10.Cifar10
     run_folder: Path
     network: nn.Module
+    row: recipes.Network
     card: dict
     engine: str
     calibration: Tensor
@@ -53,6 +55,20 @@ class Experiment:
         """Folder of the figures of this run; it need not exist yet."""
         return paths.figures_folder(self.run_folder)
 
+    def normalize(self, images: Tensor) -> Tensor:
+        """float32 of uint8 pixels (N, C, H, W), as the network takes them.
+
+        Errors are those of ``image_sets.normalize``.
+        """
+        return self.row.normalize(images)
+
+    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Outputs, float32 (N, classes), for uint8 images (N, C, H, W).
+
+        Errors are those of ``inference.logits``.
+        """
+        return inference.logits(network, images, self.row.normalization)
+
     def build(self, name: str) -> nn.Module:
         """The strategy's network, from the draw of calibration images."""
         return strategies.build(name, self.network, self.calibration)
@@ -61,7 +77,7 @@ class Experiment:
         """Build, save, load again and evaluate a strategy; keep the record.
 
         The predictions are those of the network read back from the file.
-        Raises KeyError where there is no such strategy, and RuntimeError
+        Raises UnknownNameError where there is no such strategy, RuntimeError
         where the file loads as a network with other outputs.
         """
         built = self.build(name)
@@ -69,11 +85,9 @@ class Experiment:
         torch_eager.save_state(built, path)
         loaded = torch_eager.load_state(self._blank(name), path)
         few = self.test_images[:100]
-        if not torch.equal(
-            inference.logits(built, few), inference.logits(loaded, few)
-        ):
+        if not torch.equal(self.logits(built, few), self.logits(loaded, few)):
             raise RuntimeError(f"{path} loads as another network")
-        bits = strategies.STRATEGIES[name].bits
+        bits = strategies.get(name).bits
         return self.evaluate(name, loaded, bits, {})
 
     def evaluate(
@@ -84,7 +98,7 @@ class Experiment:
         ``levels`` are added to the record's settings: they tell this network
         from the chapter's others.
         """
-        outputs = inference.logits(network, self.test_images)
+        outputs = self.logits(network, self.test_images)
         predictions = outputs.argmax(1)
         record = results.Record(
             strategy=name,
@@ -112,9 +126,7 @@ class Experiment:
         its name. Raises InputError where images are not uint8 or none,
         ValueError where they are fewer than the variant asks for.
         """
-        built = factors.build(
-            self.network, image_sets.normalize(images), variant
-        )
+        built = factors.build(self.network, self.normalize(images), variant)
         name = "-".join([variant.name, *map(str, levels.values())])
         bits = dict.fromkeys(compact_cnn.LAYERS, 8)
         return self.evaluate(name, built, bits, asdict(variant) | levels)
@@ -140,16 +152,13 @@ class Experiment:
         network, card = training.trained(
             recipe, self.cifar, paths.checkpoint_folder()
         )
-        train, _ = image_sets.split(recipe.seed)
-        count, seed = settings["calibration_images"], settings["seed"]
-        drawn = image_sets.draw(train, count, seed)
         return replace(
             self,
             settings=settings | {"test_images": test_images},
             run_folder=self.run_folder / "repeated",
             network=network,
             card=card,
-            calibration=image_sets.normalize(self.cifar.train_images[drawn]),
+            calibration=_calibration(self.cifar, self.row, settings),
             test_images=self.cifar.test_images[:test_images],
             test_labels=self.cifar.test_labels[:test_images],
         )
@@ -171,7 +180,7 @@ class Experiment:
     def _blank(self, name: str) -> nn.Module:
         """The strategy's structure, with nothing of the trained network."""
         fresh = recipes.untrained("compact_cnn", 0)
-        return strategies.build(name, fresh, torch.zeros(1, 3, 32, 32))
+        return strategies.build(name, fresh, torch.zeros(1, *self.row.shape))
 
     def key(self, *settings: str, **more) -> str:
         """What a result depends on besides the data, as one short text.
@@ -240,21 +249,29 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     network, card = training.trained(
         recipe, cifar, folder / "models", retrain
     )
-    train, validation = image_sets.split(recipe.seed)
-    drawn = image_sets.draw(
-        train, settings["calibration_images"], settings["seed"]
-    )
-    count = settings["test_images"]
+    _, validation = image_sets.split(recipe.seed)
+    count, row = settings["test_images"], recipes.get(recipe.network)
     return Experiment(
         settings=settings,
         run_folder=folder,
         cifar=cifar,
         network=network,
+        row=row,
         card=card,
         engine=engine,
-        calibration=image_sets.normalize(cifar.train_images[drawn]),
+        calibration=_calibration(cifar, row, settings),
         validation_images=cifar.train_images[validation],
         validation_labels=cifar.train_labels[validation],
         test_images=cifar.test_images[:count],
         test_labels=cifar.test_labels[:count],
     )
+
+
+def _calibration(
+    cifar: cifar10.Cifar10, row: recipes.Network, settings: dict
+) -> Tensor:
+    """The draw of training images that calibrates, normalized."""
+    train, _ = image_sets.split(settings["train_seed"])
+    count, seed = settings["calibration_images"], settings["seed"]
+    drawn = image_sets.draw(train, count, seed)
+    return row.normalize(cifar.train_images[drawn])

@@ -33,7 +33,7 @@ def error_images(lab) -> Tensor:
     from 20 to 1,280.
     """
     count = min(max(lab.settings["test_images"], 20), 1280)
-    return image_sets.normalize(lab.validation_images[:count])
+    return lab.normalize(lab.validation_images[:count])
 
 
 def at_both_points(
@@ -96,7 +96,7 @@ def budgets_over_draws(
         drawn = lab.cifar.train_images[
             image_sets.draw(train, count, seed + draw)
         ]
-        integer = strategies.folded(network, image_sets.normalize(drawn))
+        integer = strategies.folded(network, lab.normalize(drawn))
         budgets.append(
             noise_budget.noise_budget(
                 folded,

@@ -17,19 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from ptq import paths
-from ptq.data import cifar10
 from ptq.engines import eager_layers, eager_settings, torch_eager
-from ptq.evidence import paired_tests
+from ptq.evidence import network_pairs
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import strategies
 from ptq.measure import inference, timer
-from ptq.networks import compact_cnn
+from ptq.networks import recipes
 
 LARGEST = 2**15 - 1
 SWITCH = "ONEDNN_MAX_CPU_ISA"
 ENGINE = "onednn"
+NETWORK = "compact_cnn"
 BITS = (7, 8)
-CLASSES = len(cifar10.CLASSES)
 
 
 def sum_in_pairs(x: Tensor, w: Tensor) -> Tensor:
@@ -130,7 +129,7 @@ def cost(found: dict[str, Predictions], labels: np.ndarray) -> Flips | None:
     if not (pair := exact_and_clipped(list(found.values()))):
         return None
     exact, clipped = (one.predictions[8].numpy() for one in pair)
-    return paired_tests.flips(exact, clipped, labels, CLASSES)
+    return network_pairs.compared({"": (exact, clipped)}, labels)[""]
 
 
 def disagreeing(found: dict[str, Predictions], bits: int) -> int:
@@ -192,15 +191,16 @@ def _run(folder: Path, limit: str) -> Predictions:
 def _work(folder: Path) -> None:
     """What the process does: load both networks, save their predictions."""
     eager_settings.select(engine())
+    row = recipes.get(NETWORK)
     images = torch.load(folder / "images.pt", weights_only=True)
     predictions = {}
     for bits in BITS:
         # Any weights and any calibration give the structure to fill.
         built = _build(
-            compact_cnn.CompactCNN(), torch.ones(1, 3, 32, 32), bits
+            recipes.untrained(NETWORK, 0), torch.ones(1, *row.shape), bits
         )
         torch_eager.load_state(built, folder / f"{bits}.pt")
-        logits = inference.logits(built, images)
+        logits = inference.logits(built, images, row.normalization)
         predictions[bits] = logits.argmax(1).to(torch.uint8)
     sums = [
         eager_layers.linear_sum(x, w) for x, w in zip(*codes(), strict=True)

@@ -21,6 +21,7 @@ SCIENCE = (
     "experiment/factors.py",
     "input_checks.py",
     "packing.py",
+    "registry.py",
 )
 
 

@@ -16,6 +16,7 @@ from ptq.engines import eager_settings, torch_eager
 from ptq.experiment import bias_corrections
 from ptq.methods import folding, mixed_precision
 from ptq.networks.compact_cnn import BLOCKS, LAYERS
+from ptq.registry import Registry
 
 Build = Callable[[nn.Module, Tensor], nn.Module]
 
@@ -166,65 +167,62 @@ def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
     return assignment(network, images, ("conv2",))
 
 
-STRATEGIES = {
-    strategy.name: strategy
-    for strategy in (
-        Strategy("fp32", "FP32", fp32, LAYERS),
-        Strategy("fp32_folded", "FP32 folded", fp32_folded, LAYERS),
-        Strategy(
-            "fp32_channels_last",
-            "FP32 folded channels-last",
-            fp32_channels_last,
-            LAYERS,
-        ),
-        Strategy(
-            "naive", "Naive", naive, (), "quantize every layer as it is"
-        ),
-        Strategy(
-            "bias_correction_published",
-            "Bias correction as published",
-            bias_correction_published,
-        ),
-        Strategy(
-            "bias_correction",
-            "Bias correction",
-            bias_corrected,
-            (),
-            "fold batch normalization into the convolutions, quantize, and "
-            "correct the biases",
-        ),
-        Strategy(
-            "folded",
-            "Folded",
-            folded,
-            (),
-            "fold batch normalization into the convolutions, fuse their "
-            "ReLUs, and quantize",
-        ),
-        Strategy(
-            "folded_fused",
-            "Folded with fc1 fused",
-            folded_fused,
-            (),
-            "fold batch normalization into the convolutions, fuse every "
-            "ReLU into its layer, and quantize",
-        ),
-        Strategy(
-            "mixed_precision_published",
-            "Mixed as published",
-            mixed_precision_published,
-            ("conv2",),
-            "quantize all but the second convolution",
-        ),
-        Strategy(
-            "mixed_precision_folded",
-            "Mixed folded",
-            mixed_precision_folded,
-            ("conv2",),
-            "fold, and quantize all but the second convolution",
-        ),
-    )
-}
+_ROWS = (
+    Strategy("fp32", "FP32", fp32, LAYERS),
+    Strategy("fp32_folded", "FP32 folded", fp32_folded, LAYERS),
+    Strategy(
+        "fp32_channels_last",
+        "FP32 folded channels-last",
+        fp32_channels_last,
+        LAYERS,
+    ),
+    Strategy("naive", "Naive", naive, (), "quantize every layer as it is"),
+    Strategy(
+        "bias_correction_published",
+        "Bias correction as published",
+        bias_correction_published,
+    ),
+    Strategy(
+        "bias_correction",
+        "Bias correction",
+        bias_corrected,
+        (),
+        "fold batch normalization into the convolutions, quantize, and "
+        "correct the biases",
+    ),
+    Strategy(
+        "folded",
+        "Folded",
+        folded,
+        (),
+        "fold batch normalization into the convolutions, fuse their "
+        "ReLUs, and quantize",
+    ),
+    Strategy(
+        "folded_fused",
+        "Folded with fc1 fused",
+        folded_fused,
+        (),
+        "fold batch normalization into the convolutions, fuse every "
+        "ReLU into its layer, and quantize",
+    ),
+    Strategy(
+        "mixed_precision_published",
+        "Mixed as published",
+        mixed_precision_published,
+        ("conv2",),
+        "quantize all but the second convolution",
+    ),
+    Strategy(
+        "mixed_precision_folded",
+        "Mixed folded",
+        mixed_precision_folded,
+        ("conv2",),
+        "fold, and quantize all but the second convolution",
+    ),
+)
+STRATEGIES = Registry("strategy", {row.name: row for row in _ROWS})
+get = STRATEGIES.row
 
 
 def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
@@ -257,10 +255,8 @@ def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
 def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
     """The network of a strategy, made of a float network that is kept.
 
-    ``images``, float32 (N, 3, 32, 32), calibrate. Raises KeyError, naming
-    the strategies there are, for another name, and what ``assignment``
+    ``images``, float32 (N, 3, 32, 32), calibrate. Raises UnknownNameError,
+    with the strategies there are, for another name, and what ``assignment``
     raises.
     """
-    if name not in STRATEGIES:
-        raise KeyError(f"{name!r}: expected one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name].build(network, images)
+    return get(name).build(network, images)

@@ -46,4 +46,3 @@ BLOCKS = {
     "fc2": ("fc2",),
 }
 LAYERS = tuple(BLOCKS)
-INPUT_SHAPE = (3, 32, 32)

@@ -433,7 +433,7 @@ def test_process_predicts_as_the_same_engine_here(
             here = strategies.assignment(
                 network, images, qconfig=eager_settings.QConfig(bits=bits)
             )
-            found = inference.logits(here, pixels).argmax(1)
+            found = inference.logits(here, pixels, (0.5, 0.5)).argmax(1)
         assert torch.equal(
             saturation_runs["all"].predictions[bits], found.to(torch.uint8)
         )

@@ -11,6 +11,7 @@ from matplotlib.text import Annotation
 from test_figures import NIGHT, contrast
 
 from ptq.book import drawing_parts, drawings, figures, number_drawings
+from ptq.data import cifar10
 from ptq.engines import eager_layers, torch_eager
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import saturation, strategies
@@ -28,7 +29,7 @@ def costs(network):
     weights = {n: module.weight.numel() for n, module in modules.items()}
     return {
         "weights": weights,
-        "MACs": resources.macs(network, compact_cnn.INPUT_SHAPE),
+        "MACs": resources.macs(network, cifar10.SHAPE),
     }
 
 

@@ -54,13 +54,13 @@ WRONG = {
 def calibration(cifar):
     """A hundred training images, as the chapter draws them."""
     drawn = image_sets.draw(image_sets.split(42)[0], 100, 42)
-    return image_sets.normalize(cifar.train_images[drawn])
+    return image_sets.normalize(cifar.train_images[drawn], 0.5, 0.5)
 
 
 @pytest.fixture(scope="module")
 def hundred(cifar):
     return image_sets.normalize(
-        cifar.train_images[image_sets.split(42)[1][:500]]
+        cifar.train_images[image_sets.split(42)[1][:500]], 0.5, 0.5
     )
 
 
@@ -165,7 +165,8 @@ def test_symptoms_have_the_size_of_real_ones(cifar, suspects):
     pixels, labels = cifar.test_images[:2000], cifar.test_labels[:2000]
     right = {
         name: (
-            inference.logits(s.quantized, pixels).argmax(1) == labels
+            inference.logits(s.quantized, pixels, (0.5, 0.5)).argmax(1)
+            == labels
         ).sum()
         for name, s in suspects.items()
     }

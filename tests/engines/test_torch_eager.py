@@ -36,8 +36,12 @@ def test_every_engine_is_near_the_float_network(
     name, network, images, pixels
 ):
     eager_settings.select(name)
-    found = inference.logits(strategies.folded(network, images), pixels)
-    assert affine.sqnr(inference.logits(network, pixels), found) > 20
+    found = inference.logits(
+        strategies.folded(network, images), pixels, (0.5, 0.5)
+    )
+    assert (
+        affine.sqnr(inference.logits(network, pixels, (0.5, 0.5)), found) > 20
+    )
 
 
 @pytest.mark.parametrize("name", strategies.STRATEGIES)
@@ -52,7 +56,8 @@ def test_saved_file_loads_as_the_same_network(
     blank = strategies.build(name, other, torch.zeros(1, 3, 32, 32))
     loaded = torch_eager.load_state(blank, path)
     assert torch.equal(
-        inference.logits(loaded, pixels), inference.logits(built, pixels)
+        inference.logits(loaded, pixels, (0.5, 0.5)),
+        inference.logits(built, pixels, (0.5, 0.5)),
     )
     renamed = tmp_path / "a-much-longer-name.pt"
     torch_eager.save_state(loaded, renamed)
@@ -79,7 +84,9 @@ def test_float_region_stays_float(name, network, folded_float, images):
     assert torch.equal(convs[0].weight, source.conv2.weight)
     taken = []
     convs[0].register_forward_hook(lambda *seen: taken.extend(seen[1:]))
-    inference.logits(built, torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    inference.logits(
+        built, torch.zeros(1, 3, 32, 32, dtype=torch.uint8), (0.5, 0.5)
+    )
     (given,), put_out = taken
     assert given.dtype == put_out.dtype == torch.float32
 

@@ -27,7 +27,8 @@ def test_a_variant_is_the_strategy_of_its_levels(
     built = factors.build(network, images, variant)
     named = strategies.build(strategy, network, images)
     assert torch.equal(
-        inference.logits(built, pixels), inference.logits(named, pixels)
+        inference.logits(built, pixels, (0.5, 0.5)),
+        inference.logits(named, pixels, (0.5, 0.5)),
     )
 
 
@@ -40,10 +41,10 @@ def test_the_factorial_is_full_and_its_names_differ():
 
 @pytest.mark.parametrize("variant", factors.factorial(images=100)[::5])
 def test_every_variant_is_near_the_float_network(variant, network, pixels):
-    seen = image_sets.normalize(pixels.repeat(2, 1, 1, 1))
+    seen = image_sets.normalize(pixels.repeat(2, 1, 1, 1), 0.5, 0.5)
     built = factors.build(network, seen, variant)
-    wanted = inference.logits(network, pixels).argmax(1)
-    found = inference.logits(built, pixels).argmax(1)
+    wanted = inference.logits(network, pixels, (0.5, 0.5)).argmax(1)
+    found = inference.logits(built, pixels, (0.5, 0.5)).argmax(1)
     assert (wanted == found).float().mean() > 0.85
 
 
@@ -87,7 +88,8 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
 def test_zero_biases_change_no_prediction(network, pixels):
     given = factors.with_biases(network)
     torch.testing.assert_close(
-        inference.logits(given, pixels), inference.logits(network, pixels)
+        inference.logits(given, pixels, (0.5, 0.5)),
+        inference.logits(network, pixels, (0.5, 0.5)),
     )
     assert network.conv1.bias is None
 

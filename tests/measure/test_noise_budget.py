@@ -135,11 +135,13 @@ def drawn(cifar):
     return (
         [
             image_sets.normalize(
-                cifar.train_images[image_sets.draw(train, 100, seed)]
+                cifar.train_images[image_sets.draw(train, 100, seed)],
+                0.5,
+                0.5,
             )
             for seed in range(3)
         ],
-        image_sets.normalize(cifar.train_images[validation[:200]]),
+        image_sets.normalize(cifar.train_images[validation[:200]], 0.5, 0.5),
     )
 
 

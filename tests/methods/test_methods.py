@@ -12,6 +12,7 @@ from ptq.graph.activations import capture
 from ptq.measure import inference, layer_errors
 from ptq.methods import bias_correction, folding, mixed_precision
 from ptq.networks.compact_cnn import LAYERS
+from ptq.registry import UnknownNameError
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -32,8 +33,8 @@ def test_folded_convolution_is_convolution_then_norm(seed, bias, groups):
 
 def test_folded_network_is_the_unfolded_one(network, folded_float, pixels):
     torch.testing.assert_close(
-        inference.logits(folded_float, pixels),
-        inference.logits(network, pixels),
+        inference.logits(folded_float, pixels, (0.5, 0.5)),
+        inference.logits(network, pixels, (0.5, 0.5)),
         rtol=1e-4,
         atol=1e-4,
     )
@@ -62,7 +63,7 @@ def test_building_leaves_the_network_alone(name, network, images):
 
 
 def test_an_unknown_strategy_is_refused(network, images):
-    with pytest.raises(KeyError, match="nave.*folded_fused"):
+    with pytest.raises(UnknownNameError, match="nave.*folded_fused.*naive"):
         strategies.build("nave", network, images)
 
 
@@ -77,7 +78,8 @@ def test_published_bias_correction_is_the_naive_network(
     built = strategies.bias_correction_published(network, images)
     naive = strategies.naive(network, images)
     assert torch.equal(
-        inference.logits(built, pixels), inference.logits(naive, pixels)
+        inference.logits(built, pixels, (0.5, 0.5)),
+        inference.logits(naive, pixels, (0.5, 0.5)),
     )
 
 
@@ -118,12 +120,16 @@ def test_corrected_layers_are_right_on_average(
 def test_correction_leaves_the_quantized_network_alone(
     folded_float, quantized, images, pixels
 ):
-    before = inference.logits(quantized, pixels)
+    before = inference.logits(quantized, pixels, (0.5, 0.5))
     corrected = bias_corrections.correct_biases(
         folded_float, quantized, images
     )
-    assert torch.equal(inference.logits(quantized, pixels), before)
-    assert not torch.equal(inference.logits(corrected, pixels), before)
+    assert torch.equal(
+        inference.logits(quantized, pixels, (0.5, 0.5)), before
+    )
+    assert not torch.equal(
+        inference.logits(corrected, pixels, (0.5, 0.5)), before
+    )
 
 
 def test_a_layer_without_bias_is_refused(network, images):

@@ -11,6 +11,7 @@ from torch import nn
 from ptq import packing, paths
 from ptq.data import cifar10
 from ptq.networks import checkpoints, recipes, training
+from ptq.registry import UnknownNameError
 
 SMALL = recipes.Recipe(epochs=2, train_images=256)
 
@@ -158,7 +159,7 @@ def test_each_network_is_trained_by_its_recipe(name, generated, tmp_path):
 
 
 def test_an_unknown_network_is_refused_with_those_known():
-    with pytest.raises(recipes.InputError, match="resnet9.*resnet8"):
+    with pytest.raises(UnknownNameError, match="resnet9.*resnet8"):
         recipes.of("resnet9")
 
 
@@ -299,7 +300,10 @@ def test_shipped_networks_predict_as_their_cards_say(path, cifar):
     assert recipe.name == path.stem
     network, _ = training.trained(recipe, None, path.parent)
     found = training.evaluate(
-        network, cifar.test_images[:500], cifar.test_labels[:500]
+        network,
+        cifar.test_images[:500],
+        cifar.test_labels[:500],
+        recipes.get(recipe.network).normalization,
     )
     share = card["test_correct"] / card["test_images"]
     assert found["validation_accuracy"] == pytest.approx(share, abs=0.06)
