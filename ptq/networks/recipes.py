@@ -47,8 +47,7 @@ class Recipe:
             for field in fields(self)
             if getattr(self, field.name) != getattr(usual, field.name)
         )
-        short = "cnn" if self.network == "compact_cnn" else self.network
-        return f"{short}-seed{self.seed}-epochs{self.epochs}{changed}"
+        return f"{self.network}-seed{self.seed}-epochs{self.epochs}{changed}"
 
 
 # Chosen on validation images; book/reference/recipes.csv has the trials.

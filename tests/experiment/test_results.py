@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from made_timings import made_timing
 
 from ptq import paths
 from ptq.book import show, tables
@@ -41,21 +42,11 @@ def record(strategy="naive", wrong=(), **changes):
 
 
 SESSION = np.array([0.5, 0.7, 0.6, 0.6])
-TIMING = results.Timing(
-    name="batch64-threads1-hot",
-    key="fedcba9876543210",
+TIMING = made_timing(
+    {"fp32": [SESSION] * 3, "naive": [SESSION / 2] * 3, "A/A": [SESSION] * 3},
     batch=64,
-    threads=1,
-    mode="hot",
-    engine="x86",
+    name="batch64-threads1-hot",
     machine={"processor": "Ω 9000", "cores": 2},
-    measured="2026-11-26 12:00 UTC",
-    busy=[],
-    seconds={
-        "fp32": [SESSION.tolist()] * 3,
-        "naive": [(SESSION / 2).tolist()] * 3,
-        "A/A": [SESSION.tolist()] * 3,
-    },
 )
 
 
