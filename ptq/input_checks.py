@@ -25,10 +25,11 @@ class RangeWarning(UserWarning):
 def check_pixels(images: Tensor) -> None:
     """Raise InputError unless ``images`` is a tensor of uint8 pixels.
 
-    It may have any shape with images in it. Other integers and floats are
-    refused, as their range (0 to 1, 0 to 65,535) cannot be known.
+    It may have any shape with images in it, on any device. Other integers
+    and floats are refused, as their range (0 to 1, 0 to 65,535) cannot be
+    known.
     """
-    _check_tensor(images, "uint8 pixels, 0 to 255")
+    _check_tensor(images, "uint8 pixels, 0 to 255", anywhere=True)
     if images.dtype != torch.uint8:
         raise InputError(
             f"images are {_name(images.dtype)}{_span(images)}: expected "
@@ -182,7 +183,7 @@ def _refuse_unfitting(name, module, given, images) -> None:
         )
 
 
-def _check_tensor(images: Tensor, expected: str) -> None:
+def _check_tensor(images: Tensor, expected: str, anywhere=False) -> None:
     if not isinstance(images, Tensor):
         many = (
             f" of {len(images)}" if isinstance(images, tuple | list) else ""
@@ -191,7 +192,7 @@ def _check_tensor(images: Tensor, expected: str) -> None:
             f"images are a {type(images).__name__}{many}: expected one "
             f"tensor of {expected}"
         )
-    if not _is_plain(images):
+    if not _is_plain(images, anywhere):
         raise InputError(
             "images are sparse, nested, quantized or not on the CPU: "
             f"expected one plain tensor of {expected}"
@@ -202,12 +203,12 @@ def _check_tensor(images: Tensor, expected: str) -> None:
         )
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def _is_plain(tensor: Tensor, anywhere: bool = False) -> bool:
+    """Whether a tensor is an ordinary one, on the CPU or ``anywhere``."""
     odd = tensor.is_nested or tensor.is_quantized
-    return not odd and (tensor.layout, tensor.device.type) == (
-        torch.strided,
-        "cpu",
-    )
+    kind = tensor.device.type
+    here = kind != "meta" if anywhere else kind == "cpu"
+    return not odd and here and tensor.layout == torch.strided
 
 
 def _refuse_first(name, tensor, odd, expected) -> None:

@@ -23,7 +23,7 @@ from ptq import paths
 from ptq.book import frontpage, run_pages
 from ptq.book.site_assets import ASSETS, fetch_asset
 from ptq.data import cifar10, image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_settings
 from ptq.experiment import strategies
 from ptq.methods import folding
 from ptq.networks import checkpoints, compact_cnn, recipes
@@ -123,7 +123,7 @@ def pixels():
 @pytest.fixture(scope="session")
 def images(pixels):
     """The generated images as the network takes them."""
-    return image_sets.normalize(pixels)
+    return image_sets.normalize(pixels, 0.5, 0.5)
 
 
 @pytest.fixture(scope="session")
@@ -133,14 +133,14 @@ def folded_float(network):
 
 @pytest.fixture(scope="session")
 def quantized(network, images):
-    torch_eager.select()
+    eager_settings.select()
     return strategies.folded(network, images)
 
 
 @pytest.fixture(autouse=True)
 def _preferred_engine():
     # The engine is a global of torch: no test may inherit another's.
-    torch_eager.select()
+    eager_settings.select()
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,19 @@ import ptq
 from ptq import input_checks, packing
 from ptq.book import drawings, exercises
 from ptq.data import image_sets
-from ptq.engines import saved_networks, torch_eager
-from ptq.experiment import corrections, factors, layer_studies, strategies
+from ptq.engines import (
+    eager_layers,
+    eager_settings,
+    saved_networks,
+    torch_eager,
+)
+from ptq.experiment import (
+    bias_corrections,
+    correction_study,
+    factors,
+    layer_studies,
+    strategies,
+)
 from ptq.graph import activations, supported, tracing
 from ptq.measure import (
     diagnostics,
@@ -32,7 +43,7 @@ from ptq.measure import (
     resources,
     timer,
 )
-from ptq.methods import bias_correction, folding
+from ptq.methods import folding
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration, making
 
@@ -79,7 +90,7 @@ def warmed(network, images):
 
 @pytest.fixture(scope="module")
 def noise():
-    return image_sets.normalize(random_pixels())
+    return image_sets.normalize(random_pixels(), 0.5, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -97,29 +108,31 @@ def decibels(wanted, found):
 
 LAYER = "conv1"
 USES = {
-    "bias_correction.correct_biases": lambda g: (
-        bias_correction.correct_biases(g.folded, g.quantized, g.images)
+    "bias_corrections.correct_biases": lambda g: (
+        bias_corrections.correct_biases(g.folded, g.quantized, g.images)
     ),
-    "bias_correction.outputs_before_relu": lambda g: (
-        bias_correction.outputs_before_relu(g.quantized, [LAYER], g.images)
+    "bias_corrections.outputs_before_relu": lambda g: (
+        bias_corrections.outputs_before_relu(g.quantized, [LAYER], g.images)
     ),
-    "bias_correction.published_shifts": lambda g: (
-        bias_correction.published_shifts(g.folded, g.prepared, g.images)
+    "bias_corrections.published_shifts": lambda g: (
+        bias_corrections.published_shifts(g.folded, g.prepared, g.images)
     ),
-    "bias_correction.apply_published": lambda g: (
-        bias_correction.apply_published(g.prepared, {"fc2": g.shift})
+    "bias_corrections.apply_published": lambda g: (
+        bias_corrections.apply_published(g.prepared, {"fc2": g.shift})
     ),
     "calibration.activation_grids": lambda g: calibration.activation_grids(
         g.network, [LAYER], g.images, 127
     ),
-    "diagnostics.changes": lambda g: diagnostics.changes(
+    "eager_layers.changes": lambda g: eager_layers.changes(
         g.quantized, g.quantized
     ),
     "diagnostics.grid_use": lambda g: diagnostics.grid_use(
-        g.prepared, g.quantized, g.images
+        g.prepared,
+        eager_layers.activation_scales(g.quantized),
+        g.images,
     ),
-    "torch_eager.activation_scales": lambda g: torch_eager.activation_scales(
-        g.quantized
+    "eager_layers.activation_scales": lambda g: (
+        eager_layers.activation_scales(g.quantized)
     ),
     "torch_eager.convert": lambda g: torch_eager.convert(
         g.prepared, g.images
@@ -127,26 +140,28 @@ USES = {
     "torch_eager.fuse_modules": lambda g: torch_eager.fuse_modules(
         g.network, g.network.blocks
     ),
-    "torch_eager.quantized_layers": lambda g: torch_eager.quantized_layers(
+    "eager_layers.quantized_layers": lambda g: eager_layers.quantized_layers(
         g.quantized
     ),
-    "torch_eager.pre_activation": lambda g: torch_eager.pre_activation(
+    "eager_layers.pre_activation": lambda g: eager_layers.pre_activation(
         g.quantized.module.conv1, g.images
     ),
     "torch_eager.prepare": lambda g: torch_eager.prepare(g.network),
     "torch_eager.save_state": lambda g: torch_eager.save_state(
         g.quantized, g.path
     ),
-    "torch_eager.weight_codes": lambda g: torch_eager.weight_codes(
+    "eager_layers.weight_codes": lambda g: eager_layers.weight_codes(
         g.quantized.module.conv1
     ),
     "tracing.trace": lambda g: tracing.trace(g.network, g.images),
     "making.quantize": lambda g: making.quantize(g.network, g.images),
-    "corrections.mean_errors": lambda g: corrections.mean_errors(
+    "correction_study.mean_errors": lambda g: correction_study.mean_errors(
         g.network, g.quantized, g.images
     ),
-    "corrections.left_by_count": lambda g: corrections.left_by_count(
-        g.network, g.quantized, [g.images], [4], g.images
+    "correction_study.left_by_count": lambda g: (
+        correction_study.left_by_count(
+            g.network, g.quantized, [g.images], [4], g.images
+        )
     ),
     "layer_studies.at_both_points": lambda g: layer_studies.at_both_points(
         g.network, g.quantized, g.images
@@ -176,7 +191,8 @@ USES = {
         seed=0,
     ),
     "inference.logits": lambda g: [
-        inference.logits(n, g.pixels) for n in (g.network, g.quantized)
+        inference.logits(n, g.pixels, (0.5, 0.5))
+        for n in (g.network, g.quantized)
     ],
     "timer.parts": lambda g: timer.parts(
         {"float": g.network, "integer": g.quantized}, g.images, 1, 1, 0
@@ -190,7 +206,7 @@ USES = {
         activations.capture(g.network, ["bn1"], g.images),
         activations.capture(g.prepared, ["module.fc1"], g.images),
     ],
-    "resources.macs": lambda g: resources.macs(g.network),
+    "resources.macs": lambda g: resources.macs(g.network, g.images.shape[1:]),
     "checkpoints.save_checkpoint": lambda g: checkpoints.save_checkpoint(
         g.network, g.path, {}
     ),
@@ -198,7 +214,11 @@ USES = {
         g.network.conv1, 0.1, g.images, g.images.square()
     ),
     "noise_budget.noise_budget": lambda g: noise_budget.noise_budget(
-        g.folded, g.quantized, g.images, POINTS
+        g.folded,
+        eager_layers.activation_scales(g.quantized),
+        eager_layers.weight_scales(g.quantized),
+        g.images,
+        POINTS,
     ),
     "noise_budget.pass_on": lambda g: noise_budget.pass_on(
         g.network.pool1, g.images, g.images.square()
@@ -212,7 +232,7 @@ USES = {
     ),
     "supported.check": lambda g: supported.check(g.network),
     "training.evaluate": lambda g: training.evaluate(
-        g.network, g.pixels, g.labels
+        g.network, g.pixels, g.labels, (0.5, 0.5)
     ),
     "factors.build": lambda g: factors.build(
         g.network, g.images, factors.Variant(images=4, corrected=True)
@@ -229,7 +249,7 @@ USES |= {
     "drawings.act": lambda g: drawings.act(g.network.conv1),
     "drawings.running": lambda g: drawings.running(g.prepared),
     "drawings.network": lambda g: drawings.network(
-        g.network, {"MACs": resources.macs(g.network)}
+        g.network, {"MACs": resources.macs(g.network, g.images.shape[1:])}
     ),
     "drawings.observers": lambda g: drawings.observers(
         g.prepared, dict.fromkeys(torch_eager.observed(g.prepared), (-1, 1))
@@ -243,7 +263,7 @@ USES |= {
 # Functions whose task is to fill or change what they are given; contexts
 # and helpers of those above; and what calls those above on its own network.
 OTHER = {
-    "torch_eager.add_to_bias",
+    "eager_layers.add_to_bias",
     "torch_eager.load_state",
     "laboratory.Experiment.evaluate",
     "run_times.compare",
@@ -281,7 +301,7 @@ class Given:
     def __init__(self, network, pixels):
         self.network = copy.deepcopy(network)
         self.pixels = pixels[:8].clone()
-        self.images = image_sets.normalize(self.pixels)
+        self.images = image_sets.normalize(self.pixels, 0.5, 0.5)
         self.labels = torch.arange(8) % 10
         self.shift = torch.ones(10)
         self.folded = folding.fold(network)
@@ -334,7 +354,7 @@ def same(first, second):
 
 @pytest.fixture(scope="module")
 def careless(network, pixels):
-    torch_eager.select()
+    eager_settings.select()
     return Given(network, pixels)
 
 
@@ -414,7 +434,7 @@ def test_a_prepared_network_calibrates_twice_the_same(network, images):
     activations.capture(prepared, ["module.fc2"], images)
     few = images[:2] / 2
     again, fresh = (
-        torch_eager.activation_scales(torch_eager.convert(p, few))
+        eager_layers.activation_scales(torch_eager.convert(p, few))
         for p in (prepared, torch_eager.prepare(network))
     )
     assert again == fresh
@@ -445,9 +465,11 @@ def test_only_uint8_pixels_are_asked(kind, ask, good):
     images, message = NOT_PIXELS[kind]
     labels = torch.zeros(len(images), dtype=torch.int64)
     calls = {
-        "normalize": lambda: image_sets.normalize(images),
-        "logits": lambda: inference.logits(good, images),
-        "evaluate": lambda: training.evaluate(good, images, labels),
+        "normalize": lambda: image_sets.normalize(images, 0.5, 0.5),
+        "logits": lambda: inference.logits(good, images, (0.5, 0.5)),
+        "evaluate": lambda: training.evaluate(
+            good, images, labels, (0.5, 0.5)
+        ),
     }
     with pytest.raises(input_checks.InputError, match=message):
         calls[ask]()
@@ -456,7 +478,10 @@ def test_only_uint8_pixels_are_asked(kind, ask, good):
 def test_evaluate_counts_the_labels(good):
     with pytest.raises(ValueError, match=r"\(3, 1\), .*\(4,\)"):
         training.evaluate(
-            good, random_pixels(4), torch.zeros(3, 1, dtype=torch.int64)
+            good,
+            random_pixels(4),
+            torch.zeros(3, 1, dtype=torch.int64),
+            (0.5, 0.5),
         )
 
 
@@ -529,18 +554,20 @@ def test_images_of_other_channels_are_not_asked(good, noise):
         with pytest.raises(
             input_checks.InputError, match="conv takes 3 .* 4"
         ):
-            inference.logits(network, random_pixels(2, 4))
+            inference.logits(network, random_pixels(2, 4), (0.5, 0.5))
 
 
 def test_one_channel_odd_sizes_and_single_images_work():
     pixels = random_pixels(32, 1, 31, 45)
-    images = image_sets.normalize(pixels)
+    images = image_sets.normalize(pixels, 0.5, 0.5)
     network = warmed(small(1, 22, size=8 * 3 * 5), images)
     built = strategies.folded(network, images)
-    whole = inference.logits(built, pixels)
-    single = [inference.logits(built, part) for part in pixels.split(1)]
+    whole = inference.logits(built, pixels, (0.5, 0.5))
+    single = [
+        inference.logits(built, part, (0.5, 0.5)) for part in pixels.split(1)
+    ]
     assert torch.equal(whole, torch.cat(single))
-    assert decibels(inference.logits(network, pixels), whole) > 20
+    assert decibels(inference.logits(network, pixels, (0.5, 0.5)), whole) > 20
 
 
 def test_a_split_leaves_training_images():
@@ -588,7 +615,7 @@ def test_a_network_of_nan_is_not_measured(good):
     with pytest.raises(
         input_checks.InputError, match=r"outputs\[0, 4\] is nan"
     ):
-        inference.logits(network, random_pixels(4))
+        inference.logits(network, random_pixels(4), (0.5, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -898,7 +925,7 @@ def test_a_part_named_blocks_is_told_from_the_list(noise):
             supported.UnsupportedError, match="has a part named blocks"
         ):
             use(network)
-    assert torch_eager.quantized_layers(strategies.naive(network, noise))
+    assert eager_layers.quantized_layers(strategies.naive(network, noise))
 
 
 def test_an_output_used_elsewhere_is_not_fused(noise):
@@ -984,7 +1011,7 @@ def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
     for names in (list, reversed):
         network = Chain(names).eval()
         built = strategies.naive(network, noise)
-        found.append(bias_correction.correct_biases(network, built, noise))
+        found.append(bias_corrections.correct_biases(network, built, noise))
     with torch.inference_mode():
         assert torch.equal(*(net(noise) for net in found))
     with pytest.raises(supported.UnsupportedError, match="runs them as"):
@@ -1001,7 +1028,7 @@ def test_a_float_region_of_unknown_parts_is_refused(good):
 
 @pytest.fixture(scope="module")
 def saved(good, noise, tmp_path_factory):
-    torch_eager.select()
+    eager_settings.select()
     built = strategies.folded(good, noise)
     path = tmp_path_factory.mktemp("state") / "folded.pt"
     torch_eager.save_state(built, path)
@@ -1069,7 +1096,7 @@ OTHER_STRUCTURES = {
     "float": (lambda n, x: copy.deepcopy(n), "absent"),
     "per channel": (
         lambda n, x: strategies.assignment(
-            n, x, qconfig=torch_eager.QConfig(True)
+            n, x, qconfig=eager_settings.QConfig(True)
         ),
         "per_tensor_affine .* there, qint8 per_channel_affine",
     ),
@@ -1101,11 +1128,11 @@ def test_another_structure_is_refused(kind, saved, good, noise, tmp_path):
 
 
 @pytest.mark.skipif(
-    len(torch_eager.available()) < 2, reason="only one engine is here"
+    len(eager_settings.available()) < 2, reason="only one engine is here"
 )
 def test_another_engine_is_refused(saved, good, noise, tmp_path):
-    here, other = torch_eager.available()[:2]
-    with torch_eager.selected(other):
+    here, other = eager_settings.available()[:2]
+    with eager_settings.selected(other):
         network = strategies.folded(good, noise[:2])
     assert torch.backends.quantized.engine == here
     message = f"engine {here}, this network of {other}"
@@ -1156,7 +1183,7 @@ def test_the_prefix_of_parallel_training_is_dropped(good, tmp_path):
     [
         ("fc.bias", torch.full((10,), float("nan")), r"fc\.bias\[0\] is nan"),
         ("fc.bias", torch.zeros(9), r"fc\.bias is \(9,\) there, \(10,\)"),
-        ("fc.bias", 3.0, "fc.bias is a float"),
+        ("fc.bias", 3.0, "no tensors by name"),
         ("extra", torch.zeros(1), "extra is"),
     ],
 )

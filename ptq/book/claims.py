@@ -211,7 +211,7 @@ def headline(
     """The twenty numbers of the paper's table beside those of ``frame``.
 
     The paper's times, and so their ratios, are another machine's; FP32's over
-    itself is 1 by definition. ``frame`` is ``comparison.compared`` of the
+    itself is 1 by definition. ``frame`` is ``Comparison.frame`` of the
     five strategies, with times; ``table`` is as in ``per_training``.
     """
     findings = []

@@ -25,7 +25,7 @@ from ptq.evidence.intervals import Interval
 
 
 def paired(frame: pd.DataFrame) -> dict[str, Interval]:
-    """Change of accuracy (a share) of ``comparison.compared``, by strategy.
+    """Change of accuracy (a share) of ``Comparison.frame``, by strategy.
 
     The first row is what others are compared with: 0, and no interval.
     """
@@ -37,7 +37,7 @@ def paired(frame: pd.DataFrame) -> dict[str, Interval]:
 
 
 def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
-    """Size, time and accuracy of ``comparison.compared``, its first row 1.
+    """Size, time and accuracy of ``Comparison.frame``, its first row 1.
 
     The interval of a size is the size; accuracy has the paired one.
     """

@@ -24,8 +24,8 @@ from ptq.book.drawing_parts import (
     words,
 )
 from ptq.book.figures import INK, NEUTRAL, OBSERVERS, styled
+from ptq.data.cifar10 import SHAPE
 from ptq.graph import activations
-from ptq.networks.compact_cnn import INPUT_SHAPE
 
 # What a module does, by the name of its class.
 ACTS = {
@@ -51,7 +51,7 @@ def act(module: nn.Module) -> str:
 def running(network: nn.Module) -> dict[str, nn.Module]:
     """The modules that ``act``, by name, in the order in which they run.
 
-    ``network`` is a chain that takes ``INPUT_SHAPE``, in floats or not.
+    ``network`` is a chain that takes ``SHAPE``, in floats or not.
     """
     every = {n: m for n, m in network.named_modules() if act(m)}
     # A module inside another of these is told by the other.
@@ -81,7 +81,7 @@ def _stages(network: nn.Module) -> dict[str, list[str]]:
 def network(given: nn.Module, costs: dict[str, dict[str, int]]) -> Figure:
     """A chain of layers with their shapes, and each one's share of two costs.
 
-    ``given`` is a float network that takes ``INPUT_SHAPE``; ``costs`` holds
+    ``given`` is a float network that takes ``SHAPE``; ``costs`` holds
     counts by what is counted, "weights" or "MACs", and layer.
     """
     stages, modules = _stages(given), dict(given.named_modules())
@@ -106,7 +106,7 @@ def network(given: nn.Module, costs: dict[str, dict[str, int]]) -> Figure:
 
 
 def _image() -> torch.Tensor:
-    return torch.zeros(INPUT_SHAPE)
+    return torch.zeros(1, *SHAPE)
 
 
 def _shape(tensor: torch.Tensor) -> str:

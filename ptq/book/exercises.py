@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks
-from ptq.engines import torch_eager
-from ptq.measure import diagnostics
-from ptq.methods import bias_correction, folding
+from ptq.engines import eager_layers, torch_eager
+from ptq.experiment import bias_corrections
+from ptq.methods import folding
 from ptq.networks.compact_cnn import LAYERS
 
 
@@ -68,8 +68,8 @@ def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
     folded = folding.fold(network)
     made = _quantized(folded, images)
     quantized = made.quantized
-    corrected = bias_correction.correct_biases(folded, quantized, images)
-    found = diagnostics.changes(quantized, corrected).values()
+    corrected = bias_corrections.correct_biases(folded, quantized, images)
+    found = eager_layers.changes(quantized, corrected).values()
     largest = max(change.bias for change in found)
     claim = f"{made.claim}; biases corrected, largest shift {largest:.2g}"
     return Suspect(claim, made.prepared, quantized)

@@ -6,9 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from ptq.book import explorer_drawings, figures, plots, show
-from ptq.engines.torch_eager import QConfig
-from ptq.evidence import intervals
-from ptq.experiment import comparison
+from ptq.engines.eager_settings import QConfig
+from ptq.evidence import intervals, network_pairs
 from ptq.measure import grid_effects
 from ptq.quantizer.affine import Grid
 
@@ -122,7 +121,7 @@ def outputs(
     """
     pairs = {title: (reference, own) for title, own in given.items()}
     rows = []
-    for title, pair in comparison.all_paired(pairs, labels).items():
+    for title, pair in network_pairs.compared(pairs, labels).items():
         right = int((given[title] == labels).sum())
         top = 100 * intervals.accuracy(right, pair.n)
         change, seen = 100 * pair.change, found[title]

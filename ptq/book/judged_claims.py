@@ -13,16 +13,16 @@ from torch import nn
 
 from ptq.book import claims, paired_rows, paper_numbers
 from ptq.book.claims import Finding
-from ptq.data import image_sets
-from ptq.engines import torch_eager
+from ptq.data.cifar10 import SHAPE
+from ptq.engines import eager_layers, torch_eager
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
-from ptq.experiment import saturation
+from ptq.experiment import bias_corrections, saturation
 from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
 from ptq.measure import inference, layer_errors, resources
-from ptq.methods import bias_correction, folding
+from ptq.methods import folding
 from ptq.quantizer import calibration
 
 MIXED = "mixed_precision_published"
@@ -39,7 +39,7 @@ def counts(network: nn.Module) -> list[Finding]:
     """Findings on what follows from the network alone: sizes, work."""
     parameters = sum(p.numel() for p in network.parameters())
     fc1 = sum(p.numel() for p in network.fc1.parameters())
-    macs = resources.macs(network)
+    macs = resources.macs(network, SHAPE)
     ours = {
         "parameters": parameters,
         "fc1_share": 100 * fc1 / parameters,
@@ -115,7 +115,7 @@ def best(
 def correction(lab: Experiment) -> dict[str, Finding]:
     """Whether the published bias correction corrects, and gains time."""
     prepared = torch_eager.prepare(lab.network)
-    shifts = bias_correction.published_shifts(
+    shifts = bias_corrections.published_shifts(
         lab.network, prepared, lab.calibration
     )
     largest = max(float(shift.abs().max()) for shift in shifts.values())
@@ -138,7 +138,7 @@ def correction(lab: Experiment) -> dict[str, Finding]:
 def sensitivity(lab: Experiment) -> dict[str, Finding]:
     """Whether conv2 suffers most: the published metric, and like for like."""
     count = min(lab.settings["test_images"], 1280)
-    images = image_sets.normalize(lab.validation_images[:count])
+    images = lab.normalize(lab.validation_images[:count])
     unrounded = torch_eager.prepare(
         folding.fold(lab.network), folding.fusable(lab.network)
     )
@@ -166,13 +166,13 @@ def sensitivity(lab: Experiment) -> dict[str, Finding]:
 def codes(lab: Experiment) -> dict[str, Finding]:
     """How many codes an activation has, and which of them are wasted."""
     folded = lab.build("folded")
-    scale, _ = torch_eager.activation_scales(lab.build("naive"))["conv1"]
+    scale, _ = eager_layers.activation_scales(lab.build("naive"))["conv1"]
     grid = calibration.activation_grids(
         lab.network, ["conv1"], lab.calibration, qmax=1
     )["conv1"]
     used = round(float(grid.scale) / scale) + 1
     apart = sum(isinstance(m, nn.ReLU) for m in folded.modules())
-    _, deleted = torch_eager.activation_scales(folded)["fc1"]
+    _, deleted = eager_layers.activation_scales(folded)["fc1"]
     return judged(
         "eight_bits", f"{used} codes", claims.printed(256, used)
     ) | judged(

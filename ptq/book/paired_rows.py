@@ -4,9 +4,9 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from ptq.evidence import intervals
-from ptq.experiment import comparison
-from ptq.experiment.comparison import REFERENCE_ROW, Paired
+from ptq.evidence import intervals, network_pairs
+from ptq.evidence.network_pairs import Paired
+from ptq.experiment.comparison import REFERENCE_ROW
 
 
 def rows(
@@ -26,7 +26,7 @@ def rows(
         name: (predictions[other], predictions[name])
         for name, other in against.items()
     }
-    judged = comparison.all_paired(pairs, labels)
+    judged = network_pairs.compared(pairs, labels)
     return {
         name: _alone(found, labels)
         | _changed(found, predictions[against.get(name, name)])

@@ -64,7 +64,7 @@ def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
 def pairs(frame: pd.DataFrame) -> dict[str, dict[str, list[Interval]]]:
     """Accuracies and speed-ups of the paper, each beside ours.
 
-    ``frame`` is ``comparison.compared`` with times. By quantity and the
+    ``frame`` is ``Comparison.frame`` with times. By quantity and the
     paper's name of a row: the paper's and our interval. The paper tells no
     spread of its times, so its speed-ups have no width.
     """

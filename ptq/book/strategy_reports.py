@@ -30,7 +30,7 @@ LABELS = {name: strategy.label for name, strategy in STRATEGIES.items()}
 class Reports:
     """What a chapter shows of all strategies, each under a name it gives.
 
-    ``frame`` is that of ``comparison.compared`` with times; ``labels`` and
+    ``frame`` is that of ``Comparison.frame`` with times; ``labels`` and
     the ``predictions`` of each strategy are classes (N,), FP32's first.
     Figures are kept in ``folder``.
     """

@@ -48,7 +48,7 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
 
 
 def readable_time(row: dict, prefix: str = "") -> dict[str, str]:
-    """Cells of ``time_columns``: milliseconds, the ratio, and its verdict."""
+    """Cells of ``comparison.Times``: milliseconds, ratio and verdict."""
     names = ("speedup", "speedup_low", "speedup_high")
     found = intervals.Interval(*(row[prefix + name] for name in names))
     return {
@@ -89,7 +89,7 @@ def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     rows = []
     for timing in timings:
         for name in [*names, TWIN]:
-            found = comparison.time_columns(timing, names[0], name)
+            found = vars(comparison.times(timing, names[0], name))
             quartiles = (found[f"milliseconds_{q}"] for q in ("q1", "q3"))
             cells = readable_time(found)
             rows.append(
@@ -120,7 +120,7 @@ def speedup_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
         row = {"strategy": label(name)}
         for timing in timings:
             cells = readable_time(
-                comparison.time_columns(timing, names[0], name)
+                vars(comparison.times(timing, names[0], name))
             )
             row |= _under(f"batch {timing.batch} {timing.mode}", cells)
         rows.append(row)

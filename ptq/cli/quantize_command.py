@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from ptq.cli import telling
+
 
 @click.command("quantize")
 @click.argument("network")
@@ -85,14 +87,13 @@ def quantize(network, out, fail_unless, **given):
     \f
     Raises SystemExit, with status 1, as by --fail-unless.
     """
-    from ptq.cli.commands import _told
     from ptq.evidence import checks
     from ptq.graph import UnsupportedError
     from ptq.running import locks
     from ptq.running.progress import Line
 
     errors = checks.InputError, UnsupportedError, locks.LockedError, OSError
-    with _told(*errors, status=2) as told, Line() as line:
+    with telling.told(*errors, status=2) as told, Line() as line:
         told.folder = Path(out)
         checks.between(given["margin"], "--margin", 0, 100)
         card = _card(network, out, line.tell, given)

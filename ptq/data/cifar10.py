@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ptq import npm, paths
 
+SHAPE = (3, 32, 32)
 CLASSES = [
     "airplane",
     "automobile",

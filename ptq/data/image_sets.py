@@ -8,16 +8,25 @@ from ptq import input_checks
 VALIDATION_IMAGES = 5_000
 
 
-def normalize(images: Tensor) -> Tensor:
-    """Map uint8 pixels (N, 3, 32, 32) to float32 in [-1, 1].
+def normalize(
+    images: Tensor,
+    mean: float | tuple[float, ...],
+    std: float | tuple[float, ...],
+) -> Tensor:
+    """Map uint8 pixels (N, C, H, W) to float32 (p / 255 - mean) / std.
 
-    Equal to torchvision's ToTensor and Normalize(0.5, 0.5), in bulk; any
-    shape will do. Raises InputError for another dtype than uint8, whose
-    range cannot be known, and where there are no images.
+    As torchvision's ToTensor and Normalize do, in bulk; with one mean and
+    one std, any shape will do, else there is one for each channel. Raises
+    InputError for another dtype than uint8, whose range cannot be known,
+    and where there are no images.
     """
     input_checks.check_pixels(images)
+    mean, std = (
+        torch.tensor(v).reshape(-1, 1, 1) if isinstance(v, tuple) else v
+        for v in (mean, std)
+    )
     # In place on the new tensor: uint8 is never float32 already.
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
+    return images.to(torch.float32).div_(255 * std).sub_(mean / std)
 
 
 def split(seed: int, size: int = 50_000) -> tuple[Tensor, Tensor]:

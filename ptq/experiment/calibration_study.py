@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ptq.data import image_sets
 from ptq.evidence import intervals, paired_tests, replicates
 from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import MARGIN
@@ -65,7 +64,7 @@ def ends_of_ranges(
             lab.cifar, "training", MANY, draw, lab.settings["train_seed"]
         )
         outputs = activations.capture(
-            network, points.values(), image_sets.normalize(images)
+            network, points.values(), lab.normalize(images)
         )
         for name, point in points.items():
             values = outputs[point].flatten(1)

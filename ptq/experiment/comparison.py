@@ -1,117 +1,205 @@
-"""Records compared: numbers, tests and verdicts, a row a network."""
+"""Networks compared on the same images: a row each, as text, frame, file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ptq import paths
-from ptq.data.cifar10 import CLASSES
-from ptq.evidence import intervals, paired_tests, thresholds
+from ptq.evidence import intervals, network_pairs
+from ptq.evidence.intervals import Interval
+from ptq.evidence.network_pairs import Paired
 from ptq.experiment.results import Record, Timing
 from ptq.experiment.strategies import STRATEGIES
 
-# Columns of ``compared``, shares unless said: label; correct and n (counts);
-# accuracy with Wilson bounds; change against the reference with paired ones;
-# lost and gained (counts); p by McNemar, p_holm over the rows; verdict;
-# detectable; disagreement of predictions; file_bytes and payload_bytes.
 REFERENCE_ROW, QUIET = "reference", "no"
-# Columns of ``time_columns``.
-TIMES = (
-    "batch",
-    "threads",
-    "milliseconds",
-    "milliseconds_q1",
-    "milliseconds_q3",
-    "speedup",
-    "speedup_low",
-    "speedup_high",
-    "floor_low",
-    "floor_high",
-    "busy",
-    "time_verdict",
-)
 
 
-def compared(
+@dataclass(frozen=True)
+class Times:
+    """Time of one network under one condition, and its ratio to another's.
+
+    ``milliseconds`` are those of one image, with quartiles; ``speedup`` is
+    a ratio with the interval of the next session, ``floor`` that interval
+    of a network over itself. ``busy`` says what else the machine did, or
+    "no"; ``time_verdict`` is that of ``Timing.word``.
+    """
+
+    batch: int
+    threads: int
+    milliseconds: float
+    milliseconds_q1: float
+    milliseconds_q3: float
+    speedup: float
+    speedup_low: float
+    speedup_high: float
+    floor_low: float
+    floor_high: float
+    busy: str
+    time_verdict: str
+
+
+# Columns of the times in a frame.
+TIMES = tuple(field.name for field in fields(Times))
+
+
+def times(timing: Timing, base: str, name: str) -> Times:
+    """Time of the network ``name``, and its ratio to ``base``."""
+    faster, taken = timing.speedup(base, name), timing.milliseconds(name)
+    return Times(
+        timing.batch,
+        timing.threads,
+        *(taken.value, taken.low, taken.high),
+        *(faster.value, faster.low, faster.high),
+        *(timing.floor.low, timing.floor.high),
+        busy="; ".join(timing.busy) or QUIET,
+        time_verdict=REFERENCE_ROW if name == base else timing.word(faster),
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network against the reference; shares are of images, 0 to 1.
+
+    ``label`` is its name for readers. ``accuracy`` has Wilson's interval;
+    ``pair`` is what is asked of both (of the reference itself, in its own
+    row), where ``pair.detectable`` is the change that would make the row
+    "better" or "worse" whatever the others say. ``file_bytes`` and
+    ``payload_bytes`` are None where they are not known. ``times`` are by
+    the prefix of their columns.
+    """
+
+    label: str
+    correct: int
+    accuracy: Interval
+    pair: Paired
+    verdict: str
+    file_bytes: int | None = None
+    payload_bytes: int | None = None
+    times: Mapping[str, Times] = field(default_factory=dict)
+
+    def columns(self) -> dict:
+        """The row of a frame: numbers and words by column.
+
+        Shares unless said: ``label``; ``correct`` and ``n`` (counts);
+        ``accuracy`` with Wilson bounds; ``change`` against the reference
+        with paired ones; ``lost`` and ``gained`` (counts); ``p`` by
+        McNemar; ``detectable``; ``disagreement`` of predictions; bytes;
+        the fields of ``Times``, with their prefix; ``p_holm`` over the rows;
+        ``verdict``.
+        """
+        pair, right = self.pair, self.accuracy
+        found = {
+            "label": self.label,
+            "correct": self.correct,
+            "n": pair.n,
+            "accuracy": right.value,
+            "accuracy_low": right.low,
+            "accuracy_high": right.high,
+            "change": pair.change.value,
+            "change_low": pair.change.low,
+            "change_high": pair.change.high,
+            "lost": pair.lost,
+            "gained": pair.gained,
+            "p": pair.p,
+            "detectable": pair.detectable / pair.n,
+            "disagreement": pair.disagreement / pair.n,
+            "file_bytes": self.file_bytes,
+            "payload_bytes": self.payload_bytes,
+        }
+        for prefix, taken in self.times.items():
+            found |= {f"{prefix}{n}": v for n, v in vars(taken).items()}
+        return found | {"p_holm": pair.holm, "verdict": self.verdict}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows by the networks' names, that of the reference first."""
+
+    rows: dict[str, Row]
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict on each network's accuracy but the reference's."""
+        return {name: row.verdict for name, row in [*self.rows.items()][1:]}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Numbers only, a row a network; ``Row.columns`` tells of what."""
+        rows = {name: row.columns() for name, row in self.rows.items()}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def text(self) -> str:
+        """A line a network: accuracy and change in percent, verdicts."""
+        lines = []
+        for row in self.rows.values():
+            told = f"{row.label}: {100 * row.accuracy:.2f} % right"
+            if row.verdict != REFERENCE_ROW:
+                told += f", {100 * row.pair.change:+.2f} points"
+            words = [t.time_verdict for t in row.times.values()]
+            words = dict.fromkeys([row.verdict, *words])
+            lines.append(f"{told}; {', '.join(words)}")
+        return "\n".join(lines) + "\n"
+
+
+def compare(
+    predictions: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    reference: str = "",
+    timing: Timing | None = None,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+    **more: Timing,
+) -> Comparison:
+    """Compare networks with the ``reference``, or the first of them.
+
+    Predictions, and ``labels``, are class numbers (n,). With a ``timing``,
+    rows have its times; those of ``single=...`` in columns that begin with
+    ``single_``. ``sizes`` are bytes of each network's file and payload.
+    KeyError where the reference is none of the networks, InputError where
+    predictions and labels do not fit each other.
+    """
+    base = reference or next(iter(predictions))
+    names = [base, *(name for name in predictions if name != base)]
+    before = predictions[base]
+    asked = {name: (before, predictions[name]) for name in names[1:]}
+    found = network_pairs.compared({base: (before, before)}, labels)
+    found |= network_pairs.compared(asked, labels)
+    timed = {"": timing} if timing else {}
+    timed |= {f"{kind}_": other for kind, other in more.items()}
+    rows = {}
+    for name, pair in found.items():
+        correct = int((predictions[name] == labels).sum())
+        rows[name] = Row(
+            STRATEGIES[name].label if name in STRATEGIES else name,
+            correct,
+            intervals.accuracy(correct, pair.n),
+            pair,
+            REFERENCE_ROW if name == base else pair.verdict,
+            *(sizes or {}).get(name, ()),
+            times={p: times(t, base, name) for p, t in timed.items()},
+        )
+    return Comparison(rows)
+
+
+def of_records(
     records: list[Record],
     labels: np.ndarray,
     timing: Timing | None = None,
     **more: Timing,
-) -> pd.DataFrame:
-    """One row a strategy, numbers only; the first record is the reference.
+) -> Comparison:
+    """Compare records with the first of them, as ``compare`` does.
 
-    ``labels`` (n,) are the true classes. With a ``timing``, the rows also
-    have its times (milliseconds per image) and speed-ups; those of
-    ``single=...`` in columns that begin with ``single_``. ``detectable`` is
-    the change that would make a row "better" or "worse" whatever the others
-    say: with as many changed predictions, the smallest whose p-value is below
-    5 % by the number of rows, Holm's first step.
+    ``labels`` (n,) are the true classes of the images.
     """
-    first, *others = records
-    pairs = {r.strategy: (first.predictions, r.predictions) for r in others}
-    found = {first.strategy: paired(first, first, labels)}
-    found |= all_paired(pairs, labels)
-    rows = {}
-    for record in records:
-        name = record.strategy
-        row = {"label": STRATEGIES[name].label}
-        row |= _accuracy_columns(record, found[name])
-        row |= {
-            "file_bytes": record.file_bytes,
-            "payload_bytes": record.payload_bytes,
-        }
-        if timing:
-            row |= time_columns(timing, first.strategy, name)
-        for kind, other in more.items():
-            times = time_columns(other, first.strategy, name)
-            row |= {f"{kind}_{column}": v for column, v in times.items()}
-        rows[name] = row
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame["p_holm"] = [pair.holm for pair in found.values()]
-    frame["verdict"] = [pair.verdict for pair in found.values()]
-    frame.loc[first.strategy, "verdict"] = REFERENCE_ROW
-    return frame
-
-
-def _accuracy_columns(record: Record, pair: "Paired") -> dict:
-    right = intervals.accuracy(record.correct, record.n)
-    return {
-        "correct": record.correct,
-        "n": record.n,
-        "accuracy": right.value,
-        "accuracy_low": right.low,
-        "accuracy_high": right.high,
-        "change": pair.change.value,
-        "change_low": pair.change.low,
-        "change_high": pair.change.high,
-        "lost": pair.lost,
-        "gained": pair.gained,
-        "p": pair.p,
-        "detectable": pair.detectable / pair.n,
-        "disagreement": pair.disagreement / pair.n,
-    }
-
-
-@dataclass(frozen=True)
-class Paired(paired_tests.Flips):
-    """Two networks on the same ``n`` images: the second against the first.
-
-    ``lost`` images only the first predicts right, ``gained`` only the
-    second; ``net`` is gained minus lost, ``disagreement`` the images with
-    other predictions. ``change`` is the net share with its paired 95 %
-    interval, ``p`` McNemar's, ``holm`` that of all pairs of one table.
-    ``detectable`` is the smallest net count that would have been shown,
-    infinite where none would.
-    """
-
-    net: int
-    disagreement: int
-    change: intervals.Interval
-    holm: float
-    detectable: float
-    verdict: str
+    return compare(
+        {r.strategy: r.predictions for r in records},
+        labels,
+        timing=timing,
+        sizes={r.strategy: (r.file_bytes, r.payload_bytes) for r in records},
+        **more,
+    )
 
 
 def paired(first: Record, second: Record, labels: np.ndarray) -> Paired:
@@ -120,71 +208,12 @@ def paired(first: Record, second: Record, labels: np.ndarray) -> Paired:
     ``labels`` is (n,). InputError where they do not fit the predictions.
     """
     pair = first.predictions, second.predictions
-    return all_paired({"": pair}, labels)[""]
+    return network_pairs.compared({"": pair}, labels)[""]
 
 
-def all_paired(
-    pairs: dict[str, tuple[np.ndarray, np.ndarray]], labels: np.ndarray
-) -> dict[str, Paired]:
-    """Compare the predictions of several pairs; Holm's p over all of them.
-
-    Predictions, and ``labels``, hold class numbers (n,). InputError where
-    they do not fit each other.
-    """
-    flips = {
-        name: paired_tests.flips(*pair, labels, classes=len(CLASSES))
-        for name, pair in pairs.items()
-    }
-    adjusted = paired_tests.holm([found.p for found in flips.values()])
-    level = thresholds.SIGNIFICANCE / max(len(flips), 1)
-    compared = {}
-    for (name, found), holm in zip(flips.items(), adjusted, strict=True):
-        changed = found.lost + found.gained
-        least = paired_tests.smallest_detectable(changed, found.n, level)
-        compared[name] = Paired(
-            **vars(found),
-            net=found.gained - found.lost,
-            disagreement=int((pairs[name][0] != pairs[name][1]).sum()),
-            change=paired_tests.difference(found),
-            holm=holm,
-            detectable=found.n * least,
-            verdict=paired_tests.verdict(found, holm),
-        )
-    return compared
-
-
-def needed(pair: Paired) -> str:
-    """How many images, net, would have shown a difference, in words."""
-    if np.isinf(pair.detectable):
-        return "more than all of them"
-    return f"{pair.detectable:.0f} images"
-
-
-def time_columns(timing: Timing, base: str, name: str) -> dict:
-    """Time of one network, and its ratio to ``base``, with a verdict."""
-    faster, floor = timing.speedup(base, name), timing.floor
-    taken = timing.milliseconds(name)
-    return {
-        "batch": timing.batch,
-        "threads": timing.threads,
-        "milliseconds": taken.value,
-        "milliseconds_q1": taken.low,
-        "milliseconds_q3": taken.high,
-        "speedup": faster.value,
-        "speedup_low": faster.low,
-        "speedup_high": faster.high,
-        "floor_low": floor.low,
-        "floor_high": floor.high,
-        "busy": "; ".join(timing.busy) or QUIET,
-        "time_verdict": REFERENCE_ROW
-        if name == base
-        else timing.word(faster),
-    }
-
-
-def save_comparison(frame: pd.DataFrame, run_folder: Path) -> None:
-    """Keep the comparison as ``comparison.csv`` in the run's folder."""
-    paths.write_whole(run_folder / "comparison.csv", frame.to_csv())
+def save_comparison(frame: pd.DataFrame, folder: Path) -> None:
+    """Keep the frame of a comparison as ``comparison.csv`` in a folder."""
+    paths.write_whole(folder / "comparison.csv", frame.to_csv())
 
 
 def load_comparison(folder: Path) -> pd.DataFrame:

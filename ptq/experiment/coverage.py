@@ -18,6 +18,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ptq import paths
+from ptq.data.cifar10 import SHAPE
 from ptq.evidence import time_ratios
 from ptq.measure import host, timer
 from ptq.networks import compact_cnn
@@ -116,7 +117,7 @@ def one_result(seed: int) -> dict[str, list]:
     network = compact_cnn.CompactCNN().eval()
     nets = {"once": network, "equal": network, "twice": Twice(network)}
     plan = [timer.Conditions(tuple(nets), BATCH, 1)]
-    images = torch.zeros(BATCH, *compact_cnn.INPUT_SHAPE[1:])
+    images = torch.zeros(BATCH, *SHAPE)
     found = timer.compare(nets, images, plan, ROUNDS, seed)[0]
     return {n: v.tolist() for n, v in found.seconds.items()} | {
         "busy": found.busy

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ptq.data import cifar10, image_sets
-from ptq.engines import torch_eager
-from ptq.experiment import strategies
-from ptq.methods import bias_correction, folding
+from ptq.engines import eager_settings
+from ptq.experiment import bias_corrections, strategies
+from ptq.methods import folding
 
 # Calibration images per batch, as published.
 BATCH = 64
@@ -97,7 +97,7 @@ def calibrations() -> list[Variant]:
     return [
         Variant(folded=True, observer=observer, images=images)
         for images in SIZES
-        for observer in torch_eager.OBSERVERS
+        for observer in eager_settings.OBSERVERS
     ]
 
 
@@ -114,7 +114,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
             f"{len(images)} images: expected {variant.images} or more"
         )
     seen = images[: variant.images]
-    qconfig = torch_eager.QConfig(
+    qconfig = eager_settings.QConfig(
         variant.per_channel, variant.bits, variant.observer
     )
     source = network if variant.folded else with_biases(network)
@@ -129,7 +129,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
     if not variant.corrected:
         return quantized
     wanted = folding.fold(source) if variant.folded else source
-    return bias_correction.correct_biases(wanted, quantized, seen)
+    return bias_corrections.correct_biases(wanted, quantized, seen)
 
 
 def with_biases(network: nn.Module) -> nn.Module:
@@ -160,11 +160,13 @@ def draw_images(
     training, validation = image_sets.split(train_seed)
     if source == "noise":
         generator = torch.Generator().manual_seed(seed)
-        shape = (count, 3, 32, 32)
+        shape = (count, *cifar.train_images.shape[1:])
         return torch.randint(
             0, 256, shape, dtype=torch.uint8, generator=generator
         )
-    same = training[cifar.train_labels[training] == seed % 10]
+    same = training[
+        cifar.train_labels[training] == seed % len(cifar10.CLASSES)
+    ]
     pools = {
         "training": training,
         "validation": validation,

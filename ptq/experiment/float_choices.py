@@ -2,9 +2,9 @@
 
 A choice goes by its name in ``strategies.assigned``. The columns of
 ``compared`` are ``folded`` and ``float_layers`` (a tuple of names); those of
-``comparison.compared`` for the accuracy; the fields of
-``comparison.Paired``, with Holm's correction over all choices; those of
-``comparison.time_columns``; and ``frontier``: whether no other choice is as
+``Comparison.frame`` for the accuracy; the fields of
+``network_pairs.Paired``, with Holm's correction over all choices; those of
+``comparison.Times``; and ``frontier``: whether no other choice is as
 accurate and faster, or as fast and more accurate.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ptq.evidence import intervals, thresholds, time_ratios
+from ptq.evidence import intervals, network_pairs, thresholds, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.experiment import comparison, strategies
 from ptq.experiment.results import Timing
@@ -35,7 +35,7 @@ def compared(
     ``reference``, ``labels`` and each of the ``predictions`` are classes
     (N,). ``timing`` holds the times of all choices.
     """
-    pairs = comparison.all_paired(
+    pairs = network_pairs.compared(
         {name: (reference, found) for name, found in predictions.items()},
         labels,
     )
@@ -50,7 +50,7 @@ def compared(
             "accuracy_low": right.low,
             "accuracy_high": right.high,
             **vars(pairs[name]),
-            **comparison.time_columns(timing, "fp32", name),
+            **vars(comparison.times(timing, "fp32", name)),
         }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     optimal = time_ratios.pareto(
@@ -187,7 +187,7 @@ def rankings(
         metric: mixed_precision.regret(right, score)
         for metric, score in scores.items()
     }
-    judged = comparison.all_paired(
+    judged = network_pairs.compared(
         {
             (r.best, r.chosen): (known[r.best], known[r.chosen])
             for found in regrets.values()

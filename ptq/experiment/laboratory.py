@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ptq import paths
 from ptq.data import cifar10, image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_settings, torch_eager
 from ptq.experiment import (
     factors,
     parameters,
@@ -22,36 +22,26 @@ from ptq.experiment import (
     source_hash,
     strategies,
 )
+from ptq.experiment.parameters import DEFAULTS
 from ptq.measure import host, inference, resources, timer
-from ptq.networks import checkpoints, compact_cnn, recipes, training
-
-DEFAULTS = {
-    "seed": 42,
-    "train_seed": 42,
-    "epochs": 20,
-    "calibration_images": 100,
-    "test_images": 10_000,
-    "rounds": 80,
-    "threads": 1,
-    "engine": "auto",
-    "data_dir": "",
-    "run_dir": "",
-}
+from ptq.networks import compact_cnn, recipes, training
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One chapter's laboratory.
 
-    ``network`` is the trained float network and ``card`` tells how it was
-    made. ``test_images`` and ``validation_images`` are uint8
-    (N, 3, 32, 32); ``calibration`` is normalized float32 of that shape.
+    ``network`` is the trained float network, ``row`` its row in the table
+    of networks, and ``card`` tells how it was made. ``test_images`` and
+    ``validation_images`` are uint8 (N, C, H, W); ``calibration`` is
+    normalized float32 of that shape.
     """
 
     settings: dict
     cifar: cifar10.Cifar10
     run_folder: Path
     network: nn.Module
+    row: recipes.Network
     card: dict
     engine: str
     calibration: Tensor
@@ -65,6 +55,20 @@ class Experiment:
         """Folder of the figures of this run; it need not exist yet."""
         return paths.figures_folder(self.run_folder)
 
+    def normalize(self, images: Tensor) -> Tensor:
+        """float32 of uint8 pixels (N, C, H, W), as the network takes them.
+
+        Errors are those of ``image_sets.normalize``.
+        """
+        return self.row.normalize(images)
+
+    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Outputs, float32 (N, classes), for uint8 images (N, C, H, W).
+
+        Errors are those of ``inference.logits``.
+        """
+        return inference.logits(network, images, self.row.normalization)
+
     def build(self, name: str) -> nn.Module:
         """The strategy's network, from the draw of calibration images."""
         return strategies.build(name, self.network, self.calibration)
@@ -73,7 +77,7 @@ class Experiment:
         """Build, save, load again and evaluate a strategy; keep the record.
 
         The predictions are those of the network read back from the file.
-        Raises KeyError where there is no such strategy, and RuntimeError
+        Raises UnknownNameError where there is no such strategy, RuntimeError
         where the file loads as a network with other outputs.
         """
         built = self.build(name)
@@ -81,11 +85,9 @@ class Experiment:
         torch_eager.save_state(built, path)
         loaded = torch_eager.load_state(self._blank(name), path)
         few = self.test_images[:100]
-        if not torch.equal(
-            inference.logits(built, few), inference.logits(loaded, few)
-        ):
+        if not torch.equal(self.logits(built, few), self.logits(loaded, few)):
             raise RuntimeError(f"{path} loads as another network")
-        bits = strategies.STRATEGIES[name].bits
+        bits = strategies.get(name).bits
         return self.evaluate(name, loaded, bits, {})
 
     def evaluate(
@@ -96,7 +98,7 @@ class Experiment:
         ``levels`` are added to the record's settings: they tell this network
         from the chapter's others.
         """
-        outputs = inference.logits(network, self.test_images)
+        outputs = self.logits(network, self.test_images)
         predictions = outputs.argmax(1)
         record = results.Record(
             strategy=name,
@@ -124,9 +126,7 @@ class Experiment:
         its name. Raises InputError where images are not uint8 or none,
         ValueError where they are fewer than the variant asks for.
         """
-        built = factors.build(
-            self.network, image_sets.normalize(images), variant
-        )
+        built = factors.build(self.network, self.normalize(images), variant)
         name = "-".join([variant.name, *map(str, levels.values())])
         bits = dict.fromkeys(compact_cnn.LAYERS, 8)
         return self.evaluate(name, built, bits, asdict(variant) | levels)
@@ -149,17 +149,16 @@ class Experiment:
         places = ("engine", "data_dir", "run_dir")
         settings = DEFAULTS | {name: self.settings[name] for name in places}
         recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
-        network, card = trained(recipe, self.cifar, paths.checkpoint_folder())
-        train, _ = image_sets.split(recipe.seed)
-        count, seed = settings["calibration_images"], settings["seed"]
-        drawn = image_sets.draw(train, count, seed)
+        network, card = training.trained(
+            recipe, self.cifar, paths.checkpoint_folder()
+        )
         return replace(
             self,
             settings=settings | {"test_images": test_images},
             run_folder=self.run_folder / "repeated",
             network=network,
             card=card,
-            calibration=image_sets.normalize(self.cifar.train_images[drawn]),
+            calibration=_calibration(self.cifar, self.row, settings),
             test_images=self.cifar.test_images[:test_images],
             test_labels=self.cifar.test_labels[:test_images],
         )
@@ -181,7 +180,7 @@ class Experiment:
     def _blank(self, name: str) -> nn.Module:
         """The strategy's structure, with nothing of the trained network."""
         fresh = recipes.untrained("compact_cnn", 0)
-        return strategies.build(name, fresh, torch.zeros(1, 3, 32, 32))
+        return strategies.build(name, fresh, torch.zeros(1, *self.row.shape))
 
     def key(self, *settings: str, **more) -> str:
         """What a result depends on besides the data, as one short text.
@@ -239,27 +238,28 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     Raises ParameterError, DataError or CheckpointError, saying what to do.
     """
     parameters.check(
-        settings | {"retrain": retrain}, DEFAULTS | {"retrain": False}
+        settings | {"retrain": retrain},
+        DEFAULTS | {"retrain": False},
     )
     settings = DEFAULTS | settings
-    engine = torch_eager.select(settings["engine"])
+    engine = eager_settings.select(settings["engine"])
     cifar = cifar10.load(settings["data_dir"])
     recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
-    folder = run_folder(settings)
-    network, card = trained(recipe, cifar, folder / "models", retrain)
-    train, validation = image_sets.split(recipe.seed)
-    drawn = image_sets.draw(
-        train, settings["calibration_images"], settings["seed"]
+    folder = parameters.run_folder(settings)
+    network, card = training.trained(
+        recipe, cifar, folder / "models", retrain
     )
-    count = settings["test_images"]
+    _, validation = image_sets.split(recipe.seed)
+    count, row = settings["test_images"], recipes.get(recipe.network)
     return Experiment(
         settings=settings,
         run_folder=folder,
         cifar=cifar,
         network=network,
+        row=row,
         card=card,
         engine=engine,
-        calibration=image_sets.normalize(cifar.train_images[drawn]),
+        calibration=_calibration(cifar, row, settings),
         validation_images=cifar.train_images[validation],
         validation_labels=cifar.train_labels[validation],
         test_images=cifar.test_images[:count],
@@ -267,49 +267,11 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     )
 
 
-def run_folder(settings: dict) -> Path:
-    """Folder of a run: the one named, else one that its settings name.
-
-    Only the default settings lead to ``runs/book``, so that no other
-    experiment overwrites the results of the book.
-    """
-    if settings["run_dir"]:
-        return paths.run_folder(settings["run_dir"])
-    changed = [
-        f"{name}{settings[name]}"
-        for name, default in DEFAULTS.items()
-        if settings[name] != default and name != "data_dir"
-    ]
-    default = paths.run_folder()
-    return default.with_name("-".join(changed)) if changed else default
-
-
-def checkpoint(recipe: recipes.Recipe, folder: Path) -> Path | None:
-    """The recipe's checkpoint: in ``folder``, else shipped, else none."""
-    for place in (folder, paths.checkpoint_folder()):
-        path = place / f"{recipe.name}.pt"
-        if path.exists():
-            return path
-    return None
-
-
-def trained(
-    recipe: recipes.Recipe,
-    cifar: cifar10.Cifar10,
-    folder: Path,
-    retrain: bool = False,
-) -> tuple[nn.Module, dict]:
-    """The network of a recipe: from ``folder``, shipped, or trained now."""
-    found = None if retrain else checkpoint(recipe, folder)
-    if found:
-        network = recipes.untrained(recipe.network, recipe.seed).eval()
-        return network, checkpoints.load_checkpoint(found, network)
-    path = folder / f"{recipe.name}.pt"
-    progress = path.with_suffix(".partial.pt")
-    network, card = training.train(recipe, cifar, progress)
-    outputs = inference.logits(network, cifar.test_images)
-    right = outputs.argmax(1) == cifar.test_labels
-    card |= {"test_correct": int(right.sum()), "test_images": len(right)}
-    checkpoints.save_checkpoint(network, path, card)
-    progress.unlink(missing_ok=True)
-    return network, checkpoints.load_checkpoint(path, network)
+def _calibration(
+    cifar: cifar10.Cifar10, row: recipes.Network, settings: dict
+) -> Tensor:
+    """The draw of training images that calibrates, normalized."""
+    train, _ = image_sets.split(settings["train_seed"])
+    count, seed = settings["calibration_images"], settings["seed"]
+    drawn = image_sets.draw(train, count, seed)
+    return row.normalize(cifar.train_images[drawn])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ptq.data import image_sets
+from ptq.engines import eager_layers
 from ptq.evidence.intervals import Interval
 from ptq.experiment import strategies
 from ptq.graph import activations
@@ -32,7 +33,7 @@ def error_images(lab) -> Tensor:
     from 20 to 1,280.
     """
     count = min(max(lab.settings["test_images"], 20), 1280)
-    return image_sets.normalize(lab.validation_images[:count])
+    return lab.normalize(lab.validation_images[:count])
 
 
 def at_both_points(
@@ -95,9 +96,15 @@ def budgets_over_draws(
         drawn = lab.cifar.train_images[
             image_sets.draw(train, count, seed + draw)
         ]
-        integer = strategies.folded(network, image_sets.normalize(drawn))
+        integer = strategies.folded(network, lab.normalize(drawn))
         budgets.append(
-            noise_budget.noise_budget(folded, integer, part, points)
+            noise_budget.noise_budget(
+                folded,
+                eager_layers.activation_scales(integer),
+                eager_layers.weight_scales(integer),
+                part,
+                points,
+            )
         )
         found = layer_errors.layer_errors(network, integer, part, points)
         measured.append({name: error.mse for name, error in found.items()})

@@ -4,10 +4,25 @@ import json
 import math
 import os
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from ptq.engines import torch_eager
+from ptq import paths
+from ptq.engines import eager_settings
+
+DEFAULTS = {
+    "seed": 42,
+    "train_seed": 42,
+    "epochs": 20,
+    "calibration_images": 100,
+    "test_images": 10_000,
+    "rounds": 80,
+    "threads": 1,
+    "engine": "auto",
+    "data_dir": "",
+    "run_dir": "",
+}
 
 
 class ParameterError(ValueError):
@@ -24,8 +39,8 @@ def _between(low: int, high: int) -> Callable[[int], str | None]:
 
 def _engine(value: str) -> str | None:
     try:
-        torch_eager.choose(value)
-    except torch_eager.EngineError as error:
+        eager_settings.choose(value)
+    except eager_settings.EngineError as error:
         return str(error)
 
 
@@ -111,3 +126,20 @@ def _how_to_write(value: Any, expected: type) -> str:
     if expected is str and type(value) in (bool, int, float, NoneType):
         return f"; write '{json.dumps(value)}' in quotes"
     return ""
+
+
+def run_folder(settings: dict) -> Path:
+    """Folder of a run: the one named, else one that its settings name.
+
+    Only the default settings lead to ``runs/book``, so that no other
+    experiment overwrites the results of the book.
+    """
+    if settings["run_dir"]:
+        return paths.run_folder(settings["run_dir"])
+    changed = [
+        f"{name}{settings[name]}"
+        for name, default in DEFAULTS.items()
+        if settings[name] != default and name != "data_dir"
+    ]
+    default = paths.run_folder()
+    return default.with_name("-".join(changed)) if changed else default

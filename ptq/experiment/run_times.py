@@ -7,7 +7,6 @@ from pathlib import Path
 
 from torch import nn
 
-from ptq.data import image_sets
 from ptq.evidence import time_ratios
 from ptq.experiment import results, strategies
 from ptq.measure import host, timer
@@ -106,7 +105,7 @@ def compare(
     They go to the run folder of ``lab``, under names that begin with
     ``title``. The images are the first ones of its test set.
     """
-    images = image_sets.normalize(lab.test_images[:64])
+    images = lab.normalize(lab.test_images[:64])
     rounds, seed = lab.settings["rounds"], lab.settings["seed"]
     found = timer.compare(networks, images, plan, rounds, seed)
     machine = host.machine()

@@ -17,19 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from ptq import paths
-from ptq.data import cifar10
-from ptq.engines import torch_eager
-from ptq.evidence import paired_tests
+from ptq.engines import eager_layers, eager_settings, torch_eager
+from ptq.evidence import network_pairs
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import strategies
 from ptq.measure import inference, timer
-from ptq.networks import compact_cnn
+from ptq.networks import recipes
 
 LARGEST = 2**15 - 1
 SWITCH = "ONEDNN_MAX_CPU_ISA"
 ENGINE = "onednn"
+NETWORK = "compact_cnn"
 BITS = (7, 8)
-CLASSES = len(cifar10.CLASSES)
 
 
 def sum_in_pairs(x: Tensor, w: Tensor) -> Tensor:
@@ -48,7 +47,9 @@ def saturates() -> bool:
     """Whether the selected engine clips 255 · 127 + 255 · 127 = 64,770."""
     x = torch.tensor([255, 255], dtype=torch.uint8)
     w = torch.tensor([127, 127], dtype=torch.int8)
-    return torch_eager.linear_sum(x, w) < 2 * 255 * 127 - torch_eager.SUM_STEP
+    return (
+        eager_layers.linear_sum(x, w) < 2 * 255 * 127 - eager_layers.SUM_STEP
+    )
 
 
 def codes(count: int = 200) -> tuple[Tensor, Tensor]:
@@ -76,7 +77,9 @@ class Predictions:
 def engine() -> str:
     """The engine to test: one that obeys a limit, if this machine has it."""
     return (
-        ENGINE if ENGINE in torch_eager.available() else torch_eager.choose()
+        ENGINE
+        if ENGINE in eager_settings.available()
+        else eager_settings.choose()
     )
 
 
@@ -103,7 +106,7 @@ def runs(
     """
     with paths.scratch_folder() as folder:
         torch.save(images, folder / "images.pt")
-        with timer.pinned_threads(1), torch_eager.selected(engine()):
+        with timer.pinned_threads(1), eager_settings.selected(engine()):
             for bits in BITS:
                 built = _build(network, calibration, bits)
                 torch_eager.save_state(built, folder / f"{bits}.pt")
@@ -126,7 +129,7 @@ def cost(found: dict[str, Predictions], labels: np.ndarray) -> Flips | None:
     if not (pair := exact_and_clipped(list(found.values()))):
         return None
     exact, clipped = (one.predictions[8].numpy() for one in pair)
-    return paired_tests.flips(exact, clipped, labels, CLASSES)
+    return network_pairs.compared({"": (exact, clipped)}, labels)[""]
 
 
 def disagreeing(found: dict[str, Predictions], bits: int) -> int:
@@ -161,7 +164,7 @@ def told(
 
 
 def _build(network: nn.Module, calibration: Tensor, bits: int) -> nn.Module:
-    qconfig = torch_eager.QConfig(bits=bits)
+    qconfig = eager_settings.QConfig(bits=bits)
     return strategies.assignment(network, calibration, qconfig=qconfig)
 
 
@@ -187,19 +190,20 @@ def _run(folder: Path, limit: str) -> Predictions:
 
 def _work(folder: Path) -> None:
     """What the process does: load both networks, save their predictions."""
-    torch_eager.select(engine())
+    eager_settings.select(engine())
+    row = recipes.get(NETWORK)
     images = torch.load(folder / "images.pt", weights_only=True)
     predictions = {}
     for bits in BITS:
         # Any weights and any calibration give the structure to fill.
         built = _build(
-            compact_cnn.CompactCNN(), torch.ones(1, 3, 32, 32), bits
+            recipes.untrained(NETWORK, 0), torch.ones(1, *row.shape), bits
         )
         torch_eager.load_state(built, folder / f"{bits}.pt")
-        logits = inference.logits(built, images)
+        logits = inference.logits(built, images, row.normalization)
         predictions[bits] = logits.argmax(1).to(torch.uint8)
     sums = [
-        torch_eager.linear_sum(x, w) for x, w in zip(*codes(), strict=True)
+        eager_layers.linear_sum(x, w) for x, w in zip(*codes(), strict=True)
     ]
     found = Predictions(saturates(), torch.tensor(sums), predictions)
     torch.save(vars(found), folder / "predictions.pt")

@@ -16,10 +16,12 @@ SCIENCE = (
     "methods",
     "engines",
     "measure",
+    "experiment/bias_corrections.py",
     "experiment/strategies.py",
     "experiment/factors.py",
     "input_checks.py",
     "packing.py",
+    "registry.py",
 )
 
 

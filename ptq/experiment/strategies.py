@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks
-from ptq.engines import torch_eager
-from ptq.methods import bias_correction, folding, mixed_precision
-from ptq.networks.compact_cnn import LAYERS
+from ptq.engines import eager_settings, torch_eager
+from ptq.experiment import bias_corrections
+from ptq.methods import folding, mixed_precision
+from ptq.networks.compact_cnn import BLOCKS, LAYERS
+from ptq.registry import Registry
 
 Build = Callable[[nn.Module, Tensor], nn.Module]
 
@@ -75,7 +77,7 @@ def assignment(
     float_layers: tuple[str, ...] = (),
     fold: bool = True,
     fuse_fc1: bool = False,
-    qconfig: torch_eager.QConfig | None = None,
+    qconfig: eager_settings.QConfig | None = None,
     batch: int = 0,
 ) -> nn.Module:
     """Integers everywhere but in ``float_layers``, folded or not.
@@ -93,7 +95,7 @@ def assignment(
     prepared = torch_eager.prepare(
         folding.fold(network) if fold else network,
         fuse,
-        mixed_precision.float_regions(float_layers),
+        mixed_precision.float_regions(float_layers, BLOCKS),
         qconfig,
     )
     return torch_eager.convert(prepared, images, batch)
@@ -115,8 +117,8 @@ def bias_correction_published(
     ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
     """
     prepared = torch_eager.prepare(network)
-    shifts = bias_correction.published_shifts(network, prepared, images)
-    shifted = bias_correction.apply_published(prepared, shifts)
+    shifts = bias_corrections.published_shifts(network, prepared, images)
+    shifted = bias_corrections.apply_published(prepared, shifts)
     return torch_eager.convert(shifted, images)
 
 
@@ -142,7 +144,7 @@ def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
     ``images``, float32 (N, 3, 32, 32), calibrate and correct. Errors are
     those of ``assignment``, and ValueError where a layer has no bias.
     """
-    return bias_correction.correct_biases(
+    return bias_corrections.correct_biases(
         folding.fold(network), folded(network, images), images
     )
 
@@ -165,65 +167,62 @@ def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
     return assignment(network, images, ("conv2",))
 
 
-STRATEGIES = {
-    strategy.name: strategy
-    for strategy in (
-        Strategy("fp32", "FP32", fp32, LAYERS),
-        Strategy("fp32_folded", "FP32 folded", fp32_folded, LAYERS),
-        Strategy(
-            "fp32_channels_last",
-            "FP32 folded channels-last",
-            fp32_channels_last,
-            LAYERS,
-        ),
-        Strategy(
-            "naive", "Naive", naive, (), "quantize every layer as it is"
-        ),
-        Strategy(
-            "bias_correction_published",
-            "Bias correction as published",
-            bias_correction_published,
-        ),
-        Strategy(
-            "bias_correction",
-            "Bias correction",
-            bias_corrected,
-            (),
-            "fold batch normalization into the convolutions, quantize, and "
-            "correct the biases",
-        ),
-        Strategy(
-            "folded",
-            "Folded",
-            folded,
-            (),
-            "fold batch normalization into the convolutions, fuse their "
-            "ReLUs, and quantize",
-        ),
-        Strategy(
-            "folded_fused",
-            "Folded with fc1 fused",
-            folded_fused,
-            (),
-            "fold batch normalization into the convolutions, fuse every "
-            "ReLU into its layer, and quantize",
-        ),
-        Strategy(
-            "mixed_precision_published",
-            "Mixed as published",
-            mixed_precision_published,
-            ("conv2",),
-            "quantize all but the second convolution",
-        ),
-        Strategy(
-            "mixed_precision_folded",
-            "Mixed folded",
-            mixed_precision_folded,
-            ("conv2",),
-            "fold, and quantize all but the second convolution",
-        ),
-    )
-}
+_ROWS = (
+    Strategy("fp32", "FP32", fp32, LAYERS),
+    Strategy("fp32_folded", "FP32 folded", fp32_folded, LAYERS),
+    Strategy(
+        "fp32_channels_last",
+        "FP32 folded channels-last",
+        fp32_channels_last,
+        LAYERS,
+    ),
+    Strategy("naive", "Naive", naive, (), "quantize every layer as it is"),
+    Strategy(
+        "bias_correction_published",
+        "Bias correction as published",
+        bias_correction_published,
+    ),
+    Strategy(
+        "bias_correction",
+        "Bias correction",
+        bias_corrected,
+        (),
+        "fold batch normalization into the convolutions, quantize, and "
+        "correct the biases",
+    ),
+    Strategy(
+        "folded",
+        "Folded",
+        folded,
+        (),
+        "fold batch normalization into the convolutions, fuse their "
+        "ReLUs, and quantize",
+    ),
+    Strategy(
+        "folded_fused",
+        "Folded with fc1 fused",
+        folded_fused,
+        (),
+        "fold batch normalization into the convolutions, fuse every "
+        "ReLU into its layer, and quantize",
+    ),
+    Strategy(
+        "mixed_precision_published",
+        "Mixed as published",
+        mixed_precision_published,
+        ("conv2",),
+        "quantize all but the second convolution",
+    ),
+    Strategy(
+        "mixed_precision_folded",
+        "Mixed folded",
+        mixed_precision_folded,
+        ("conv2",),
+        "fold, and quantize all but the second convolution",
+    ),
+)
+STRATEGIES = Registry("strategy", {row.name: row for row in _ROWS})
+get = STRATEGIES.row
 
 
 def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
@@ -243,7 +242,7 @@ def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
     choices = [
         (fold, kept)
         for fold in (True, False)
-        for kept in mixed_precision.assignments()
+        for kept in mixed_precision.assignments(LAYERS)
     ]
     return {
         known.get(choice)
@@ -256,10 +255,8 @@ def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
 def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
     """The network of a strategy, made of a float network that is kept.
 
-    ``images``, float32 (N, 3, 32, 32), calibrate. Raises KeyError, naming
-    the strategies there are, for another name, and what ``assignment``
+    ``images``, float32 (N, 3, 32, 32), calibrate. Raises UnknownNameError,
+    with the strategies there are, for another name, and what ``assignment``
     raises.
     """
-    if name not in STRATEGIES:
-        raise KeyError(f"{name!r}: expected one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name].build(network, images)
+    return get(name).build(network, images)

@@ -11,7 +11,7 @@ from ptq.measure import resources
 
 
 def needed(frame: pd.DataFrame) -> str:
-    """What change makes a row of ``comparison.compared`` better or worse.
+    """What change makes a row of ``Comparison.frame`` better or worse.
 
     In points, from the least to the most that a row needs.
     """
@@ -24,7 +24,7 @@ def needed(frame: pd.DataFrame) -> str:
 def verdicts(frame: pd.DataFrame, margin: float) -> list[str]:
     """Verdicts on all rows but the first, with another margin (a share).
 
-    ``frame`` is that of ``comparison.compared``.
+    ``frame`` is that of ``Comparison.frame``.
     """
     return [
         paired_tests.verdict(

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import warnings
 from pathlib import Path
 
 import torch
@@ -18,10 +19,10 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
     """A copy of ``model`` with the tensors of a file that torch.save wrote.
 
     The file holds a state, or a dict with one as "state_dict" or "model";
-    prefixes "module." and "_orig_mod." are dropped, half precision becomes
-    the model's own. No code in it is run. ``model`` is left as it is.
-    Raises UnsupportedError, naming the file and the first tensor at fault,
-    where it is missing, no such file, or of another network.
+    prefixes "module." and "_orig_mod." are dropped, other precisions become
+    the model's own, with a warning. No code in it is run. ``model`` is left
+    as it is. Raises UnsupportedError, naming the file and the first tensor
+    at fault, where it is missing, no such file, or of another network.
     """
     state = {_plain(name): t for name, t in _state(Path(path)).items()}
     wanted = model.state_dict()
@@ -37,6 +38,17 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
                 f"{path} is of another network: {name} is {there} there, "
                 f"{here} in {type(model).__name__}"
             )
+    odd = [
+        there.dtype
+        for name, there in state.items()
+        if there.dtype != wanted.get(name, there).dtype
+    ]
+    if odd:
+        warnings.warn(
+            f"{path} holds {odd[0]} numbers: converted to those of the "
+            "network",
+            stacklevel=2,
+        )
     copied = copy.deepcopy(model)
     copied.load_state_dict(state, strict=False)
     return copied

@@ -40,6 +40,13 @@ def outputs(given, name: str, classes: int = 0) -> Outputs:
                 "or one row of outputs an image, (N, C); reshape it"
             )
         return Outputs(checks.classes(array, name, classes))
+    _check_rows(array, name, classes)
+    shared = (array == array.max(1, keepdims=True)).sum(1) > 1
+    return Outputs(array.argmax(1), array.shape[1], int(shared.sum()))
+
+
+def _check_rows(array: np.ndarray, name: str, classes: int) -> None:
+    """Refuse rows of outputs of which no prediction can be made."""
     if array.dtype.kind not in "iuf" or not len(array):
         raise InputError(
             f"{name}: {array.dtype} of shape {array.shape}: expected a row "
@@ -66,8 +73,6 @@ def outputs(given, name: str, classes: int = 0) -> Outputs:
             f"{name}: {array.shape[1]} outputs an image: expected {classes}, "
             "one a class"
         )
-    shared = (array == array.max(1, keepdims=True)).sum(1) > 1
-    return Outputs(array.argmax(1), array.shape[1], int(shared.sum()))
 
 
 def number_of_classes(made: dict[str, Outputs], classes: int) -> int:

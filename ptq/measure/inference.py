@@ -10,24 +10,32 @@ from ptq.graph.activations import evaluating
 EVALUATION_BATCH = 250
 
 
-def logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Outputs, float32 (N, 10), for uint8 images (N, 3, 32, 32).
+def logits(
+    network: nn.Module,
+    images: Tensor,
+    normalization: tuple,
+) -> Tensor:
+    """Outputs, float32 (N, classes), for uint8 images (N, C, H, W).
 
-    The network runs in eval mode and is not changed. Raises InputError where
+    ``normalization`` is (mean, std), as in ``image_sets.normalize``. The
+    network runs on its own device, in eval mode, and is not changed; images
+    and outputs are on the CPU. Raises InputError where
     there are no images, their dtype or shape does not fit, or the network
     puts out anything but one tensor of finite numbers.
     """
     input_checks.check_pixels(images)
+    # An integer network has no parameters, and runs on the CPU.
+    device = next((p.device for p in network.parameters()), None)
     with (
         evaluating(network),
         input_checks.fitting(network, images),
         torch.inference_mode(),
     ):
         parts = [
-            network(image_sets.normalize(part))
+            network(image_sets.normalize(part, *normalization).to(device))
             for part in images.split(EVALUATION_BATCH)
         ]
     input_checks.check_outputs(parts[0])
-    outputs = torch.cat(parts)
+    outputs = torch.cat(parts).cpu()
     input_checks.check_finite("outputs", outputs)
     return outputs

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptq import input_checks
-from ptq.engines import torch_eager
 from ptq.graph import activations, groups, supported
 
 BATCH = 250
@@ -126,16 +125,19 @@ def pass_on(module: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
 @torch.no_grad()
 def noise_budget(
     network: nn.Module,
-    integer: nn.Module,
+    grids: Mapping[str, tuple[float, int]],
+    steps: Mapping[str, float],
     images: Tensor,
     points: Mapping[str, str],
 ) -> dict[str, Budget]:
     """Predict the noise at each layer's output. Equation (eq-budget).
 
-    ``network`` is the folded float network, a chain of modules, and
-    ``integer`` its twin, which lends its scales and is not run; ``points``
-    names, for each layer, the float module whose output the layer's codes
-    stand for; ``images`` is float32 (N, 3, 32, 32). Raises ValueError where
+    ``network`` is the folded float network, a chain of modules. Its integer
+    twin is not run and lends its scales: ``grids``, scale and zero point of
+    each layer's output, and of the input as "quant"; ``steps``, the scale of
+    each layer's weight codes. ``points`` names, for each layer, the float
+    module whose output the layer's codes stand for; ``images`` is float32
+    (N, C, H, W). Raises ValueError where
     a point is no module of ``network``, TypeError where one is not folded,
     UnsupportedError where the network does not run all its modules in the
     order in which it lists them, and InputError where images are none, not
@@ -154,7 +156,7 @@ def noise_budget(
     with activations.evaluating(network):
         for batch in images.split(BATCH):
             share = len(batch) / len(images)
-            for name, parts in _walk(network, integer, batch, points):
+            for name, parts in _walk(network, grids, steps, batch, points):
                 for cause, power in parts.items():
                     sums[name][cause] += share * float(power.mean())
     return {
@@ -163,25 +165,22 @@ def noise_budget(
     }
 
 
-def _walk(network, integer, x, points):
+def _walk(network, grids, steps, x, points):
     """Yield each layer with its signal and its noise, element by element."""
-    scales = torch_eager.activation_scales(integer)
-    layers = torch_eager.quantized_layers(integer)
     ends = {point: name for name, point in points.items()}
-    _, rounding, clipping = grid_noise(x, *scales["quant"])
+    _, rounding, clipping = grid_noise(x, *grids["quant"])
     noise = {"input": rounding + clipping}
     for name, module in network.named_children():
-        if name in layers:
+        if name in steps:
             arriving = noise["input"]
             if isinstance(module, nn.Linear):
                 x, arriving = x.flatten(1), arriving.flatten(1)
-            step = torch_eager.weight_codes(layers[name])[1]
-            noise = layer_noise(module, step, x, arriving)
+            noise = layer_noise(module, steps[name], x, arriving)
         else:
             noise = {k: pass_on(module, x, v) for k, v in noise.items()}
         x = module(x)
         if name in ends:
-            inside, rounding, clipping = grid_noise(x, *scales[ends[name]])
+            inside, rounding, clipping = grid_noise(x, *grids[ends[name]])
             noise = {k: v * inside for k, v in noise.items()}
             noise |= {"rounding": rounding, "clipping": clipping}
             yield ends[name], {"signal": x.square()} | noise

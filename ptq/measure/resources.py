@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from ptq.graph import activations
-from ptq.networks.compact_cnn import INPUT_SHAPE
 
 
 def payload_bytes(network: nn.Module) -> int:
@@ -49,18 +48,18 @@ def counted_bytes(
     return {"weights": weights, "biases": biases, "BN": norms, "grids": grids}
 
 
-def macs(network: nn.Module) -> dict[str, int]:
+def macs(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
     """Multiply-accumulates for one image, per convolution and linear.
 
-    The image has ``INPUT_SHAPE``. Raises InputError where that does not
-    fit the network.
+    ``shape`` is that of an image, (C, H, W). Raises InputError where it
+    does not fit the network.
     """
     layers = {
         name: module
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
-    outputs = activations.capture(network, layers, torch.zeros(INPUT_SHAPE))
+    outputs = activations.capture(network, layers, torch.zeros(1, *shape))
     return {
         name: outputs[name].numel() * module.weight[0].numel()
         for name, module in layers.items()

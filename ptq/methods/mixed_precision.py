@@ -1,46 +1,40 @@
 """Which layers stay in float, and what a choice loses."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from ptq.networks.compact_cnn import LAYERS
 
-# The modules that stay in float with a layer; after folding, BN and a fused
-# ReLU are identities.
-BLOCKS = {
-    "conv1": ("conv1", "bn1", "relu1"),
-    "conv2": ("conv2", "bn2", "relu2"),
-    "fc1": ("fc1", "relu3"),
-    "fc2": ("fc2",),
-}
-
-
-def float_regions(float_layers: tuple[str, ...]) -> list[tuple[str, ...]]:
+def float_regions(
+    float_layers: Sequence[str], blocks: Mapping[str, tuple[str, ...]]
+) -> list[tuple[str, ...]]:
     """Modules of each run of neighbouring float layers.
 
-    Raises ValueError where a layer is not one of ``LAYERS``.
+    ``blocks`` names, for each layer in the order of execution, the modules
+    that stay in float with it. Raises ValueError where a layer is none of
+    these.
     """
-    if unknown := set(float_layers) - set(LAYERS):
+    if unknown := set(float_layers) - blocks.keys():
         raise ValueError(
-            f"{sorted(unknown)}: expected layers of {', '.join(LAYERS)}"
+            f"{sorted(unknown)}: expected layers of {', '.join(blocks)}"
         )
     found, before = [], None
-    for layer in LAYERS:
+    for layer, modules in blocks.items():
         if layer in float_layers:
             if before in float_layers:
-                found[-1] += BLOCKS[layer]
+                found[-1] += modules
             else:
-                found.append(BLOCKS[layer])
+                found.append(modules)
         before = layer
     return found
 
 
-def assignments() -> list[tuple[str, ...]]:
+def assignments(layers: Sequence[str]) -> list[tuple[str, ...]]:
     """All choices of layers that stay float, from none to all."""
     return [
         chosen
-        for count in range(len(LAYERS) + 1)
-        for chosen in combinations(LAYERS, count)
+        for count in range(len(layers) + 1)
+        for chosen in combinations(layers, count)
     ]
 
 
@@ -66,10 +60,11 @@ def regret(
     float layers, except none and all, the layers with the highest scores are
     kept. Of equally good assignments the chosen one counts as the best.
     """
-    ranked = sorted(LAYERS, key=lambda layer: -scores[layer])
+    layers = max(values, key=len)
+    ranked = sorted(layers, key=lambda layer: -scores[layer])
     found = {}
-    for count in range(1, len(LAYERS)):
-        chosen = tuple(n for n in LAYERS if n in ranked[:count])
+    for count in range(1, len(layers)):
+        chosen = tuple(n for n in layers if n in ranked[:count])
         rivals = [a for a in values if len(a) == count]
         best = max(rivals, key=lambda a, c=chosen: (values[a], a == c))
         lost = values[best] - values[chosen]

@@ -37,5 +37,12 @@ class CompactCNN(nn.Module):
         return self.fc2(x)
 
 
-LAYERS = ("conv1", "conv2", "fc1", "fc2")
-INPUT_SHAPE = (1, 3, 32, 32)
+# Each layer, with the modules that stay in float if it does; after folding,
+# BN and a fused ReLU are identities.
+BLOCKS = {
+    "conv1": ("conv1", "bn1", "relu1"),
+    "conv2": ("conv2", "bn2", "relu2"),
+    "fc1": ("fc1", "relu3"),
+    "fc2": ("fc2",),
+}
+LAYERS = tuple(BLOCKS)

@@ -1,14 +1,14 @@
-"""The book's networks, and the recipe that trains each of them."""
+"""The book's networks: a row each, with the recipe that trains it."""
 
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ptq.input_checks import InputError
-from ptq.networks.compact_cnn import CompactCNN
-from ptq.networks.depthwise import Depthwise
-from ptq.networks.resnet8 import ResNet8
+from ptq import data
+from ptq.data import image_sets
+from ptq.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class Recipe:
             for field in fields(self)
             if getattr(self, field.name) != getattr(usual, field.name)
         )
-        short = "cnn" if self.network == "compact_cnn" else self.network
-        return f"{short}-seed{self.seed}-epochs{self.epochs}{changed}"
+        return f"{self.network}-seed{self.seed}-epochs{self.epochs}{changed}"
 
 
 # Chosen on validation images; book/reference/recipes.csv has the trials.
@@ -61,40 +60,79 @@ _MODERN = Recipe(
     weight_decay=5e-4,
     bfloat16=True,
 )
-# Each network's class and its usual recipe.
-NETWORKS = {
-    "compact_cnn": (CompactCNN, Recipe()),
-    "compact_cnn_tuned": (CompactCNN, replace(_MODERN, learning_rate=0.1)),
-    "resnet8": (ResNet8, replace(_MODERN, learning_rate=0.3)),
-    # Depthwise convolutions gain nothing by bfloat16.
-    "depthwise": (
-        Depthwise,
-        replace(_MODERN, learning_rate=0.3, bfloat16=False),
-    ),
-}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A row: where a network is made, how trained, and what it is shown.
+
+    ``made`` is MODULE:CLASS, ``recipe`` the usual one, ``data_set`` a name
+    in ``data.DATA_SETS``, and ``normalization`` (mean, std) of pixels in
+    [0, 1], each for all channels or one a channel.
+    """
+
+    made: str
+    recipe: Recipe
+    data_set: str = "cifar10"
+    normalization: tuple = (0.5, 0.5)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image, (C, H, W)."""
+        return data.get(self.data_set).SHAPE
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of their numbers."""
+        return data.get(self.data_set).CLASSES
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """float32 of uint8 pixels (N, C, H, W), as the network takes them.
+
+        Errors are those of ``image_sets.normalize``.
+        """
+        return image_sets.normalize(images, *self.normalization)
+
+
+NETWORKS = Registry(
+    "network",
+    {
+        "compact_cnn": Network(
+            "ptq.networks.compact_cnn:CompactCNN", Recipe()
+        ),
+        "compact_cnn_tuned": Network(
+            "ptq.networks.compact_cnn:CompactCNN",
+            replace(_MODERN, learning_rate=0.1),
+        ),
+        "resnet8": Network(
+            "ptq.networks.resnet8:ResNet8",
+            replace(_MODERN, learning_rate=0.3),
+        ),
+        # Depthwise convolutions gain nothing by bfloat16.
+        "depthwise": Network(
+            "ptq.networks.depthwise:Depthwise",
+            replace(_MODERN, learning_rate=0.3, bfloat16=False),
+        ),
+    },
+)
+get = NETWORKS.row
 
 
 def of(network: str, seed: int = 42, epochs: int | None = None) -> Recipe:
     """The recipe of a network, with its usual number of epochs if None.
 
-    InputError names the networks that there are.
+    UnknownNameError names the networks that there are.
     """
-    if network not in NETWORKS:
-        raise InputError(
-            f"network={network}: expected one of {', '.join(NETWORKS)}"
-        )
-    _, usual = NETWORKS[network]
-    usual = replace(usual, network=network, seed=seed)
+    usual = replace(get(network).recipe, network=network, seed=seed)
     return usual if epochs is None else replace(usual, epochs=epochs)
 
 
 def untrained(network: str, seed: int) -> nn.Module:
     """The network before training; torch's global generator is left as is.
 
-    InputError names the networks that there are.
+    UnknownNameError names the networks that there are.
     """
-    of(network)
+    module, name = get(network).made.split(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made, _ = NETWORKS[network]
-        return made()
+        return getattr(import_module(module), name)()

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from ptq import input_checks, paths
+from ptq import paths
 from ptq.data import cifar10, image_sets
-from ptq.graph import activations
-from ptq.networks import recipes
+from ptq.measure import inference
+from ptq.networks import checkpoints, recipes
 from ptq.networks.recipes import Recipe
 
 
@@ -42,19 +42,19 @@ def train(
     )
     optimizer = _optimizer(network, recipe)
     history, seconds = _resume(progress_file, recipe, network, optimizer)
-    train_set, validation_set = (
-        (cifar.train_images[chosen].to(where), cifar.train_labels[chosen])
-        for chosen in image_sets.split(recipe.seed)
-    )
-    train_set = tuple(part[: recipe.train_images] for part in train_set)
+    shown, asked = image_sets.split(recipe.seed)
+    shown = shown[: recipe.train_images]
+    train_set = cifar.train_images[shown].to(where), cifar.train_labels[shown]
+    validation_set = cifar.train_images[asked], cifar.train_labels[asked]
+    row = recipes.get(recipe.network)
     for epoch in range(len(history), recipe.epochs):
         started = time.time()
         loss, accuracy = _one_epoch(
             network, optimizer, train_set, recipe, epoch
         )
-        row = {"train_loss": loss, "train_accuracy": accuracy}
-        row |= evaluate(network, *validation_set)
-        history.append(row)
+        found = {"train_loss": loss, "train_accuracy": accuracy}
+        found |= evaluate(network, *validation_set, row.normalization)
+        history.append(found)
         seconds += time.time() - started
         state = {
             "recipe": asdict(recipe),
@@ -81,6 +81,29 @@ def _card(recipe, history, seconds, where) -> dict:
         "versions": {"torch": torch.__version__},
         "python": sys.version.split()[0],
     }
+
+
+def trained(
+    recipe: Recipe,
+    cifar: cifar10.Cifar10,
+    folder: Path,
+    retrain: bool = False,
+) -> tuple[nn.Module, dict]:
+    """The network of a recipe: from ``folder``, shipped, or trained now."""
+    found = None if retrain else checkpoints.of_recipe(recipe, folder)
+    if found:
+        network = recipes.untrained(recipe.network, recipe.seed).eval()
+        return network, checkpoints.load_checkpoint(found, network)
+    path = folder / f"{recipe.name}.pt"
+    progress = path.with_suffix(".partial.pt")
+    network, card = train(recipe, cifar, progress)
+    row = recipes.get(recipe.network)
+    outputs = inference.logits(network, cifar.test_images, row.normalization)
+    right = outputs.argmax(1) == cifar.test_labels
+    card |= {"test_correct": int(right.sum()), "test_images": len(right)}
+    checkpoints.save_checkpoint(network, path, card)
+    progress.unlink(missing_ok=True)
+    return network, checkpoints.load_checkpoint(path, network)
 
 
 def _device_name(where: torch.device) -> str:
@@ -126,34 +149,25 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     )
 
 
-def evaluate(network: nn.Module, images: Tensor, labels: Tensor) -> dict:
+def evaluate(
+    network: nn.Module, images: Tensor, labels: Tensor, normalization: tuple
+) -> dict:
     """Mean loss (nats) and accuracy of a float network on uint8 images.
 
-    ``images`` is (N, 3, 32, 32), ``labels`` int64 (N,). The network is
-    asked in eval mode and left as it was. Raises InputError where there are
-    no images or they are not uint8, ValueError where labels are not as many
-    or not int64.
+    ``images`` is (N, C, H, W), ``labels`` int64 (N,), ``normalization`` as
+    of ``inference.logits``, whose errors are raised. ValueError where labels
+    are not as many or not int64.
     """
-    input_checks.check_pixels(images)
+    outputs = inference.logits(network, images, normalization)
     if labels.shape != (len(images),) or labels.dtype != torch.int64:
         raise ValueError(
             f"labels of shape {tuple(labels.shape)}, {labels.dtype}: "
             f"expected int64 ({len(images)},), one for each image"
         )
-    loss, correct = 0.0, 0
-    with activations.evaluating(network), torch.inference_mode():
-        for part, target in zip(
-            images.split(1000), labels.split(1000), strict=True
-        ):
-            target = target.to(part.device)
-            logits = network(image_sets.normalize(part))
-            loss += functional.cross_entropy(
-                logits, target, reduction="sum"
-            ).item()
-            correct += (logits.argmax(1) == target).sum().item()
+    right = outputs.argmax(1) == labels
     return {
-        "validation_loss": loss / len(labels),
-        "validation_accuracy": correct / len(labels),
+        "validation_loss": functional.cross_entropy(outputs, labels).item(),
+        "validation_accuracy": int(right.sum()) / len(labels),
     }
 
 
@@ -187,6 +201,7 @@ def _precision(recipe: Recipe, where: torch.device):
 def _one_epoch(network, optimizer, train_set, recipe, epoch):
     """One pass in an order drawn from (seed, epoch); loss and accuracy."""
     images, labels = train_set
+    normalize = recipes.get(recipe.network).normalize
     generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     order = torch.randperm(len(labels), generator=generator)
     if recipe.augmentation == "crop and flip":
@@ -210,7 +225,7 @@ def _one_epoch(network, optimizer, train_set, recipe, epoch):
             group["lr"] = learning_rate(
                 recipe, step, recipe.epochs * len(batches)
             )
-        x = image_sets.normalize(images[batch])
+        x = normalize(images[batch])
         x = x.contiguous(memory_format=torch.channels_last)
         with _precision(recipe, images.device):
             logits = network(x)

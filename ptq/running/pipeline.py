@@ -13,10 +13,10 @@ import click
 
 from ptq import paths
 from ptq.experiment import committed_sweeps, parameters, run_times
-from ptq.experiment.laboratory import DEFAULTS, checkpoint, run_folder
+from ptq.experiment.parameters import DEFAULTS, run_folder
 from ptq.experiment.source_hash import package_hash
 from ptq.measure import host
-from ptq.networks.checkpoints import card_path
+from ptq.networks import checkpoints
 from ptq.networks.recipes import Recipe
 from ptq.running import locks, plain_yaml
 from ptq.running.execution import defaults, execute
@@ -167,7 +167,7 @@ def _fingerprint(text: str, values: dict) -> str:
     machine, known = host.machine(), DEFAULTS | values
     recipe = Recipe(known["train_seed"], known["epochs"])
     folder = run_folder(known)
-    trained = checkpoint(recipe, folder / "models")
+    trained = checkpoints.of_recipe(recipe, folder / "models")
     content = json.dumps(
         [
             text,
@@ -175,7 +175,7 @@ def _fingerprint(text: str, values: dict) -> str:
             "lab.times(" in text and run_times.stamp(folder),
             package_hash(),
             [path.read_text() for path in committed_sweeps.files()],
-            trained and card_path(trained).read_text(),
+            trained and checkpoints.card_path(trained).read_text(),
             [machine[k] for k in ("processor", "python", "torch")],
         ]
     )

@@ -19,6 +19,11 @@ from ptq.running import cluster, locks, pipeline, worker
 from ptq.running.progress import Progress
 from ptq.running.sweep_plan import PLACES, Sweep, SweepError
 
+NOT_ALONE = (
+    "times networks, so its points run one at a time on a machine; leave "
+    "--workers out, or give --allow-shared-timing if you do not need the "
+    "times"
+)
 RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
 
 
@@ -54,9 +59,7 @@ def run(
     exclusive = sweep.chapter.exclusive and not share
     if exclusive and workers > 1:
         raise SweepError(
-            f"--workers {workers}: {sweep.chapter.name} times networks, so "
-            "its points run one at a time on a machine; leave --workers out, "
-            "or give --allow-shared-timing if you do not need the times"
+            f"--workers {workers}: {sweep.chapter.name} {NOT_ALONE}"
         )
     workers = workers or (1 if exclusive else os.cpu_count() or 1)
     chapter = replace(
@@ -66,19 +69,21 @@ def run(
         holder=locks.myself(),
     )
     with locks.folder(folder):
-        before = {digest: _state(folder, digest) for digest in sweep.points}
-        skipped = {worker.MANIFEST} | (
-            {worker.FAILURE} if not retry else set()
-        )
-        todo = {
-            digest: values
-            for digest, values in sweep.points.items()
-            if before[digest] not in skipped
-        }
+        todo = _left(sweep, folder, retry)
         if todo:
             with cluster.client(scheduler, workers) as client:
                 _collect(client, worker.run, chapter, todo, folder)
         return _gather(sweep, folder)
+
+
+def _left(sweep: Sweep, folder: Path, retry: bool) -> dict[str, dict]:
+    """The points to run: those without a result, and on retry, failed."""
+    states = {"", worker.FAILURE} if retry else {""}
+    return {
+        digest: values
+        for digest, values in sweep.points.items()
+        if _state(folder, digest) in states
+    }
 
 
 def report(outcome: Outcome) -> str:

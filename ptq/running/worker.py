@@ -23,9 +23,9 @@ import torch
 
 from ptq import paths
 from ptq.data import cifar10
-from ptq.experiment import laboratory, source_hash
+from ptq.experiment import source_hash
 from ptq.measure import host, timer
-from ptq.networks import checkpoints, recipes
+from ptq.networks import checkpoints, recipes, training
 from ptq.running import execution, locks, pipeline
 
 MANIFEST = "manifest.json"
@@ -189,14 +189,14 @@ def _provide_network(values: dict, models: Path) -> None:
     if not {"train_seed", "epochs"} <= values.keys():
         return
     recipe = recipes.Recipe(values["train_seed"], values["epochs"])
-    if values.get("retrain") or laboratory.checkpoint(recipe, models):
+    if values.get("retrain") or checkpoints.of_recipe(recipe, models):
         return
     folder = paths.REPOSITORY / "runs" / "checkpoints" / _training_hash()
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{recipe.name}.lock")
     with lock, timer.pinned_threads(1):
-        if not laboratory.checkpoint(recipe, folder):
-            laboratory.trained(recipe, cifar10.load(), folder)
+        if not checkpoints.of_recipe(recipe, folder):
+            training.trained(recipe, cifar10.load(), folder)
     models.mkdir(parents=True)
     trained = folder / f"{recipe.name}.pt"
     for path in (trained, checkpoints.card_path(trained)):

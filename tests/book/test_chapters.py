@@ -12,7 +12,7 @@ from conftest import excerpt, soup
 
 from ptq import paths
 from ptq.book import frontpage
-from ptq.experiment import comparison, laboratory, strategies
+from ptq.experiment import comparison, parameters, strategies
 from ptq.running import execution, pipeline
 
 pytestmark = pytest.mark.book
@@ -43,7 +43,7 @@ class TestSource:
             node.targets[0].id: ast.literal_eval(node.value)
             for node in ast.parse(tagged[0].source).body
         }
-        known = laboratory.DEFAULTS | {"retrain": False}
+        known = parameters.DEFAULTS | {"retrain": False}
         assert values.items() <= known.items()
         assert {"seed", "engine", "data_dir", "run_dir"} <= values.keys()
 

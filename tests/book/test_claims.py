@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from ptq.book import claims, paper_numbers, tables
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.paired_tests import Flips
@@ -275,7 +275,7 @@ def test_a_training_is_asked_with_one_draw(trainings):
 
 
 def comparison(scale=1.0):
-    """A frame like ``comparison.compared``, with the paper's own numbers."""
+    """A frame like ``Comparison.frame``, with the paper's own numbers."""
     rows = {}
     for name, row in paper_numbers.published().items():
         ratio = row["speedup"] * scale
@@ -378,21 +378,21 @@ def test_seven_bits_never_saturate():
             assert saturation.sum_in_pairs(x, w) == int((x * w).sum())
 
 
-@pytest.mark.parametrize("name", torch_eager.available())
+@pytest.mark.parametrize("name", eager_settings.available())
 def test_engine_sums_what_fits(name):
-    torch_eager.select(name)
+    eager_settings.select(name)
     for x, w in zip(*saturation.codes(50), strict=True):
         # Halved, no pair exceeds 16 bits.
         exact = int(((x // 2).long() * w.long()).sum())
-        found = torch_eager.linear_sum(x // 2, w)
-        assert abs(found - exact) <= torch_eager.SUM_STEP / 2
+        found = eager_layers.linear_sum(x // 2, w)
+        assert abs(found - exact) <= eager_layers.SUM_STEP / 2
 
 
 def test_random_codes_tell_the_two_sums_apart():
     x, w = saturation.codes()
     exact = (x.long() * w.long()).sum(1)
     apart = (exact - saturation.sum_in_pairs(x, w)).abs()
-    assert (apart > torch_eager.SUM_STEP).sum() >= 10
+    assert (apart > eager_layers.SUM_STEP).sum() >= 10
 
 
 @pytest.fixture(scope="module")
@@ -408,10 +408,10 @@ def test_runs_are_those_of_the_machine(saturation_runs):
     assert saturation_runs.keys() == saturation.limits().keys()
     assert ("AVX2 only" in saturation_runs) == (
         host.machine()["architecture"] == "x86_64"
-        and saturation.ENGINE in torch_eager.available()
+        and saturation.ENGINE in eager_settings.available()
     )
     unlimited = saturation_runs["all"]
-    torch_eager.select(saturation.engine())
+    eager_settings.select(saturation.engine())
     assert unlimited.saturates == saturation.saturates()
     assert not (unlimited.saturates and has("avx512_vnni"))
 
@@ -421,19 +421,19 @@ def test_sums_are_exact_or_added_in_pairs(saturation_runs):
     exact = (x.long() * w.long()).sum(1)
     for found in saturation_runs.values():
         told = saturation.sum_in_pairs(x, w) if found.saturates else exact
-        assert (found.sums - told).abs().max() <= torch_eager.SUM_STEP / 2
+        assert (found.sums - told).abs().max() <= eager_layers.SUM_STEP / 2
 
 
 def test_process_predicts_as_the_same_engine_here(
     saturation_runs, network, images, pixels
 ):
-    torch_eager.select(saturation.engine())
+    eager_settings.select(saturation.engine())
     for bits in saturation.BITS:
         with timer.pinned_threads(1):
             here = strategies.assignment(
-                network, images, qconfig=torch_eager.QConfig(bits=bits)
+                network, images, qconfig=eager_settings.QConfig(bits=bits)
             )
-            found = inference.logits(here, pixels).argmax(1)
+            found = inference.logits(here, pixels, (0.5, 0.5)).argmax(1)
         assert torch.equal(
             saturation_runs["all"].predictions[bits], found.to(torch.uint8)
         )

@@ -11,7 +11,8 @@ from matplotlib.text import Annotation
 from test_figures import NIGHT, contrast
 
 from ptq.book import drawing_parts, drawings, figures, number_drawings
-from ptq.engines import torch_eager
+from ptq.data import cifar10
+from ptq.engines import eager_layers, torch_eager
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import saturation, strategies
 from ptq.graph import activations
@@ -26,7 +27,10 @@ MARGIN = 1.5  # pixels that two texts may not come closer than
 def costs(network):
     modules = {n: getattr(network, n) for n in compact_cnn.LAYERS}
     weights = {n: module.weight.numel() for n, module in modules.items()}
-    return {"weights": weights, "MACs": resources.macs(network)}
+    return {
+        "weights": weights,
+        "MACs": resources.macs(network, cifar10.SHAPE),
+    }
 
 
 def of_network(network, images):
@@ -68,10 +72,10 @@ def number_line(network, images):
 def requantized(network, images):
     """One output of fc1, as an integer layer makes it."""
     naive = strategies.naive(network, images)
-    scales = torch_eager.activation_scales(naive)
+    scales = eager_layers.activation_scales(naive)
     (s_x, _), (s_y, z_y) = scales["bn2"], scales["fc1"]
-    w, s_w = torch_eager.weight_codes(
-        torch_eager.quantized_layers(naive)["fc1"]
+    w, s_w = eager_layers.weight_codes(
+        eager_layers.quantized_layers(naive)["fc1"]
     )
     x = activations.capture(naive, ["module.pool2"], images[:1])
     q_x = torch.round(x["module.pool2"].flatten() / s_x).int()

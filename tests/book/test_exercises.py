@@ -7,7 +7,7 @@ import pytest
 
 from ptq.book import exercises
 from ptq.data import image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.experiment import strategies
 from ptq.measure import diagnostics, inference, layer_errors
 from ptq.methods import folding
@@ -54,20 +54,20 @@ WRONG = {
 def calibration(cifar):
     """A hundred training images, as the chapter draws them."""
     drawn = image_sets.draw(image_sets.split(42)[0], 100, 42)
-    return image_sets.normalize(cifar.train_images[drawn])
+    return image_sets.normalize(cifar.train_images[drawn], 0.5, 0.5)
 
 
 @pytest.fixture(scope="module")
 def hundred(cifar):
     return image_sets.normalize(
-        cifar.train_images[image_sets.split(42)[1][:500]]
+        cifar.train_images[image_sets.split(42)[1][:500]], 0.5, 0.5
     )
 
 
 @pytest.fixture(scope="module")
 def suspects(network, calibration):
     """The three faulty networks, and the sound one of the same draw."""
-    torch_eager.select()
+    eager_settings.select()
     prepared = torch_eager.prepare(
         folding.fold(network),
         folding.fusable(network),
@@ -94,13 +94,15 @@ def surgery(network, suspects, hundred):
 @pytest.fixture(scope="module")
 def uses(suspects, hundred):
     return {
-        n: diagnostics.grid_use(s.prepared, s.quantized, hundred)
+        n: diagnostics.grid_use(
+            s.prepared, eager_layers.activation_scales(s.quantized), hundred
+        )
         for n, s in suspects.items()
     }
 
 
 def differs(suspects, name):
-    return diagnostics.changes(
+    return eager_layers.changes(
         suspects["sound"].quantized, suspects[name].quantized
     )
 
@@ -117,7 +119,7 @@ def test_surgery_is_at_fault_in_a_alone(surgery):
 
 def test_weights_of_conv2_in_a_lack_the_gain(network, suspects):
     layers = {
-        n: torch_eager.quantized_layers(suspects[n].quantized)
+        n: eager_layers.quantized_layers(suspects[n].quantized)
         for n in suspects
     }
     trained = network.conv2.weight.detach()
@@ -152,7 +154,7 @@ def test_c_claims_a_shift_that_a_correction_does_make(
     network, suspects, calibration
 ):
     corrected = strategies.bias_corrected(network, calibration)
-    found = diagnostics.changes(suspects["sound"].quantized, corrected)
+    found = eager_layers.changes(suspects["sound"].quantized, corrected)
     assert all(change.bias > 0 for change in found.values())
     largest = max(change.bias for change in found.values())
     claim = re.search(r"largest shift ([\d.]+)", suspects["c"].claim)
@@ -163,7 +165,8 @@ def test_symptoms_have_the_size_of_real_ones(cifar, suspects):
     pixels, labels = cifar.test_images[:2000], cifar.test_labels[:2000]
     right = {
         name: (
-            inference.logits(s.quantized, pixels).argmax(1) == labels
+            inference.logits(s.quantized, pixels, (0.5, 0.5)).argmax(1)
+            == labels
         ).sum()
         for name, s in suspects.items()
     }
@@ -255,12 +258,12 @@ def test_changes_refuses_networks_with_other_layers(
 ):
     mixed = strategies.assignment(network, images, ("conv2",))
     with pytest.raises(ValueError, match="expected the same ones"):
-        diagnostics.changes(quantized, mixed)
+        eager_layers.changes(quantized, mixed)
 
 
 def test_changes_sees_one_weight_and_one_bias(network, images, quantized):
     other = strategies.folded(network, images)
-    layer = torch_eager.quantized_layers(other)["fc2"]
+    layer = eager_layers.quantized_layers(other)["fc2"]
     weight, bias = layer.weight(), layer.bias().detach().clone()
     codes = weight.int_repr()
     codes[0, 0] += 1 if codes[0, 0] < 127 else -1
@@ -269,8 +272,8 @@ def test_changes_sees_one_weight_and_one_bias(network, images, quantized):
     )
     bias[3] += 0.25
     layer.set_weight_bias(moved, bias)
-    found = diagnostics.changes(quantized, other)
-    assert found.pop("fc2") == diagnostics.Change(1, 0.25, False)
+    found = eager_layers.changes(quantized, other)
+    assert found.pop("fc2") == eager_layers.Change(1, 0.25, False)
     assert not any(found.values())
 
 

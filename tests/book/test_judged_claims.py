@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_timings import made_timing
 
 from ptq.book import claims, judged_claims, paired_rows, paper_numbers
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
 from ptq.experiment import laboratory
-from ptq.experiment.results import Timing
 from ptq.measure import timer
 
 SECONDS = {
@@ -26,12 +26,10 @@ def timing(busy=(), **other):
     noise = np.random.default_rng(1).normal(1, 1e-3, (7, 4, 5))
     times = SECONDS | other
     seconds = {
-        name: (value * noise[i]).tolist()
+        name: value * noise[i]
         for i, (name, value) in enumerate(times.items())
     }
-    return Timing(
-        "batch64", "", 64, 1, "hot", "x86", {}, "", list(busy), seconds
-    )
+    return made_timing(seconds, batch=64, busy=busy)
 
 
 def ordering(gain, p):

@@ -112,11 +112,20 @@ def test_normalize_is_that_of_torchvision():
         [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
     )(pixels[0].permute(1, 2, 0).numpy())
     before = pixels.clone()
-    ours = image_sets.normalize(pixels)
+    ours = image_sets.normalize(pixels, 0.5, 0.5)
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours[0], theirs, rtol=0, atol=1e-6)
     assert (ours.min(), ours.max()) == (-1, 1)
     assert torch.equal(pixels, before)
+
+
+def test_normalize_takes_a_mean_for_each_channel():
+    pixels = torch.arange(24, dtype=torch.uint8).reshape(1, 3, 2, 4)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 1.0)
+    theirs = transforms.Normalize(mean, std)(pixels / 255)
+    torch.testing.assert_close(
+        image_sets.normalize(pixels, mean, std), theirs
+    )
 
 
 def test_failing_sources_are_all_named_with_advice(no_source, tmp_path):

@@ -34,10 +34,12 @@ def predictions(network, images):
 
 def compare(shipped, cifar, count, calibration, per_channel):
     """Predictions in float, simulated, by the runtime; and the labels."""
-    calibration = image_sets.normalize(cifar.train_images[:calibration])
+    calibration = image_sets.normalize(
+        cifar.train_images[:calibration], 0.5, 0.5
+    )
     network = quantize(shipped, calibration, per_channel=per_channel)
     run = onnx_runtime.load(network, threads=1)
-    images = image_sets.normalize(cifar.test_images[:count])
+    images = image_sets.normalize(cifar.test_images[:count], 0.5, 0.5)
     assert {one.precision for one in run.ran} == {"integer", "conversion"}
     return (
         *(predictions(n, images) for n in (shipped, network, run)),
@@ -67,21 +69,21 @@ def test_same_file_in_openvino(shipped, cifar, tmp_path):
     """Where it is installed; it fuses sums, so that codes may differ."""
     openvino = pytest.importorskip("openvino")
     network = quantize(
-        shipped, image_sets.normalize(cifar.train_images[:512])
+        shipped, image_sets.normalize(cifar.train_images[:512], 0.5, 0.5)
     )
     onnx_file.save(network, tmp_path / "network.onnx")
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     other = openvino.Core().compile_model(
         tmp_path / "network.onnx", "CPU", settings
     )
-    images = image_sets.normalize(cifar.test_images[:250])
+    images = image_sets.normalize(cifar.test_images[:250], 0.5, 0.5)
     found = torch.from_numpy(other(images.numpy())[0]).argmax(1)
     ran = predictions(onnx_runtime.load(network, threads=1), images)
     assert (found != ran).float().mean() <= 0.02
 
 
 def test_layer_by_layer(shipped, cifar):
-    images = image_sets.normalize(cifar.train_images[:64])
+    images = image_sets.normalize(cifar.train_images[:64], 0.5, 0.5)
     apart = steps_apart(quantize(shipped, images), images)
     assert max(apart.values()) <= 1 and len(apart) >= 10
 

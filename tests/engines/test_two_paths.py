@@ -9,7 +9,7 @@ without), biases (float32 and int32), and codes beyond the calibrated range
 import pytest
 import torch
 
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, eager_settings
 from ptq.experiment import strategies
 from ptq.graph.activations import capture
 from ptq.quantizer import affine
@@ -36,7 +36,7 @@ def paths(request, network, images):
         network,
         images,
         fuse_fc1=True,
-        qconfig=torch_eager.QConfig(bits=bits),
+        qconfig=eager_settings.QConfig(bits=bits),
     )
     new = quantize(network, images, per_channel=False, activation_bits=bits)
     return eager, new, 2**bits - 1
@@ -44,12 +44,12 @@ def paths(request, network, images):
 
 def as_eager(eager, new, most):
     """The new path's network with the eager path's grids and codes."""
-    made, scales = new.copy(), torch_eager.activation_scales(eager)
+    made, scales = new.copy(), eager_layers.activation_scales(eager)
     for owner, name in OWNERS.items():
         scale, zero = map(torch.tensor, scales[name])
         made.grids[owner] = Grid(scale, zero.int(), 0, most)
-    for name, layer in torch_eager.quantized_layers(eager).items():
-        codes, scale = torch_eager.weight_codes(layer)
+    for name, layer in eager_layers.quantized_layers(eager).items():
+        codes, scale = eager_layers.weight_codes(layer)
         grid = Grid(torch.tensor(scale), torch.tensor(0), -128, 127)
         made.integers[name] = Layer(codes, grid, new.integers[name].bias)
         unit = made.unit(made.graph.nodes[name])
@@ -100,7 +100,7 @@ def test_layers_are_equal_code_for_code(paths, images):
 def test_grids_are_equal_but_for_the_input(paths, images):
     """Folding in float64 instead of float32 moves the last bits."""
     eager, new, most = paths
-    scales = torch_eager.activation_scales(eager)
+    scales = eager_layers.activation_scales(eager)
     for owner, name in OWNERS.items():
         scale, zero = scales[name]
         grid = new.grids[owner]
@@ -117,12 +117,12 @@ def test_grids_are_equal_but_for_the_input(paths, images):
 
 def test_weights_are_equal_by_the_same_divisor(paths):
     eager, new, _ = paths
-    layers = torch_eager.quantized_layers(eager)
+    layers = eager_layers.quantized_layers(eager)
     assert set(layers) == set(LAYERS)
     for name, layer in layers.items():
         node = new.graph.nodes[name]
         weight, bias = new.graph.filled(node.args[1:3], {})
-        codes, scale = torch_eager.weight_codes(layer)
+        codes, scale = eager_layers.weight_codes(layer)
         grid = affine.symmetric_grid(weight.abs().max())
         assert float(grid.scale) == pytest.approx(scale, rel=1e-6)
         apart = (affine.quantize(weight, grid) - codes).abs()

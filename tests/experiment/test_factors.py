@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ptq.data import cifar10, image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, eager_settings
 from ptq.experiment import factors, strategies
 from ptq.graph import activations
 from ptq.measure import inference
@@ -27,7 +27,8 @@ def test_a_variant_is_the_strategy_of_its_levels(
     built = factors.build(network, images, variant)
     named = strategies.build(strategy, network, images)
     assert torch.equal(
-        inference.logits(built, pixels), inference.logits(named, pixels)
+        inference.logits(built, pixels, (0.5, 0.5)),
+        inference.logits(named, pixels, (0.5, 0.5)),
     )
 
 
@@ -40,10 +41,10 @@ def test_the_factorial_is_full_and_its_names_differ():
 
 @pytest.mark.parametrize("variant", factors.factorial(images=100)[::5])
 def test_every_variant_is_near_the_float_network(variant, network, pixels):
-    seen = image_sets.normalize(pixels.repeat(2, 1, 1, 1))
+    seen = image_sets.normalize(pixels.repeat(2, 1, 1, 1), 0.5, 0.5)
     built = factors.build(network, seen, variant)
-    wanted = inference.logits(network, pixels).argmax(1)
-    found = inference.logits(built, pixels).argmax(1)
+    wanted = inference.logits(network, pixels, (0.5, 0.5)).argmax(1)
+    found = inference.logits(built, pixels, (0.5, 0.5)).argmax(1)
     assert (wanted == found).float().mean() > 0.85
 
 
@@ -53,16 +54,16 @@ def test_levels_change_what_their_names_say(network, images):
 
     plain, wide = of(folded=True), of(folded=True, bits=8)
     scales = [
-        torch_eager.activation_scales(q)["conv1"][0] for q in (plain, wide)
+        eager_layers.activation_scales(q)["conv1"][0] for q in (plain, wide)
     ]
     assert scales[0] / scales[1] == pytest.approx(255 / 127, rel=1e-5)
-    layer = torch_eager.quantized_layers(of(folded=True, per_channel=True))[
+    layer = eager_layers.quantized_layers(of(folded=True, per_channel=True))[
         "conv1"
     ]
     assert len(layer.weight().q_per_channel_scales()) == 32
     clipped = of(folded=True, observer="histogram")
     ranges = [
-        torch_eager.activation_scales(q)["conv2"] for q in (plain, clipped)
+        eager_layers.activation_scales(q)["conv2"] for q in (plain, clipped)
     ]
     assert ranges[1][0] < ranges[0][0]
 
@@ -75,11 +76,11 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
     wanted = activations.capture(network, ["conv2"], images)["conv2"]
     errors = []
     for quantized in (plain, shifted):
-        layer = torch_eager.quantized_layers(quantized)["conv2"]
+        layer = eager_layers.quantized_layers(quantized)["conv2"]
         inputs = activations.capture(
             quantized, ["module.conv2"], images, at="input"
         )["module.conv2"]
-        found = torch_eager.pre_activation(layer, inputs)
+        found = eager_layers.pre_activation(layer, inputs)
         errors.append((wanted - found).mean((0, 2, 3)).abs().max())
     assert errors[1] < errors[0] / 10
 
@@ -87,7 +88,8 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
 def test_zero_biases_change_no_prediction(network, pixels):
     given = factors.with_biases(network)
     torch.testing.assert_close(
-        inference.logits(given, pixels), inference.logits(network, pixels)
+        inference.logits(given, pixels, (0.5, 0.5)),
+        inference.logits(network, pixels, (0.5, 0.5)),
     )
     assert network.conv1.bias is None
 
@@ -96,7 +98,7 @@ def test_bad_levels_are_refused(network, images):
     with pytest.raises(ValueError, match="expected 100 or more"):
         factors.build(network, images, Variant())
     with pytest.raises(
-        torch_eager.EngineError, match="minmax, moving_average"
+        eager_settings.EngineError, match="minmax, moving_average"
     ):
         factors.build(network, images, Variant(observer="best", images=8))
 

@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 from conftest import case31
+from made_timings import made_timing
 
 from ptq.evidence import paired_tests
 from ptq.evidence.intervals import Interval
-from ptq.experiment import float_choices, results, strategies
+from ptq.experiment import float_choices, strategies
 from ptq.measure.timer import TWIN
 
 CHOICES = strategies.assigned()
@@ -26,18 +27,7 @@ def timing(busy=()):
     }
     first = {"fp32": seconds.pop("fp32")}
     seconds = first | seconds | {TWIN: first["fp32"]}
-    return results.Timing(
-        name="made",
-        key="",
-        batch=10,
-        threads=1,
-        mode="hot",
-        engine="x86",
-        machine={},
-        measured="today",
-        busy=list(busy),
-        seconds={name: times.tolist() for name, times in seconds.items()},
-    )
+    return made_timing(seconds, batch=10, busy=busy)
 
 
 @pytest.fixture(scope="module")

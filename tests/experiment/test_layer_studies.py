@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptq.data import image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers, torch_eager
 from ptq.experiment import laboratory, layer_studies
 from ptq.measure import layer_errors, noise_budget
 from ptq.methods import folding
@@ -26,7 +26,7 @@ def lab(cifar, tmp_path_factory):
 def test_errors_are_measured_on_validation_images(lab, asked, known):
     settings = lab.settings | {"test_images": asked}
     images = layer_studies.error_images(replace(lab, settings=settings))
-    same = image_sets.normalize(lab.validation_images[:known])
+    same = image_sets.normalize(lab.validation_images[:known], 0.5, 0.5)
     assert images.equal(same)
 
 
@@ -50,7 +50,8 @@ def test_each_draw_has_its_own_images_and_network(lab):
     assert measured[0] != measured[1] != measured[2]
     known = noise_budget.noise_budget(
         folding.fold(lab.network),
-        integer,
+        eager_layers.activation_scales(integer),
+        eager_layers.weight_scales(integer),
         first,
         layer_errors.LIKE_FOR_LIKE_POINTS,
     )

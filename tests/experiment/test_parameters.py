@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from ptq import paths
 from ptq.cli.commands import main
-from ptq.engines import torch_eager
-from ptq.experiment import laboratory, parameters
-from ptq.experiment.laboratory import DEFAULTS
+from ptq.engines import eager_settings
+from ptq.experiment import parameters
+from ptq.experiment.parameters import DEFAULTS
 from ptq.running import pipeline
 
 CORES = os.cpu_count()
@@ -30,7 +30,7 @@ BAD = [
     ("rounds", 1, ["2 to"]),
     ("threads", 0, [f"1 to {CORES}"]),
     ("threads", CORES + 1, [f"1 to {CORES}"]),
-    ("engine", "cudnn", [*torch_eager.available(), "auto"]),
+    ("engine", "cudnn", [*eager_settings.available(), "auto"]),
     ("data_dir", 7, ["str"]),
 ]
 
@@ -67,7 +67,7 @@ def test_a_switch_takes_only_true_or_false(value):
         ("rounds", 2),
         ("threads", CORES),
         ("data_dir", "/somewhere"),
-        *(("engine", name) for name in (*torch_eager.available(), "auto")),
+        *(("engine", name) for name in (*eager_settings.available(), "auto")),
     ],
 )
 def test_limits_themselves_are_allowed(name, value):
@@ -96,7 +96,7 @@ def refuse(*arguments):
         (["-p", "seed", "["], ["seed"]),
         (["-p", "calibration_images", "0"], ["1 to 45000"]),
         (["-p", "threads", str(CORES + 1)], [f"1 to {CORES}"]),
-        (["-p", "engine", "cudnn"], [*torch_eager.available(), "auto"]),
+        (["-p", "engine", "cudnn"], [*eager_settings.available(), "auto"]),
         (["--preset", "fast"], ["fast", "paper", "quick"]),
         (["--only", "99"], ["99", "01_baseline"]),
         (["--only", ""], ["01_baseline"]),
@@ -170,7 +170,7 @@ def test_the_paper_preset_is_what_the_chapters_do_by_default():
     ],
 )
 def test_only_the_defaults_write_where_the_book_reads(changed, folder):
-    found = laboratory.run_folder(laboratory.DEFAULTS | changed)
+    found = parameters.run_folder(parameters.DEFAULTS | changed)
     assert found == Path(folder).absolute() or found == (
         paths.REPOSITORY / folder
     )

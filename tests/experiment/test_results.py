@@ -9,11 +9,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from made_timings import made_timing
 
 from ptq import paths
 from ptq.book import show, tables
-from ptq.evidence import intervals, time_ratios
+from ptq.evidence import intervals, network_pairs, time_ratios
+from ptq.evidence.checks import InputError
 from ptq.experiment import comparison, laboratory, results, source_hash
+from ptq.judge import judgement
 
 LABELS = np.arange(100) % 10
 
@@ -39,21 +42,11 @@ def record(strategy="naive", wrong=(), **changes):
 
 
 SESSION = np.array([0.5, 0.7, 0.6, 0.6])
-TIMING = results.Timing(
-    name="batch64-threads1-hot",
-    key="fedcba9876543210",
+TIMING = made_timing(
+    {"fp32": [SESSION] * 3, "naive": [SESSION / 2] * 3, "A/A": [SESSION] * 3},
     batch=64,
-    threads=1,
-    mode="hot",
-    engine="x86",
+    name="batch64-threads1-hot",
     machine={"processor": "Ω 9000", "cores": 2},
-    measured="2026-11-26 12:00 UTC",
-    busy=[],
-    seconds={
-        "fp32": [SESSION.tolist()] * 3,
-        "naive": [(SESSION / 2).tolist()] * 3,
-        "A/A": [SESSION.tolist()] * 3,
-    },
 )
 
 
@@ -145,7 +138,7 @@ def test_whole_file_replaces_the_old_one_at_the_end(tmp_path):
 
 def test_comparison_counts_against_the_first_record():
     records = [record("fp32", wrong=[1, 2, 3]), record(wrong=[3, 4])]
-    frame = comparison.compared(records, LABELS, TIMING)
+    frame = comparison.of_records(records, LABELS, TIMING).frame
     assert list(frame.index) == ["fp32", "naive"]
     assert list(frame.correct) == [97, 98]
     assert list(frame.lost) == [0, 1]
@@ -167,8 +160,31 @@ def test_comparison_counts_against_the_first_record():
     assert frame.loc["fp32"].speedup == 1
 
 
+def test_any_predictions_are_compared_with_any_reference():
+    worse = np.where(np.arange(100) < 20, (LABELS + 1) % 10, LABELS)
+    networks = {"mine": worse, "naive": LABELS}
+    found = comparison.compare(networks, LABELS, "naive")
+    assert found.verdicts == {"mine": "worse"}
+    assert found.text().splitlines() == [
+        "Naive: 100.00 (96.30–100.00) % right; reference",
+        "mine: 80.00 (71.12–86.66) % right, "
+        "-20.00 (-27.78 to -11.44) points; worse",
+    ]
+    row = found.rows["mine"]
+    assert (row.correct, row.pair.lost, row.times) == (80, 20, {})
+    assert found.frame.loc["mine", "change"] == -0.2
+    networks = {"naive": LABELS, "mine": worse}
+    judged = judgement.judge(networks, LABELS).rows[0]
+    assert (judged.change, judged.p_holm) == (row.pair.change, row.pair.holm)
+    assert judged.verdict == row.verdict
+    with pytest.raises(InputError, match="numbers of images differ"):
+        comparison.compare({"mine": worse[1:], "naive": LABELS}, LABELS)
+
+
 def test_comparison_survives_the_disk(tmp_path):
-    frame = comparison.compared([record("fp32"), record()], LABELS, TIMING)
+    frame = comparison.of_records(
+        [record("fp32"), record()], LABELS, TIMING
+    ).frame
     comparison.save_comparison(frame, tmp_path)
     pd.testing.assert_frame_equal(comparison.load_comparison(tmp_path), frame)
 
@@ -176,7 +192,9 @@ def test_comparison_survives_the_disk(tmp_path):
 @pytest.mark.parametrize("timing", [None, TIMING])
 def test_readable_comparison_tells_every_uncertainty(timing):
     records = [record("fp32"), record(wrong=[3, 4])]
-    frame = tables.readable(comparison.compared(records, LABELS, timing))
+    frame = tables.readable(
+        comparison.of_records(records, LABELS, timing).frame
+    )
     naive = frame.set_index("strategy").loc["Naive"]
     assert naive["top-1 (%)"] == "98.00"
     assert naive["95 % interval"] == "93.0–99.4"
@@ -260,7 +278,7 @@ def test_too_few_rounds_are_said_in_every_table():
     assert tables.timing_rows([few], names).loc[1, "speed-up"] == "2.00"
     assert "Too few rounds" in tables.remarks([few], names)
     records = [record("fp32"), record()]
-    frame = comparison.compared(records, LABELS, few, single=few)
+    frame = comparison.of_records(records, LABELS, few, single=few).frame
     assert frame.loc["naive", "time_verdict"] == "too few rounds"
     shown = tables.headline(frame).set_index("strategy").loc["Naive"]
     for batch in (64, 1):
@@ -366,22 +384,22 @@ def test_two_records_side_by_side():
     assert found.change.value == pytest.approx(-0.01)
     assert found.p == 1.0 and found.verdict == "no difference shown"
     assert found.detectable == np.inf
-    row = comparison.compared([first, second], LABELS).loc["naive"]
+    row = comparison.of_records([first, second], LABELS).frame.loc["naive"]
     assert found.change.low == row.change_low
 
 
 def test_pairs_of_one_table_share_holms_correction():
     right, wrong = LABELS, np.where(np.arange(100) < 6, 9 - LABELS, LABELS)
     pairs = {"lost": (right, wrong), "same": (right, right)}
-    found = comparison.all_paired(pairs, LABELS)
+    found = network_pairs.compared(pairs, LABELS)
     lost, same = found["lost"], found["same"]
     assert lost.p == pytest.approx(2 / 2**6)
     assert lost.holm == pytest.approx(2 * lost.p) and same.holm == 1
     assert lost.verdict == "no difference shown"
     assert lost.disagreement == lost.lost == 6 and same.disagreement == 0
-    alone = comparison.all_paired({"lost": (right, wrong)}, LABELS)["lost"]
-    assert comparison.needed(alone) == "6 images"
-    assert comparison.needed(same) == "more than all of them"
+    alone = network_pairs.compared({"lost": (right, wrong)}, LABELS)["lost"]
+    assert network_pairs.needed(alone) == "6 images"
+    assert network_pairs.needed(same) == "more than all of them"
     assert alone.holm == alone.p and alone.verdict == "worse"
 
 

@@ -4,9 +4,10 @@ from math import inf, nan
 
 import pandas as pd
 import pytest
+from made_timings import made_timing
 
 from ptq.evidence.intervals import Interval
-from ptq.experiment import layer_studies, results, strategy_rules
+from ptq.experiment import layer_studies, strategy_rules
 
 
 @pytest.mark.parametrize(
@@ -60,18 +61,7 @@ def test_bound_on_speedups(low, high, told):
 
 def test_frontier_leaves_the_twin_out():
     times = {"a": 3.0, "b": 1.0, "twin": 0.5}
-    timing = results.Timing(
-        name="made",
-        key="",
-        batch=1,
-        threads=1,
-        mode="hot",
-        engine="x86",
-        machine={},
-        measured="today",
-        busy=[],
-        seconds={name: [[value]] for name, value in times.items()},
-    )
+    timing = made_timing({name: [[t]] for name, t in times.items()})
     frame = pd.DataFrame({"change": {"a": 0.0, "b": -0.01, "twin": 0.1}})
     assert strategy_rules.frontier(frame, timing, "twin") == ["b", "a"]
     assert strategy_rules.frontier(frame, timing, "a") == ["twin"]

@@ -21,7 +21,7 @@ from conftest import case31
 
 from ptq.cli import commands
 from ptq.evidence.checks import InputError
-from ptq.judge import judgement, network_outputs, reading
+from ptq.judge import candidates, judgement, network_outputs, reading
 
 
 def worse(first, labels, count=60):
@@ -173,7 +173,7 @@ def test_without_labels_the_disagreement_bounds_the_change(files):
     found = judged("fp32.npy", "int8.npy")["rows"][0]
     assert found["disagreement"]["value"] == 0.004
     assert found["change"] is None and found["by_class"] == []
-    assert found["verdict"] == judgement.UNKNOWN
+    assert found["verdict"] == candidates.UNKNOWN
     wide = judged("fp32.npy", "int8.npy", "--margin", 2)["rows"][0]
     assert wide["verdict"] == "non-inferior"
     text = run("fp32.npy", "int8.npy").output

@@ -26,7 +26,7 @@ def test_coded_counts_codes_and_compares_channels():
 
 
 def test_trials_change_one_layer_and_leave_the_network(network, pixels):
-    labels = inference.logits(network, pixels).argmax(1)
+    labels = inference.logits(network, pixels, (0.5, 0.5)).argmax(1)
     labels[:10] = (labels[:10] + 1) % 10
     before = network.conv2.weight.detach().clone()
     trials, right = grid_effects.clipping_trials(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ptq.data import image_sets
-from ptq.engines import torch_eager
+from ptq.engines import eager_layers
 from ptq.experiment import strategies
 from ptq.graph.activations import capture
 from ptq.measure import layer_errors, noise_budget
@@ -17,6 +17,13 @@ from ptq.networks import recipes
 
 POINTS = layer_errors.LIKE_FOR_LIKE_POINTS
 TOLERANCE = 1.5  # dB
+
+
+def grids(integer):
+    return (
+        eager_layers.activation_scales(integer),
+        eager_layers.weight_scales(integer),
+    )
 
 
 def generator(seed=5):
@@ -57,7 +64,7 @@ def test_codes_of_the_engine_end_where_the_budget_says(quantized, images):
     codes = {}
     for factor in (1, 30):
         y = capture(quantized, ["module.conv1"], factor * images)
-        scale, _ = torch_eager.activation_scales(quantized)["conv1"]
+        scale, _ = eager_layers.activation_scales(quantized)["conv1"]
         codes[factor] = (y["module.conv1"] / scale).round().max()
     assert codes[1] < 150 and codes[30] == noise_budget.LARGEST_CODE
 
@@ -128,11 +135,13 @@ def drawn(cifar):
     return (
         [
             image_sets.normalize(
-                cifar.train_images[image_sets.draw(train, 100, seed)]
+                cifar.train_images[image_sets.draw(train, 100, seed)],
+                0.5,
+                0.5,
             )
             for seed in range(3)
         ],
-        image_sets.normalize(cifar.train_images[validation[:200]]),
+        image_sets.normalize(cifar.train_images[validation[:200]], 0.5, 0.5),
     )
 
 
@@ -140,7 +149,7 @@ def excesses(network, integer, judged, images, points=POINTS):
     """dB over budget of each layer of ``judged``; the budget is that of
     ``integer``."""
     budgets = noise_budget.noise_budget(
-        folding.fold(network), integer, images, POINTS
+        folding.fold(network), *grids(integer), images, POINTS
     )
     errors = layer_errors.layer_errors(network, judged, images, points)
     return {n: budgets[n].excess(e.mse) for n, e in errors.items()}
@@ -164,7 +173,7 @@ def test_fused_network_is_within_budget(network, drawn):
     points = POINTS | {"fc1": "relu3"}
     integer = strategies.folded_fused(network, drawn[0][0])
     budgets = noise_budget.noise_budget(
-        folding.fold(network), integer, drawn[1], points
+        folding.fold(network), *grids(integer), drawn[1], points
     )
     errors = layer_errors.layer_errors(network, integer, drawn[1], points)
     found = {n: budgets[n].excess(e.mse) for n, e in errors.items()}
@@ -186,7 +195,7 @@ def test_published_points_break_the_budget(network, drawn):
 
 def wrong_weight_scale(network, images):
     integer = strategies.folded(network, images)
-    layer = torch_eager.quantized_layers(integer)["conv2"]
+    layer = eager_layers.quantized_layers(integer)["conv2"]
     weight = layer.weight()
     wrong = torch._make_per_tensor_quantized_tensor(
         weight.int_repr(), 1.1 * weight.q_scale(), 0
@@ -203,8 +212,8 @@ def lost_norm(network, images):
 
 def shifted_bias(network, images):
     integer = strategies.folded(network, images)
-    layer = torch_eager.quantized_layers(integer)["conv2"]
-    torch_eager.add_to_bias(layer, torch.full((64,), 0.1))
+    layer = eager_layers.quantized_layers(integer)["conv2"]
+    eager_layers.add_to_bias(layer, torch.full((64,), 0.1))
     return integer
 
 
@@ -222,13 +231,18 @@ def test_a_planted_fault_breaks_the_budget_where_it_is(network, drawn, fault):
 def test_a_network_that_is_not_folded_is_refused(network, drawn):
     integer = strategies.folded(network, drawn[0][0])
     with pytest.raises(TypeError, match="BatchNorm2d"):
-        noise_budget.noise_budget(network, integer, drawn[1][:2], POINTS)
+        noise_budget.noise_budget(
+            network, *grids(integer), drawn[1][:2], POINTS
+        )
 
 
 def test_an_unknown_point_is_refused(folded_float, quantized, images):
     with pytest.raises(ValueError, match="rely1.*relu1"):
         noise_budget.noise_budget(
-            folded_float, quantized, images[:2], POINTS | {"conv1": "rely1"}
+            folded_float,
+            *grids(quantized),
+            images[:2],
+            POINTS | {"conv1": "rely1"},
         )
 
 

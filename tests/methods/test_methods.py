@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from ptq.engines import torch_eager
-from ptq.experiment import strategies
+from ptq.engines import eager_layers, torch_eager
+from ptq.experiment import bias_corrections, strategies
 from ptq.graph.activations import capture
 from ptq.measure import inference, layer_errors
 from ptq.methods import bias_correction, folding, mixed_precision
 from ptq.networks.compact_cnn import LAYERS
+from ptq.registry import UnknownNameError
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -32,8 +33,8 @@ def test_folded_convolution_is_convolution_then_norm(seed, bias, groups):
 
 def test_folded_network_is_the_unfolded_one(network, folded_float, pixels):
     torch.testing.assert_close(
-        inference.logits(folded_float, pixels),
-        inference.logits(network, pixels),
+        inference.logits(folded_float, pixels, (0.5, 0.5)),
+        inference.logits(network, pixels, (0.5, 0.5)),
         rtol=1e-4,
         atol=1e-4,
     )
@@ -62,14 +63,14 @@ def test_building_leaves_the_network_alone(name, network, images):
 
 
 def test_an_unknown_strategy_is_refused(network, images):
-    with pytest.raises(KeyError, match="nave.*folded_fused"):
+    with pytest.raises(UnknownNameError, match="nave.*folded_fused.*naive"):
         strategies.build("nave", network, images)
 
 
 def test_published_bias_correction_is_the_naive_network(
     network, images, pixels
 ):
-    shifts = bias_correction.published_shifts(
+    shifts = bias_corrections.published_shifts(
         network, torch_eager.prepare(network), images
     )
     assert set(shifts) == set(LAYERS)
@@ -77,7 +78,8 @@ def test_published_bias_correction_is_the_naive_network(
     built = strategies.bias_correction_published(network, images)
     naive = strategies.naive(network, images)
     assert torch.equal(
-        inference.logits(built, pixels), inference.logits(naive, pixels)
+        inference.logits(built, pixels, (0.5, 0.5)),
+        inference.logits(naive, pixels, (0.5, 0.5)),
     )
 
 
@@ -85,32 +87,32 @@ def test_published_bias_correction_is_the_naive_network(
 def test_correction_removes_a_known_offset(
     folded_float, quantized, images, name
 ):
-    clean = bias_correction.correct_biases(folded_float, quantized, images)
+    clean = bias_corrections.correct_biases(folded_float, quantized, images)
     spoiled = copy.deepcopy(clean)
-    right = torch_eager.quantized_layers(clean)[name].bias()
+    right = eager_layers.quantized_layers(clean)[name].bias()
     offset = torch.linspace(-0.7, 0.9, len(right))
-    torch_eager.add_to_bias(
-        torch_eager.quantized_layers(spoiled)[name], offset
+    eager_layers.add_to_bias(
+        eager_layers.quantized_layers(spoiled)[name], offset
     )
-    again = bias_correction.correct_biases(folded_float, spoiled, images)
-    found = torch_eager.quantized_layers(again)[name].bias()
+    again = bias_corrections.correct_biases(folded_float, spoiled, images)
+    found = eager_layers.quantized_layers(again)[name].bias()
     torch.testing.assert_close(found, right, rtol=0, atol=1e-4)
 
 
 def test_corrected_layers_are_right_on_average(
     folded_float, quantized, images
 ):
-    corrected = bias_correction.correct_biases(
+    corrected = bias_corrections.correct_biases(
         folded_float, quantized, images
     )
     wanted = capture(folded_float, LAYERS, images)
-    layers = torch_eager.quantized_layers(corrected)
+    layers = eager_layers.quantized_layers(corrected)
     assert layers.keys() == set(LAYERS)
     for name, layer in layers.items():
         inside = f"module.{name}"
         x = capture(corrected, [inside], images, at="input")[inside]
         error = bias_correction.mean_shift(
-            wanted[name], torch_eager.pre_activation(layer, x)
+            wanted[name], eager_layers.pre_activation(layer, x)
         )
         assert error.abs().max() < 1e-4, name
 
@@ -118,18 +120,22 @@ def test_corrected_layers_are_right_on_average(
 def test_correction_leaves_the_quantized_network_alone(
     folded_float, quantized, images, pixels
 ):
-    before = inference.logits(quantized, pixels)
-    corrected = bias_correction.correct_biases(
+    before = inference.logits(quantized, pixels, (0.5, 0.5))
+    corrected = bias_corrections.correct_biases(
         folded_float, quantized, images
     )
-    assert torch.equal(inference.logits(quantized, pixels), before)
-    assert not torch.equal(inference.logits(corrected, pixels), before)
+    assert torch.equal(
+        inference.logits(quantized, pixels, (0.5, 0.5)), before
+    )
+    assert not torch.equal(
+        inference.logits(corrected, pixels, (0.5, 0.5)), before
+    )
 
 
 def test_a_layer_without_bias_is_refused(network, images):
-    layers = torch_eager.quantized_layers(strategies.naive(network, images))
+    layers = eager_layers.quantized_layers(strategies.naive(network, images))
     with pytest.raises(ValueError, match="no bias"):
-        torch_eager.add_to_bias(layers["conv1"], torch.zeros(32))
+        eager_layers.add_to_bias(layers["conv1"], torch.zeros(32))
 
 
 @pytest.mark.parametrize("name", ["conv1", "conv2"])
@@ -157,7 +163,7 @@ def test_points_of_other_shapes_are_refused(network, quantized, images):
 
 def test_regret_by_hand():
     """conv2 alone and conv1 with fc2 are best; ties go to the chosen."""
-    values = dict.fromkeys(mixed_precision.assignments(), 0.70)
+    values = dict.fromkeys(mixed_precision.assignments(LAYERS), 0.70)
     values |= {("conv2",): 0.73, ("conv1", "fc2"): 0.75}
     values |= {("conv1", "fc1"): 0.72, ("conv2", "fc1", "fc2"): 0.70}
     # Keeps fc1, then conv1 and fc1, then all but conv2.
@@ -178,7 +184,7 @@ def test_the_best_ranking_has_no_regret():
     worth = {"conv1": 0.01, "conv2": 0.04, "fc1": 0.02, "fc2": 0.03}
     values = {
         a: 0.6 + sum(worth[n] for n in a)
-        for a in mixed_precision.assignments()
+        for a in mixed_precision.assignments(LAYERS)
     }
     found = mixed_precision.regret(values, worth)
     assert [r.lost for r in found.values()] == [0, 0, 0]

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from ptq.data import cifar10
 from ptq.experiment import strategies
 from ptq.graph import activations
 from ptq.measure import inference, resources
@@ -13,7 +14,7 @@ from ptq.networks import compact_cnn
 
 def test_cost_by_hand(network):
     assert sum(p.numel() for p in network.parameters()) == 545_194
-    assert resources.macs(network) == {
+    assert resources.macs(network, cifar10.SHAPE) == {
         "conv1": 9 * 3 * 32 * 32 * 32,
         "conv2": 9 * 32 * 64 * 16 * 16,
         "fc1": 4096 * 128,
@@ -51,8 +52,8 @@ def test_logits_do_not_depend_on_the_batches(network, pixels):
     many = pixels.repeat(5, 1, 1, 1)
     assert len(many) > inference.EVALUATION_BATCH
     torch.testing.assert_close(
-        inference.logits(network, many),
-        inference.logits(network, pixels).repeat(5, 1),
+        inference.logits(network, many, (0.5, 0.5)),
+        inference.logits(network, pixels, (0.5, 0.5)).repeat(5, 1),
     )
 
 

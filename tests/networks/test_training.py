@@ -10,8 +10,8 @@ from torch import nn
 
 from ptq import packing, paths
 from ptq.data import cifar10
-from ptq.experiment import laboratory
 from ptq.networks import checkpoints, recipes, training
+from ptq.registry import UnknownNameError
 
 SMALL = recipes.Recipe(epochs=2, train_images=256)
 
@@ -88,7 +88,7 @@ def once(generated, tmp_path_factory):
     # Not the state that the training itself would leave behind.
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    network, card = laboratory.trained(ONE_EPOCH, generated, folder)
+    network, card = training.trained(ONE_EPOCH, generated, folder)
     return folder, network, card, (before, torch.get_rng_state())
 
 
@@ -108,7 +108,7 @@ def test_a_network_is_trained_once_and_then_read(once):
     assert {path.name for path in folder.iterdir()} == files
     assert card["test_images"] == 640
     # Without a data set nothing can be trained: this must be read.
-    again, same_card = laboratory.trained(ONE_EPOCH, None, folder)
+    again, same_card = training.trained(ONE_EPOCH, None, folder)
     assert same_weights(again, network)
     assert same_card == card
 
@@ -159,7 +159,7 @@ def test_each_network_is_trained_by_its_recipe(name, generated, tmp_path):
 
 
 def test_an_unknown_network_is_refused_with_those_known():
-    with pytest.raises(recipes.InputError, match="resnet9.*resnet8"):
+    with pytest.raises(UnknownNameError, match="resnet9.*resnet8"):
         recipes.of("resnet9")
 
 
@@ -282,11 +282,11 @@ def test_checkpoint_of_another_network_names_the_layer(
 
 def test_run_folder_goes_before_the_shipped_network(network, tmp_path):
     recipe = recipes.Recipe()
-    shipped, _ = laboratory.trained(recipe, None, tmp_path)
+    shipped, _ = training.trained(recipe, None, tmp_path)
     assert same_weights(shipped, network)
     own = recipes.untrained("compact_cnn", 9)
     checkpoints.save_checkpoint(own, tmp_path / f"{recipe.name}.pt", {})
-    found, _ = laboratory.trained(recipe, None, tmp_path)
+    found, _ = training.trained(recipe, None, tmp_path)
     assert same_weights(found, own)
 
 
@@ -298,9 +298,12 @@ def test_shipped_networks_predict_as_their_cards_say(path, cifar):
     card = json.loads(checkpoints.card_path(path).read_text())
     recipe = recipes.Recipe(**card["recipe"])
     assert recipe.name == path.stem
-    network, _ = laboratory.trained(recipe, None, path.parent)
+    network, _ = training.trained(recipe, None, path.parent)
     found = training.evaluate(
-        network, cifar.test_images[:500], cifar.test_labels[:500]
+        network,
+        cifar.test_images[:500],
+        cifar.test_labels[:500],
+        recipes.get(recipe.network).normalization,
     )
     share = card["test_correct"] / card["test_images"]
     assert found["validation_accuracy"] == pytest.approx(share, abs=0.06)

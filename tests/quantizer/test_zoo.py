@@ -16,7 +16,7 @@ OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
 
 @pytest.fixture(scope="module")
 def images(cifar):
-    return image_sets.normalize(cifar.train_images[:WARMING])
+    return image_sets.normalize(cifar.train_images[:WARMING], 0.5, 0.5)
 
 
 def check(name, images):

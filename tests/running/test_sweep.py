@@ -529,7 +529,7 @@ def test_workers_fetch_data_and_train_networks_themselves(tmp_path):
         "grid: {seed: [1, 2]}\n"
     )
     trained = paths.REPOSITORY / "runs" / "checkpoints"
-    for old in trained.glob("*/cnn-seed3-epochs1.*"):
+    for old in trained.glob("*/compact_cnn-seed3-epochs1.*"):
         old.unlink()
     data = tmp_path / "data"
     started = Cluster(tmp_path, PTQ_DATA_DIR=str(data))
@@ -538,6 +538,6 @@ def test_workers_fetch_data_and_train_networks_themselves(tmp_path):
     started.stop()
     assert result.exit_code == 0, result.output
     assert any(data.iterdir())
-    assert len(list(trained.glob("*/cnn-seed3-epochs1.pt"))) == 1
+    assert len(list(trained.glob("*/compact_cnn-seed3-epochs1.pt"))) == 1
     table = pd.read_csv(tmp_path / "run" / "table.csv")
     assert len(table) == 4 and set(table.train_seed) == {3}

@@ -4,22 +4,26 @@ import pandas as pd
 import pytest
 import torch
 
-from ptq.experiment import corrections, strategies
-from ptq.methods import bias_correction, folding
+from ptq.experiment import (
+    bias_corrections,
+    correction_study,
+    strategies,
+)
+from ptq.methods import folding
 
 
 def test_a_correction_leaves_nothing_on_its_own_images(network, images):
     float_network = folding.fold(network)
     before = strategies.folded(network, images)
-    after = bias_correction.correct_biases(float_network, before, images)
+    after = bias_corrections.correct_biases(float_network, before, images)
     errors = [
-        corrections.mean_errors(float_network, quantized, images)
+        correction_study.mean_errors(float_network, quantized, images)
         for quantized in (before, after)
     ]
-    left = corrections.percent_left(errors[1], errors[0])
+    left = correction_study.percent_left(errors[1], errors[0])
     assert left.keys() == errors[0].keys() and max(left.values()) < 1
     assert errors[0]["conv2"].shape == (64,)
-    same = corrections.percent_left(errors[0], errors[0])
+    same = correction_study.percent_left(errors[0], errors[0])
     assert set(same.values()) == {100.0}
 
 
@@ -27,16 +31,16 @@ def test_each_count_takes_the_first_images_of_each_draw(network, images):
     float_network = folding.fold(network)
     before = strategies.folded(network, images)
     draws = [images, images.flip(0)]
-    found = corrections.left_by_count(
+    found = correction_study.left_by_count(
         float_network, before, draws, [1, len(images)], images
     )
     assert found[1].shape == (2, 4)
     assert (found[1].loc[0] != found[1].loc[1]).any()
     assert (found[len(images)] < 1).all(axis=None)
-    alone = bias_correction.correct_biases(float_network, before, images[:1])
-    left = corrections.percent_left(
-        corrections.mean_errors(float_network, alone, images),
-        corrections.mean_errors(float_network, before, images),
+    alone = bias_corrections.correct_biases(float_network, before, images[:1])
+    left = correction_study.percent_left(
+        correction_study.mean_errors(float_network, alone, images),
+        correction_study.mean_errors(float_network, before, images),
     )
     assert found[1].loc[0].to_dict() == pytest.approx(left)
     assert torch.equal(draws[0], images)
@@ -53,4 +57,4 @@ def test_each_count_takes_the_first_images_of_each_draw(network, images):
 )
 def test_harmless_numbers_make_a_sentence(largest, told):
     left = {n: pd.DataFrame({"conv1": [9, p]}) for n, p in largest.items()}
-    assert corrections.harmless(left).startswith(told)
+    assert correction_study.harmless(left).startswith(told)

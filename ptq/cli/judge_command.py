@@ -1,0 +1,84 @@
+"""The command that judges predictions of any tool."""
+
+from pathlib import Path
+
+import click
+
+from ptq.cli import telling
+
+
+@click.command()
+@click.argument("reference")
+@click.argument("candidates", nargs=-1, required=True)
+@click.option("--labels", default="", help="True classes of the images.")
+@click.option(
+    "--margin",
+    default=0.5,
+    show_default=True,
+    help="Loss in points of accuracy that you would accept. Choose it before "
+    "you look. Half a point is stricter than the usual demand of benchmarks, "
+    "99 % of the float accuracy, and ten thousand images can exclude it.",
+)
+@click.option("--classes", type=click.IntRange(2), help="If not in the data.")
+@click.option("--class-names", default="", help="A file, or cat,dog,...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+)
+@click.option("--json", "json_file", default="", help="Write JSON there.")
+@click.option("--page", default="", help="Write an HTML page there.")
+@click.option(
+    "--fail-unless",
+    type=click.Choice(["non-inferior", "better"]),
+    help="Exit with status 1 unless each candidate is. A loss of the margin "
+    "or more must be excluded (non-inferior), which a better one does, too.",
+)
+def judge(reference, candidates, form, json_file, page, fail_unless, **given):
+    """Judge what any tool made of a network, by its predictions.
+
+    REFERENCE and CANDIDATES hold class numbers (N,), or logits or
+    probabilities (N, C), for the same images: .npy, .npz (FILE.npz:ARRAY) or
+    .csv (FILE.csv:COLUMN). Without labels, the report has only the prediction
+    disagreement. Exit status: 0; 1 as by --fail-unless; 2 where an input is
+    refused.
+
+    \b
+    python -m ptq judge fp32.npy int8.npy --labels labels.npy
+    python -m ptq judge out.npz:fp32 out.npz:int8 --labels val.csv:class \\
+        --margin 1 --page report.html --fail-unless non-inferior
+
+    \f
+    Raises SystemExit, with status 1, as by --fail-unless.
+    """
+    from ptq import paths
+    from ptq.evidence import checks
+
+    with telling.told(checks.InputError, OSError, status=2):
+        found = _judged([reference, *candidates], **given)
+        for file, make in ((json_file, found.json), (page, found.page)):
+            if file:
+                paths.write_whole(Path(file), make())
+    click.echo(found.json() if form == "json" else found.text(), nl=False)
+    if fail_unless and (failing := found.failing(fail_unless)):
+        click.echo(f"not {fail_unless}: {', '.join(failing)}", err=True)
+        raise SystemExit(1)
+
+
+def _judged(files, labels, margin, classes, class_names):
+    """The judgement of files, the first of which is the reference."""
+    from ptq.evidence import checks
+    from ptq.judge import judgement, reading
+
+    arrays = map(reading.read, files)
+    networks = dict(zip(reading.names(files), arrays, strict=True))
+    checks.between(margin, "--margin", 0, 100)
+    return judgement.judge(
+        networks,
+        reading.read(labels) if labels else None,
+        margin / 100,
+        classes or 0,
+        reading.class_names(class_names) if class_names else None,
+    )

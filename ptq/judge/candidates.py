@@ -1,0 +1,214 @@
+"""A candidate against the reference: everything that is found, in a row."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ptq.evidence import intervals, network_pairs, paired_tests
+from ptq.evidence.intervals import Interval
+from ptq.evidence.thresholds import SIGNIFICANCE
+from ptq.judge import network_outputs
+from ptq.judge.network_outputs import Outputs
+
+UNKNOWN = "unknown without labels"
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """Images of one class that a candidate lost and gained.
+
+    ``p`` is the exact McNemar test within the class; ``p_holm`` is corrected
+    for all classes of all candidates; ``change`` is the class's change of
+    accuracy, a share; ``word`` is "worse", "better" or "no difference shown".
+    """
+
+    number: int
+    name: str
+    images: int
+    lost: int
+    gained: int
+    p: float
+    p_holm: float
+
+    @property
+    def change(self) -> float:
+        """Change of the class's accuracy, a share."""
+        return (self.gained - self.lost) / self.images
+
+    @property
+    def word(self) -> str:
+        """What is shown about this class: "worse", "better", or nothing."""
+        if self.p_holm >= SIGNIFICANCE:
+            return "no difference shown"
+        return "better" if self.change > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate against the reference; shares are of images, 0 to 1.
+
+    ``detectable`` is the smallest change that could have been shown (Holm's
+    first step): with as many flips, or, where these are too few to show any,
+    with as few more as it takes; None where all images are too few.
+    ``non_inferior`` says whether a loss of the margin or more is excluded.
+    Without labels, results that need them are None, and ``verdict`` rests on
+    the disagreement. ``by_class`` starts with the largest net loss.
+    """
+
+    name: str
+    disagreement: Interval
+    verdict: str
+    non_inferior: bool
+    accuracy: Interval | None = None
+    change: Interval | None = None
+    lost: int | None = None
+    gained: int | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    detectable: float | None = None
+    by_class: list[ClassChange] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def hurt(self) -> list[ClassChange]:
+        """Classes that are shown to have lost."""
+        return [found for found in self.by_class if found.word == "worse"]
+
+
+def right(predictions: np.ndarray, truth: np.ndarray) -> Interval:
+    """Share of right predictions; both hold class numbers (N,)."""
+    return intervals.accuracy(int((predictions == truth).sum()), len(truth))
+
+
+def without_labels(
+    found: dict[str, np.ndarray], made: dict[str, Outputs], margin: float
+) -> list[Row]:
+    """The rows of all candidates, where no labels are known.
+
+    ``found`` holds predictions (N,), the reference's first, and ``made``
+    what they are of.
+    """
+    rows = []
+    for name in [*found][1:]:
+        other = _disagreement(found, name)
+        safe = other.high < margin
+        rows.append(
+            Row(
+                name=name,
+                disagreement=other,
+                verdict="non-inferior" if safe else UNKNOWN,
+                non_inferior=safe,
+                notes=_notes(found, made, name),
+            )
+        )
+    return rows
+
+
+def with_labels(
+    found: dict[str, np.ndarray],
+    made: dict[str, Outputs],
+    truth: np.ndarray,
+    margin: float,
+    classes: int,
+    class_names: list[str] | None,
+) -> list[Row]:
+    """The rows of all candidates; ``truth`` (N,) are the true classes.
+
+    ``found`` holds predictions (N,), the reference's first, and ``made``
+    what they are of. InputError where they do not fit each other.
+    """
+    reference, *others = found
+    judged = network_pairs.compared(
+        {name: (found[reference], found[name]) for name in others},
+        truth,
+        classes,
+        margin,
+    )
+    by_class = _by_class(found, truth, class_names)
+    return [
+        Row(
+            name=name,
+            disagreement=_disagreement(found, name),
+            verdict=pair.verdict,
+            non_inferior=pair.change.low > -margin,
+            accuracy=right(found[name], truth),
+            change=pair.change,
+            lost=pair.lost,
+            gained=pair.gained,
+            p=pair.p,
+            p_holm=pair.holm,
+            detectable=_detectable(pair, len(others)),
+            by_class=by_class[name],
+            notes=_notes(found, made, name) + _of_chance(found[name], truth),
+        )
+        for name, pair in judged.items()
+    ]
+
+
+def _of_chance(predictions: np.ndarray, truth: np.ndarray) -> list[str]:
+    if paired_tests.by_chance(predictions, truth) < network_outputs.CHANCE:
+        return []
+    return [
+        "right no more often than by chance: are its images in the same "
+        "order, and prepared in the same way?"
+    ]
+
+
+def _detectable(pair: paired_tests.Flips, candidates: int) -> float | None:
+    """The smallest change that could be shown; by more flips, if need be."""
+    for changed in range(pair.lost + pair.gained, pair.n + 1):
+        least = paired_tests.smallest_detectable(
+            changed, pair.n, SIGNIFICANCE / candidates
+        )
+        if math.isfinite(least):
+            return least
+    return None
+
+
+def _disagreement(found: dict, name: str) -> Interval:
+    first = next(iter(found.values()))
+    return intervals.accuracy(int((first != found[name]).sum()), len(first))
+
+
+def _notes(found: dict, made: dict, name: str) -> list[str]:
+    reference = next(iter(found))
+    notes = []
+    if np.array_equal(found[reference], found[name]):
+        notes.append(f"predicts the same as {reference} for every image")
+    for one in (reference, name):
+        if ties := made[one].ties:
+            notes.append(
+                f"{one}: {ties:,} images have several largest outputs; the "
+                "first of them counts as the prediction"
+            )
+    return notes
+
+
+def _by_class(
+    found: dict, truth: np.ndarray, class_names
+) -> dict[str, list[ClassChange]]:
+    """Per candidate, a row a class that has images, worst first."""
+    reference, *others = found
+    images = np.bincount(truth)
+    right = found[reference] == truth
+    counted = {}
+    for name in others:
+        right_too = found[name] == truth
+        lost = np.bincount(truth[right & ~right_too], minlength=len(images))
+        gained = np.bincount(truth[~right & right_too], minlength=len(images))
+        for k in np.flatnonzero(images):
+            pair = int(lost[k]), int(gained[k])
+            counted[name, int(k)] = (*pair, paired_tests.mcnemar(*pair))
+    adjusted = paired_tests.holm([p for *_, p in counted.values()])
+    rows = {name: [] for name in others}
+    for ((name, k), (lost, gained, p)), p_holm in zip(
+        counted.items(), adjusted, strict=True
+    ):
+        title = class_names[k] if class_names else str(k)
+        rows[name].append(
+            ClassChange(k, title, int(images[k]), lost, gained, p, p_holm)
+        )
+    for found_ in rows.values():
+        found_.sort(key=lambda row: (row.gained - row.lost, row.p))
+    return rows
