@@ -1,6 +1,7 @@
 """Folders of the repository, and files written whole or not at all."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -132,3 +133,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
         return
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write ``content`` as readable JSON, as ``write_whole`` does."""
+    write_whole(path, json.dumps(content, indent=1) + "\n")

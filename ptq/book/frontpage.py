@@ -107,9 +107,7 @@ def update_readme(run_folder: Path) -> None:
         )
     kept = {k: manifest[k] for k in ("parameters", "machine")} | told
     save_comparison(frame, REFERENCE)
-    paths.write_whole(
-        REFERENCE / "manifest.json", json.dumps(kept, indent=1) + "\n"
-    )
+    paths.write_json(REFERENCE / "manifest.json", kept)
     for name in ("frontier.svg", "frontier.png"):
         drawn = paths.figures_folder(run_folder) / name
         paths.write_whole(REFERENCE / name, drawn.read_bytes())

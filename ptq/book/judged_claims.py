@@ -21,7 +21,7 @@ from ptq.evidence.replicates import Ordering
 from ptq.experiment import bias_corrections, saturation
 from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
-from ptq.measure import inference, layer_errors, resources
+from ptq.measure import layer_errors, resources
 from ptq.methods import folding
 from ptq.quantizer import calibration
 
@@ -120,7 +120,7 @@ def correction(lab: Experiment) -> dict[str, Finding]:
     )
     largest = max(float(shift.abs().max()) for shift in shifts.values())
     first, second = (
-        inference.logits(lab.build(name), lab.test_images[:1000])
+        lab.logits(lab.build(name), lab.test_images[:1000])
         for name in ("naive", "bias_correction_published")
     )
     apart = float((first - second).abs().max())

@@ -55,9 +55,7 @@ def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
     frame = pd.read_parquet(sweep_folder / "table.parquet")
     frame = frame.drop(columns=[c for c in REDUNDANT if c in frame])
     constant = {
-        column: frame[column].iloc[0].item()
-        if hasattr(frame[column].iloc[0], "item")
-        else frame[column].iloc[0]
+        column: frame[column].tolist()[0]
         for column in frame
         if frame[column].nunique(dropna=False) == 1
     }
@@ -66,8 +64,7 @@ def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
     frame = frame.drop(columns=constant).round(6)
     path = target / f"{name}.csv"
     paths.write_whole(path, frame.to_csv(index=False))
-    text = json.dumps(kept, indent=1) + "\n"
-    paths.write_whole(path.with_suffix(".json"), text)
+    paths.write_json(path.with_suffix(".json"), kept)
     return path
 
 
@@ -109,8 +106,7 @@ def keep_overhead(
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": host.machine()["processor"],
     }
-    text = json.dumps(found, indent=1) + "\n"
-    paths.write_whole(target / "overhead.json", text)
+    paths.write_json(target / "overhead.json", found)
 
 
 def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:

@@ -90,17 +90,13 @@ class Row:
         the fields of ``Times``, with their prefix; ``p_holm`` over the rows;
         ``verdict``.
         """
-        pair, right = self.pair, self.accuracy
+        pair = self.pair
         found = {
             "label": self.label,
             "correct": self.correct,
             "n": pair.n,
-            "accuracy": right.value,
-            "accuracy_low": right.low,
-            "accuracy_high": right.high,
-            "change": pair.change.value,
-            "change_low": pair.change.low,
-            "change_high": pair.change.high,
+            **columns("accuracy", self.accuracy),
+            **columns("change", pair.change),
             "lost": pair.lost,
             "gained": pair.gained,
             "p": pair.p,
@@ -112,6 +108,15 @@ class Row:
         for prefix, taken in self.times.items():
             found |= {f"{prefix}{n}": v for n, v in vars(taken).items()}
         return found | {"p_holm": pair.holm, "verdict": self.verdict}
+
+
+def columns(name: str, found: Interval) -> dict[str, float]:
+    """Value and bounds of an interval, in the columns of a frame."""
+    return {
+        name: found.value,
+        f"{name}_low": found.low,
+        f"{name}_high": found.high,
+    }
 
 
 @dataclass(frozen=True)

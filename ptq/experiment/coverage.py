@@ -165,7 +165,7 @@ def keep(trials: int, target: Path = FILE) -> dict:
         "machine": host.machine(),
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    paths.write_whole(target, json.dumps(found, indent=1) + "\n")
+    paths.write_json(target, found)
     return found
 
 

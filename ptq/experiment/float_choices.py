@@ -46,9 +46,7 @@ def compared(
         rows[name] = {
             "folded": fold,
             "float_layers": kept,
-            "accuracy": right.value,
-            "accuracy_low": right.low,
-            "accuracy_high": right.high,
+            **comparison.columns("accuracy", right),
             **vars(pairs[name]),
             **vars(comparison.times(timing, "fp32", name)),
         }

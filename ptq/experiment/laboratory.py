@@ -1,10 +1,8 @@
 """What every chapter starts from: data, network, draws and folders."""
 
 import ast
-import hashlib
 import itertools
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -25,6 +23,9 @@ from ptq.experiment import (
 from ptq.experiment.parameters import DEFAULTS
 from ptq.measure import host, inference, resources, timer
 from ptq.networks import compact_cnn, recipes, training
+
+# The chapters' network; its layers are those of the strategies.
+NETWORK = "compact_cnn"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,10 @@ class Experiment:
         built = self.build(name)
         path = self._path(name)
         torch_eager.save_state(built, path)
-        loaded = torch_eager.load_state(self._blank(name), path)
+        # The strategy's structure, with nothing of the trained network.
+        fresh = recipes.untrained(NETWORK, 0)
+        blank = strategies.build(name, fresh, torch.zeros(1, *self.row.shape))
+        loaded = torch_eager.load_state(blank, path)
         few = self.test_images[:100]
         if not torch.equal(self.logits(built, few), self.logits(loaded, few)):
             raise RuntimeError(f"{path} loads as another network")
@@ -146,21 +150,13 @@ class Experiment:
         It measures the book's reference results again; its records go into a
         folder of their own.
         """
-        places = ("engine", "data_dir", "run_dir")
-        settings = DEFAULTS | {name: self.settings[name] for name in places}
-        recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
-        network, card = training.trained(
-            recipe, self.cifar, paths.checkpoint_folder()
-        )
-        return replace(
-            self,
-            settings=settings | {"test_images": test_images},
-            run_folder=self.run_folder / "repeated",
-            network=network,
-            card=card,
-            calibration=_calibration(self.cifar, self.row, settings),
-            test_images=self.cifar.test_images[:test_images],
-            test_labels=self.cifar.test_labels[:test_images],
+        names = ("engine", "data_dir", "run_dir")
+        places = {name: self.settings[name] for name in names}
+        return _made(
+            DEFAULTS | places | {"test_images": test_images},
+            self.cifar,
+            self.run_folder / "repeated",
+            paths.checkpoint_folder(),
         )
 
     def times(
@@ -177,11 +173,6 @@ class Experiment:
     def _path(self, name: str) -> Path:
         return self.run_folder / "models" / f"{name}.pt"
 
-    def _blank(self, name: str) -> nn.Module:
-        """The strategy's structure, with nothing of the trained network."""
-        fresh = recipes.untrained("compact_cnn", 0)
-        return strategies.build(name, fresh, torch.zeros(1, *self.row.shape))
-
     def key(self, *settings: str, **more) -> str:
         """What a result depends on besides the data, as one short text.
 
@@ -196,8 +187,7 @@ class Experiment:
             "capability": machine["torch_capability"],
         }
         parts |= {name: self.settings[name] for name in settings} | more
-        text = json.dumps(parts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return source_hash.of(parts)
 
     def _key(self, name: str) -> str:
         settings = ("seed", "calibration_images", "test_images")
@@ -242,15 +232,30 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
         DEFAULTS | {"retrain": False},
     )
     settings = DEFAULTS | settings
-    engine = eager_settings.select(settings["engine"])
     cifar = cifar10.load(settings["data_dir"])
-    recipe = recipes.Recipe(settings["train_seed"], settings["epochs"])
     folder = parameters.run_folder(settings)
-    network, card = training.trained(
-        recipe, cifar, folder / "models", retrain
-    )
+    return _made(settings, cifar, folder, folder / "models", retrain)
+
+
+def _made(
+    settings: dict,
+    cifar: cifar10.Cifar10,
+    folder: Path,
+    models: Path,
+    retrain: bool = False,
+) -> Experiment:
+    """The laboratory of settings, with the network that ``models`` has."""
+    recipe = recipes.of(NETWORK, settings["train_seed"], settings["epochs"])
+    network, card = training.trained(recipe, cifar, models, retrain)
+    row, count = recipes.get(recipe.network), settings["test_images"]
     _, validation = image_sets.split(recipe.seed)
-    count, row = settings["test_images"], recipes.get(recipe.network)
+    drawn = factors.draw_images(
+        cifar,
+        "training",
+        settings["calibration_images"],
+        settings["seed"],
+        recipe.seed,
+    )
     return Experiment(
         settings=settings,
         run_folder=folder,
@@ -258,20 +263,10 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
         network=network,
         row=row,
         card=card,
-        engine=engine,
-        calibration=_calibration(cifar, row, settings),
+        engine=eager_settings.select(settings["engine"]),
+        calibration=row.normalize(drawn),
         validation_images=cifar.train_images[validation],
         validation_labels=cifar.train_labels[validation],
         test_images=cifar.test_images[:count],
         test_labels=cifar.test_labels[:count],
     )
-
-
-def _calibration(
-    cifar: cifar10.Cifar10, row: recipes.Network, settings: dict
-) -> Tensor:
-    """The draw of training images that calibrates, normalized."""
-    train, _ = image_sets.split(settings["train_seed"])
-    count, seed = settings["calibration_images"], settings["seed"]
-    drawn = image_sets.draw(train, count, seed)
-    return row.normalize(cifar.train_images[drawn])

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptq.data import image_sets
 from ptq.engines import eager_layers
 from ptq.evidence.intervals import Interval
-from ptq.experiment import strategies
+from ptq.experiment import factors, strategies
 from ptq.graph import activations
 from ptq.measure import layer_errors, noise_budget
 from ptq.measure.layer_errors import LayerError
@@ -89,13 +88,13 @@ def budgets_over_draws(
         raise ValueError(f"{len(images)} images: expected {draws} or more")
     points, network = layer_errors.LIKE_FOR_LIKE_POINTS, lab.network
     folded = folding.fold(network)
-    train, _ = image_sets.split(lab.settings["train_seed"])
     count, seed = lab.settings["calibration_images"], lab.settings["seed"]
+    train_seed = lab.settings["train_seed"]
     budgets, measured = [], []
     for draw, part in enumerate(images.split(len(images) // draws)[:draws]):
-        drawn = lab.cifar.train_images[
-            image_sets.draw(train, count, seed + draw)
-        ]
+        drawn = factors.draw_images(
+            lab.cifar, "training", count, seed + draw, train_seed
+        )
         integer = strategies.folded(network, lab.normalize(drawn))
         budgets.append(
             noise_budget.noise_budget(

@@ -44,10 +44,6 @@ def _engine(value: str) -> str | None:
         return str(error)
 
 
-def _threads(value: int) -> str | None:
-    return _between(1, os.cpu_count() or 1)(value)
-
-
 # The largest seed leaves room for what is derived from it.
 _SEED = _between(0, 2**31 - 1)
 RULES: dict[str, Callable[[Any], str | None]] = {
@@ -57,7 +53,7 @@ RULES: dict[str, Callable[[Any], str | None]] = {
     "calibration_images": _between(1, 45_000),
     "test_images": _between(1, 10_000),
     "rounds": _between(2, 100_000),
-    "threads": _threads,
+    "threads": lambda value: _between(1, os.cpu_count() or 1)(value),
     "engine": _engine,
 }
 # Another machine may have other engines and more threads.

@@ -55,7 +55,7 @@ class Record:
         content["predictions_sha256"] = _digest(packed.getvalue())
         path = folder / f"{self.strategy}.json"
         paths.write_whole(path.with_suffix(".npy"), packed.getvalue())
-        _write_json(path, content)
+        paths.write_json(path, content)
         return path
 
 
@@ -101,7 +101,7 @@ class Timing:
     def save(self, folder: Path) -> Path:
         """Write ``NAME.json`` into ``folder``."""
         path = folder / f"{self.name}.json"
-        _write_json(path, asdict(self))
+        paths.write_json(path, asdict(self))
         return path
 
     def of(self, name: str) -> np.ndarray:
@@ -166,10 +166,6 @@ def _make(kind, path: Path, content: dict):
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_json(path: Path, content: dict) -> None:
-    paths.write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _read_json(path: Path) -> dict:

@@ -1,11 +1,13 @@
 """Hashes of the code: of all, and of what makes a record."""
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 
 from ptq import paths
 
+TRAINING = ("data", "networks")
 PACKAGE = paths.REPOSITORY / "ptq"
 # The code that a record depends on; how a chapter shows it is not part of it.
 SCIENCE = (
@@ -25,10 +27,23 @@ SCIENCE = (
 )
 
 
+def of(*content) -> str:
+    """Hash of anything that JSON can hold, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 @cache
 def package_hash() -> str:
     """Hash of all source of the package: a chapter may depend on any."""
     return _source_hash(sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def training_hash() -> str:
+    """Hash of the source that trains a network."""
+    rooms = (p for name in TRAINING for p in (PACKAGE / name).rglob("*.py"))
+    return _source_hash(sorted(rooms))
 
 
 @cache

@@ -55,6 +55,7 @@ def clipping_trials(
     layer: str,
     images: Tensor,
     labels: Tensor,
+    normalization: tuple,
     bits: Iterable[int] = range(2, 9),
     reaches: Iterable[int] = (20, 40, 60, 80, 100),
 ) -> tuple[Trials, int]:
@@ -62,22 +63,23 @@ def clipping_trials(
 
     Trials by bits and reach (percent of the largest weight), and how many
     predictions of the float network are right. All other layers stay in
-    float. ``images`` is uint8 (N, 3, 32, 32), ``labels`` int64 (N,).
-    Equation (eq-symmetric-scale). Raises what ``logits`` and
-    ``symmetric_grid`` raise.
+    float. ``images`` is uint8 (N, C, H, W), ``labels`` int64 (N,);
+    ``normalization`` is that of ``inference.logits``. Equation
+    (eq-symmetric-scale). Raises what ``logits`` and ``symmetric_grid``
+    raise.
     """
     # Layers take channels last faster, and the copy may be changed.
     probe = copy.deepcopy(network).to(memory_format=torch.channels_last)
     place = getattr(probe, layer).weight
     weight = getattr(network, layer).weight.detach()
-    before, found = logits(probe, images).argmax(1), {}
+    before, found = logits(probe, images, normalization).argmax(1), {}
     for width, reach in itertools.product(bits, reaches):
         half, bound = 2 ** (width - 1), weight.abs().max() * reach / 100
         grid = symmetric_grid(bound, -half, half - 1)
         weight_hat = fake_quantize(weight, grid)
         with torch.no_grad():
             place.copy_(weight_hat)
-        predicted = logits(probe, images).argmax(1)
+        predicted = logits(probe, images, normalization).argmax(1)
         found[width, reach] = Trial(
             weight,
             weight_hat,

@@ -29,7 +29,7 @@ def save_checkpoint(network: nn.Module, path: Path, card: dict) -> None:
     )
     card = card | {"sha256": hashlib.sha256(packed).hexdigest()}
     # The tensors last: where they are, there is a card.
-    paths.write_whole(card_path(path), json.dumps(card, indent=1) + "\n")
+    paths.write_json(card_path(path), card)
     paths.write_whole(path, packed)
 
 

@@ -88,12 +88,8 @@ class Batch:
         todo: dict[str, dict],
         tell: Callable[[str], None],
     ):
-        self.client, self.work, self.todo, self.tell = (
-            client,
-            work,
-            todo,
-            tell,
-        )
+        self.client, self.work = client, work
+        self.todo, self.tell = todo, tell
         # A task, not scattered data: it survives the death of its worker.
         self.chapter = client.submit(copy.copy, chapter, pure=False)
         self.group = f"point-{uuid.uuid4().hex}"

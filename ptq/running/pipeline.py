@@ -1,6 +1,5 @@
 """Run the chapters in order, redoing what changed."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -12,9 +11,13 @@ from pathlib import Path
 import click
 
 from ptq import paths
-from ptq.experiment import committed_sweeps, parameters, run_times
+from ptq.experiment import (
+    committed_sweeps,
+    parameters,
+    run_times,
+    source_hash,
+)
 from ptq.experiment.parameters import DEFAULTS, run_folder
-from ptq.experiment.source_hash import package_hash
 from ptq.measure import host
 from ptq.networks import checkpoints
 from ptq.networks.recipes import Recipe
@@ -129,8 +132,7 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
         if executed:
             # Load and versions are those of the last execution.
             manifest = now | {"chapters": manifest["chapters"]}
-            text = json.dumps(manifest, indent=1) + "\n"
-            paths.write_whole(folder / "manifest.json", text)
+            paths.write_json(folder / "manifest.json", manifest)
         if folder == paths.run_folder():
             paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
 
@@ -168,18 +170,15 @@ def _fingerprint(text: str, values: dict) -> str:
     recipe = Recipe(known["train_seed"], known["epochs"])
     folder = run_folder(known)
     trained = checkpoints.of_recipe(recipe, folder / "models")
-    content = json.dumps(
-        [
-            text,
-            values,
-            "lab.times(" in text and run_times.stamp(folder),
-            package_hash(),
-            [path.read_text() for path in committed_sweeps.files()],
-            trained and checkpoints.card_path(trained).read_text(),
-            [machine[k] for k in ("processor", "python", "torch")],
-        ]
+    return source_hash.of(
+        text,
+        values,
+        "lab.times(" in text and run_times.stamp(folder),
+        source_hash.package_hash(),
+        [path.read_text() for path in committed_sweeps.files()],
+        trained and checkpoints.card_path(trained).read_text(),
+        [machine[k] for k in ("processor", "python", "torch")],
     )
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _earlier_manifest(folder: Path) -> dict:

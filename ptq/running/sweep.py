@@ -185,8 +185,7 @@ def _gather(sweep: Sweep, folder: Path) -> Outcome:
         "machine": host.machine(),
         "points": states,
     }
-    text = json.dumps(manifest, indent=1) + "\n"
-    paths.write_whole(folder / worker.MANIFEST, text)
+    paths.write_json(folder / worker.MANIFEST, manifest)
     return Outcome(folder, len(done), failed)
 
 

@@ -1,8 +1,6 @@
 """Sweep files: a chapter, and the points at which to run it."""
 
-import hashlib
 import itertools
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from ptq.experiment import parameters
+from ptq.experiment import parameters, source_hash
 from ptq.running import execution, pipeline, plain_yaml, worker
 
 KEYS = ("chapter", "fixed", "list", "grid")
@@ -185,9 +183,9 @@ def _repeated(names: list) -> set:
 def _identified(points: list[dict], chapter: worker.Chapter) -> dict:
     found = {}
     for values in points:
-        parts = [chapter.name, chapter.text, chapter.version, values]
-        text = json.dumps(parts, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        digest = source_hash.of(
+            chapter.name, chapter.text, chapter.version, values
+        )
         if digest in found:
             raise SweepError(f"this point occurs twice: {values}")
         found[digest] = values

@@ -4,7 +4,6 @@ A worker needs this repository and its environment; data and checkpoints it
 fetches or trains itself.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -68,12 +67,11 @@ def version() -> str:
     # A new kernel imports the files as they are when it starts.
     source_hash.package_hash.cache_clear()
     cards = sorted(paths.checkpoint_folder().glob("*.json"))
-    parts = [
+    return source_hash.of(
         source_hash.package_hash(),
         cifar10.CHECKSUMS,
         [card.read_text() for card in cards],
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    )
 
 
 def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
@@ -191,7 +189,8 @@ def _provide_network(values: dict, models: Path) -> None:
     recipe = recipes.Recipe(values["train_seed"], values["epochs"])
     if values.get("retrain") or checkpoints.of_recipe(recipe, models):
         return
-    folder = paths.REPOSITORY / "runs" / "checkpoints" / _training_hash()
+    code = source_hash.of(torch.__version__, source_hash.training_hash())
+    folder = paths.REPOSITORY / "runs" / "checkpoints" / code
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{recipe.name}.lock")
     with lock, timer.pinned_threads(1):
@@ -203,25 +202,11 @@ def _provide_network(values: dict, models: Path) -> None:
         shutil.copy(path, models)
 
 
-def _training_hash() -> str:
-    """Hash of the code that trains a network, torch's version included."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    for room in ("data", "networks"):
-        for path in sorted((source_hash.PACKAGE / room).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _files(folder: Path) -> dict[str, bytes]:
-    found = {
-        path.relative_to(folder): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
     return {
-        name.as_posix(): path.read_bytes()
-        for name, path in found.items()
-        if name.parts[0] != "models"
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and folder / "models" not in path.parents
     }
 
 

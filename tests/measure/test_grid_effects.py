@@ -30,7 +30,13 @@ def test_trials_change_one_layer_and_leave_the_network(network, pixels):
     labels[:10] = (labels[:10] + 1) % 10
     before = network.conv2.weight.detach().clone()
     trials, right = grid_effects.clipping_trials(
-        network, "conv2", pixels, labels, bits=(2, 8), reaches=(40, 100)
+        network,
+        "conv2",
+        pixels,
+        labels,
+        (0.5, 0.5),
+        bits=(2, 8),
+        reaches=(40, 100),
     )
     assert right == len(pixels) - 10
     assert torch.equal(network.conv2.weight, before)
