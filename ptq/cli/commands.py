@@ -103,7 +103,7 @@ def train(seed, epochs, network, run_dir, data_dir):
 def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
     from ptq import paths
-    from ptq.book import frontpage, run_pages
+    from ptq.book.pages import frontpage, run_pages
     from ptq.experiment import (
         committed_sweeps,
         laboratory,
@@ -317,7 +317,7 @@ def coverage(sessions):
 def assets():
     """Fetch MathJax and the widgets' script; without them pages use a CDN."""
     from ptq import npm
-    from ptq.book import site_assets
+    from ptq.book.pages import site_assets
 
     for asset in site_assets.ASSETS:
         try:
@@ -331,7 +331,7 @@ def assets():
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
     from ptq import paths
-    from ptq.book import frontpage
+    from ptq.book.pages import frontpage
     from ptq.experiment import committed_sweeps
 
     with _told(OSError, committed_sweeps.ReferenceError):
@@ -342,7 +342,7 @@ def headline(run_dir):
 @main.command(cls=BookCommand)
 def style():
     """Print how the chapters are written, beside the guide values."""
-    from ptq.book import chapter_style
+    from ptq.book.pages import chapter_style
     from ptq.running import pipeline
 
     click.echo(chapter_style.report(pipeline.chapters()))

@@ -207,7 +207,7 @@ def _training_hash() -> str:
     """Hash of the code that trains a network, torch's version included."""
     digest = hashlib.sha256(torch.__version__.encode())
     for room in ("data", "networks"):
-        for path in sorted((source_hash.PACKAGE / room).glob("*.py")):
+        for path in sorted((source_hash.PACKAGE / room).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
