@@ -11,15 +11,19 @@ from matplotlib.figure import Figure
 from ptq.evidence.intervals import Interval
 from ptq.experiment.strategies import STRATEGIES
 
-# Foreground and background by name, so that the dark variant can replace
-# them.
-INK, PAPER, NEUTRAL, GRID, BAND = (
-    "#222222",
-    "#ffffff",
-    "#666666",
-    "#dddddd",
-    "#eeeeee",
-)
+# Each ink's replacement on a dark page; the background becomes transparent.
+DARK: dict[str, str] = {}
+
+
+def _ink(light: str, dark: str) -> str:
+    """The ink of a light page; its replacement is kept beside it."""
+    DARK[light] = dark
+    return light
+
+
+INK, PAPER = _ink("#222222", "#e4e4e4"), _ink("#ffffff", "none")
+NEUTRAL = _ink("#666666", "#a3a3a3")
+GRID, BAND = _ink("#dddddd", "#3d3d3d"), _ink("#eeeeee", "#2e2e2e")
 ON_COLOUR = "#fefefe"  # text on strong colour, white in both variants
 STYLE = {
     "figure.dpi": 120,
@@ -45,50 +49,31 @@ STYLE = {
 # were found by search: readers with either colour blindness can distinguish
 # the two closest (test_style.py).
 FAMILIES = {
-    "fp32": "#272727",
-    "naive": "#c57d00",
-    "bias_correction": "#780b57",
-    "folded": "#16458a",
-    "mixed_precision": "#40a265",
-    "": "#ea4341",  # any other
+    "fp32": _ink("#272727", "#bfbfbf"),
+    "naive": _ink("#c57d00", "#e5b417"),
+    "bias_correction": _ink("#780b57", "#eb8886"),
+    "folded": _ink("#16458a", "#4f70d7"),
+    "mixed_precision": _ink("#40a265", "#bdf2c0"),
+    "": _ink("#ea4341", "#df6e20"),  # any other
 }
 MARKERS = "os<P^vDXhdH8"
 # Two states of one thing: light against dark, also in grey.
-BEFORE, AFTER = "#744600", "#5f8ff0"
+BEFORE, AFTER = _ink("#744600", "#a0743a"), _ink("#5f8ff0", "#9bb8ff")
 # The observers: found by the same search, and different from the strategies'
 # colours, in grey, too.
 OBSERVERS = {
-    "minmax": "#101050",
-    "moving_average": "#b070f0",
-    "histogram": "#903010",
+    "minmax": _ink("#101050", "#f0f0d0"),
+    "moving_average": _ink("#b070f0", "#7050d0"),
+    "histogram": _ink("#903010", "#f09010"),
 }
 # Steps of one quantity, the faintest first.
-SHADES = ("#5c80ff", "#295eff", "#0035f0", "#0027b2", "#031863")
-# Each colour's replacement on a dark page; the background becomes
-# transparent.
-DARK = {
-    INK: "#e4e4e4",
-    PAPER: "none",
-    NEUTRAL: "#a3a3a3",
-    GRID: "#3d3d3d",
-    BAND: "#2e2e2e",
-    FAMILIES["fp32"]: "#bfbfbf",
-    FAMILIES["naive"]: "#e5b417",
-    FAMILIES["bias_correction"]: "#eb8886",
-    FAMILIES["folded"]: "#4f70d7",
-    FAMILIES["mixed_precision"]: "#bdf2c0",
-    FAMILIES[""]: "#df6e20",
-    BEFORE: "#a0743a",
-    AFTER: "#9bb8ff",
-    OBSERVERS["minmax"]: "#f0f0d0",
-    OBSERVERS["moving_average"]: "#7050d0",
-    OBSERVERS["histogram"]: "#f09010",
-    SHADES[0]: "#2454ff",
-    SHADES[1]: "#4780ff",
-    SHADES[2]: "#7fa3ff",
-    SHADES[3]: "#b1c6fb",
-    SHADES[4]: "#e0e8ff",
-}
+SHADES = (
+    _ink("#5c80ff", "#2454ff"),
+    _ink("#295eff", "#4780ff"),
+    _ink("#0035f0", "#7fa3ff"),
+    _ink("#0027b2", "#b1c6fb"),
+    _ink("#031863", "#e0e8ff"),
+)
 
 
 # Each function that draws: its legend and labels need the style, too.

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import nbformat
+import pandas as pd
 
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 # What each column counts: the least and the most, and how to write it.
@@ -66,23 +67,15 @@ def report(chapters: Iterable[Path]) -> str:
 
     Below stand the reasons that chapters give. ValueError as of ``counts``.
     """
-    rows = [["", *GUIDE], ["guide", *map(_range, GUIDE)]]
-    reasons = []
+    rows, reasons = {"guide": {name: _range(name) for name in GUIDE}}, []
     for path in chapters:
         notebook = nbformat.read(path, as_version=4)
         found = counts(notebook)
-        rows.append([path.stem, *(_cell(k, v) for k, v in found.items())])
+        rows[path.stem] = {n: _cell(n, value) for n, value in found.items()}
         if reason := notebook.metadata.get("ptq", {}).get("style"):
             reasons.append(f"{path.stem}: {reason}")
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = [
-        f"{first:<{widths[0]}}  "
-        + "  ".join(
-            f"{c:>{w}}" for c, w in zip(rest, widths[1:], strict=True)
-        )
-        for first, *rest in rows
-    ]
-    return "\n".join([*table, *reasons])
+    table = pd.DataFrame.from_dict(rows, orient="index").to_string()
+    return "\n".join([table, *reasons])
 
 
 def _lines(cell) -> int:

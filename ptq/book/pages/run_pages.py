@@ -43,16 +43,16 @@ def write(run_folder: Path, target: Path) -> None:
 
 def machine_page(manifest: dict) -> str:
     """MyST tables of the machine, the chapters' times, and the versions."""
-    tables = {
-        "machine": (_machine(manifest), "The machine that measured."),
-        "run-times": (_times(manifest["chapters"]), _times_caption(manifest)),
-        "sweeps": (_sweeps(), _sweeps_caption()),
-        "coverage": (_coverage(), _coverage_caption()),
-        "versions": (_versions(manifest), "The packages that ran."),
-    }
+    found = manifest["versions"].items()
+    versions = pd.DataFrame(found, columns=["package", "version"])
     return "\n".join(
-        captioned(frame, name, caption)
-        for name, (frame, caption) in tables.items()
+        (
+            _machine(manifest["machine"]),
+            _times(manifest),
+            _sweeps(),
+            _coverage(),
+            captioned(versions, "versions", "The packages that ran."),
+        )
     )
 
 
@@ -80,16 +80,17 @@ def citation(manifest: dict) -> str:
     )
 
 
-def _machine(manifest: dict) -> pd.DataFrame:
-    machine = manifest["machine"]
+def _machine(machine: dict) -> str:
     rows = {title: machine[key] for key, title in FACTS.items()}
     texts = [
         ", ".join(v) if isinstance(v, list) else str(v) for v in rows.values()
     ]
-    return pd.DataFrame({"": list(rows), "found": texts})
+    frame = pd.DataFrame({"": list(rows), "found": texts})
+    return captioned(frame, "machine", "The machine that measured.")
 
 
-def _times(chapters: dict) -> pd.DataFrame:
+def _times(manifest: dict) -> str:
+    chapters = manifest["chapters"]
     rows = [
         {
             "chapter": f"{{doc}}`/book/chapters/{name}`",
@@ -99,92 +100,76 @@ def _times(chapters: dict) -> pd.DataFrame:
         }
         for name, found in sorted(chapters.items())
     ]
-    return pd.DataFrame(rows)
-
-
-def _times_caption(manifest: dict) -> str:
-    found = manifest["chapters"].values()
-    total = sum(chapter["seconds"] for chapter in found)
+    total = sum(chapter["seconds"] for chapter in chapters.values())
     given = ", ".join(
         f"{name} {value}"
         for name, value in manifest["parameters"].items()
         if value != "" and name != "run_dir"
     )
-    return (
+    return captioned(
+        pd.DataFrame(rows),
+        "run-times",
         f"Time from a chapter's start to its end, {total / 60:.1f} minutes "
-        f"in all; parameters: {given or 'the defaults'}."
+        f"in all; parameters: {given or 'the defaults'}.",
     )
 
 
-def _sweeps() -> pd.DataFrame:
-    found = {
-        name: committed_sweeps.load(name)[1]
-        for name in committed_sweeps.NAMES
-    }
-    return pd.DataFrame(
-        {
-            "sweep": name,
-            "points": f"{kept['points']:,}",
-            "worker hours": f"{kept['seconds'] / 3600:.1f}",
-            "measured": kept["measured"],
-            "commit": f"`{kept['commit']}`",
-            "processor": kept["machine"]["processor"],
-        }
-        for name, kept in found.items()
-    )
-
-
-def _sweeps_caption() -> str:
+def _sweeps() -> str:
+    rows = []
+    for name in committed_sweeps.NAMES:
+        _, kept = committed_sweeps.load(name)
+        rows.append(
+            {
+                "sweep": name,
+                "points": f"{kept['points']:,}",
+                "worker hours": f"{kept['seconds'] / 3600:.1f}",
+                "measured": kept["measured"],
+                "commit": f"`{kept['commit']}`",
+                "processor": kept["machine"]["processor"],
+            }
+        )
     path = committed_sweeps.FOLDER / "overhead.json"
     found = json.loads(path.read_text())
-    return (
+    return captioned(
+        pd.DataFrame(rows),
+        "sweeps",
         "The sweeps whose tables are committed with the book. Besides its "
         f"chapters a sweep costs {found['milliseconds']:.0f} ms a point, "
         f"over {found['points']:,} trivial points with {found['workers']} "
-        f"local workers ({found['measured']}, {found['processor']})."
+        f"local workers ({found['measured']}, {found['processor']}).",
     )
 
 
-def _coverage() -> pd.DataFrame:
+def _coverage() -> str:
     found = json.loads(coverage.FILE.read_text())
+    real = found["real"]
     counted = {
         f"simulated, {name}, equal networks": row
         for name, row in found["simulated"].items()
     }
-    counted["this kind of machine, equal networks"] = found["real"]["equal"]
-    counted["this kind of machine, twice the work"] = found["real"]["twice"]
-    return pd.DataFrame(
+    counted["this kind of machine, equal networks"] = real["equal"]
+    counted["this kind of machine, twice the work"] = real["twice"]
+    rows = [
         {
             "clock and pair": name,
             "results": str(row["trials"]),
-            "next session inside (%)": _share(row["inside"], row["trials"]),
-            "called faster or slower (%)": _share(
-                row["judged"], row["trials"]
-            ),
+            "next session inside (%)": _share(row, "inside"),
+            "called faster or slower (%)": _share(row, "judged"),
         }
         for name, row in counted.items()
-    )
-
-
-def _share(count: int, n: int) -> str:
-    found = 100 * intervals.accuracy(count, n)
-    return f"{found.value:.1f} ({found.low:.1f}–{found.high:.1f})"
-
-
-def _coverage_caption() -> str:
-    found = json.loads(coverage.FILE.read_text())
-    made = found["real"]["equal"]["trials"] + 1
-    return (
+    ]
+    return captioned(
+        pd.DataFrame(rows),
+        "coverage",
         "How often the interval of a speed-up holds the ratio of the next "
         "session, and how often a verdict is given (95 % intervals of the "
         "shares). Of equal networks none should be called faster or slower; "
         "of a network and one with twice its work, all. Real results are of "
         f"{found['measured']}, {found['machine']['processor']}, each by a "
-        f"process of its own; in {found['real']['busy']} of {made} the "
-        "machine was busy."
+        f"process of its own; in {real['busy']} of "
+        f"{real['equal']['trials'] + 1} the machine was busy.",
     )
 
 
-def _versions(manifest: dict) -> pd.DataFrame:
-    found = manifest["versions"]
-    return pd.DataFrame(found.items(), columns=["package", "version"])
+def _share(row: dict, what: str) -> str:
+    return f"{100 * intervals.accuracy(row[what], row['trials']):.1f}"
