@@ -156,16 +156,16 @@ def main_cause(share: Interval) -> str:
     return CONTRADICTED if share.high < 0.5 else NOT_SHOWN
 
 
-def as_good(change: Interval, margin: float = thresholds.MARGIN) -> str:
+def as_good(change: Interval) -> str:
     """A claim that one way is as accurate as another.
 
     ``change`` is its accuracy minus the other's (a share, with its 95 %
-    interval): reproduced where it excludes a loss of ``margin``,
+    interval): reproduced where it excludes a loss of ``MARGIN``,
     contradicted where all of it lies beyond.
     """
-    if change.low > -margin:
+    if change.low > -thresholds.MARGIN:
         return REPRODUCED
-    return CONTRADICTED if change.high < -margin else NOT_SHOWN
+    return CONTRADICTED if change.high < -thresholds.MARGIN else NOT_SHOWN
 
 
 def unbiased(error: float, precision: float) -> str:

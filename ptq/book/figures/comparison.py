@@ -21,47 +21,38 @@ def paired(frame: pd.DataFrame) -> dict[str, Interval]:
     return {name: Interval(*row) for name, *row in changes.itertuples()}
 
 
-def relative(frame: pd.DataFrame) -> dict[str, dict[str, Interval]]:
+def relative(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Size, time and accuracy of ``comparison.compared``, its first row 1.
 
-    The interval of a size is the size; accuracy has the paired one.
+    By quantity: value, low and high of each strategy. The interval of a size
+    is the size; accuracy has the paired one.
     """
-    first = frame.iloc[0]
-    size = frame.file_bytes / first.file_bytes
-    time = frame[["speedup", "speedup_high", "speedup_low"]].rtruediv(1)
-    accuracy = 1 + frame[["change", "change_low", "change_high"]].div(
-        first.accuracy
-    )
-    found = {"size": pd.concat([size] * 3, axis=1)}
-    found |= {"time": time, "accuracy": accuracy}
-    return {
-        what: {name: Interval(*row) for name, *row in values.itertuples()}
-        for what, values in found.items()
+    first, changes = frame.iloc[0], ("change", "change_low", "change_high")
+    speedups = ("speedup", "speedup_high", "speedup_low")
+    found = {
+        "size": [frame.file_bytes / first.file_bytes] * 3,
+        "time": [1 / frame[column] for column in speedups],
+        "accuracy": [1 + frame[c] / first.accuracy for c in changes],
     }
+    ends = ["value", "low", "high"]
+    return {n: pd.concat(v, axis=1, keys=ends) for n, v in found.items()}
 
 
 @style.styled
-def normalized(
-    rows: dict[str, dict[str, Interval]], labels: dict[str, str]
-) -> Figure:
-    """Each strategy's quantities with their intervals, FP32 being 1.
-
-    ``rows`` is what ``relative`` returns: ratios, by quantity and strategy.
-    """
+def normalized(frame: pd.DataFrame) -> Figure:
+    """What ``relative`` gives of each strategy, with intervals."""
+    rows = relative(frame)
     made, axes = style.figure(7.0, 3.6, ncols=len(rows), sharey=True)
-    for axis, (what, values) in zip(axes, rows.items(), strict=True):
-        for place, name in enumerate(labels):
-            found = values[name]
-            look = {"color": style.colour(name), "ecolor": NEUTRAL}
-            spread = style.error_bars([found])
-            axis.barh(place, found.value, xerr=spread, capsize=2, **look)
-            words = {"textcoords": "offset points", "va": "center"}
-            told, end = f"{found.value:.3g}", (found.high, place)
-            axis.annotate(told, end, (4, 0), fontsize=8, **words)
+    look = {"color": list(map(style.colour, frame.index)), "capsize": 2}
+    for axis, (what, found) in zip(axes, rows.items(), strict=True):
+        spread = found["value"] - found.low, found.high - found["value"]
+        bars = axis.barh(
+            frame.label, found["value"], xerr=spread, ecolor=NEUTRAL, **look
+        )
+        axis.bar_label(bars, fmt="{:.3g}", padding=4, fontsize=8)
         axis.set_xlabel(f"{what} (FP32 = 1)")
         axis.axvline(1, color=NEUTRAL, linewidth=0.8, linestyle=":")
         axis.margins(x=0.25)
-    axes[0].set_yticks(range(len(labels)), labels.values())
     axes[0].invert_yaxis()
     return made
 

@@ -11,8 +11,8 @@ from matplotlib.ticker import LogLocator
 from ptq.book import show, style
 from ptq.book.point_names import name_points, together
 from ptq.book.style import AFTER, BAND, BEFORE, NEUTRAL
-from ptq.evidence import thresholds
 from ptq.evidence.intervals import Interval
+from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import float_choices
 
 
@@ -22,14 +22,13 @@ def frontier(
     changes: dict[str, Interval],
     optimal: dict[int, list[str]],
     labels: dict[str, str],
-    margin: float = thresholds.MARGIN,
 ) -> Figure:
     """Change of accuracy over time, a panel for each batch size.
 
     ``times`` gives, by batch size and strategy, the median and quartiles in
     ms per image; ``changes`` the paired change (a share), the first being
     that of the reference, 0. ``optimal`` names the Pareto frontier of each
-    batch size, fastest first. The dotted line is a loss of ``margin``.
+    batch size, fastest first. The dotted line is a loss of ``MARGIN``.
     """
     panels = {"nrows": len(times), "sharex": True, "sharey": True}
     height = 2.7 * len(times) + 0.6
@@ -40,7 +39,7 @@ def frontier(
             (taken[n].value, 100 * changes[n].value) for n in optimal[batch]
         ]
         _stairs(axis, ends)
-        _levels(axis, margin)
+        _levels(axis)
         axis.set_title(f"batch {batch}", fontsize=10)
         axis.margins(0.08)
     axis.set(xscale="log", xlabel="time per image (ms, logarithmic)")
@@ -63,11 +62,11 @@ def _changes_over_time(
         style.marks(axis, [taken[name]], [100 * change], **look)
 
 
-def _levels(axis: Axes, margin: float) -> None:
-    """Lines at no change and at a loss of ``margin`` (a share)."""
+def _levels(axis: Axes) -> None:
+    """Lines at no change and at a loss of ``MARGIN`` (a share)."""
     axis.axhline(0, color=NEUTRAL, linewidth=0.8, label="as FP32")
-    loss = f"a loss of {100 * margin:g} points"
-    axis.axhline(-100 * margin, color=NEUTRAL, linestyle=":", label=loss)
+    loss = f"a loss of {100 * MARGIN:g} points"
+    axis.axhline(-100 * MARGIN, color=NEUTRAL, linestyle=":", label=loss)
 
 
 def _stairs(axis: Axes, corners: list[tuple[float, float]]) -> None:
@@ -107,41 +106,33 @@ def _same(
 
 @style.styled
 def assignments(
-    points: dict[str, dict[str, tuple[Interval, float]]],
-    marked: dict[str, tuple[Interval, float]],
-    optimal: list[tuple[Interval, float]],
-    band: tuple[float, float],
+    frame: pd.DataFrame, marked: dict[str, str], band: float
 ) -> Figure:
     """Accuracy over time of every choice of float layers.
 
-    ``points`` holds, for each series, (ms an image, accuracy as a share) by
-    name; ``marked`` are written beside their points; ``optimal`` is the
-    frontier, fastest first; ``band`` holds the accuracies, shares, that
-    cannot be told from the reference's.
+    ``frame`` is that of ``float_choices.compared``; ``marked`` gives the
+    rows whose points are named. An accuracy (a share) that is no further
+    than ``band`` from that of "fp32" cannot be told from it.
     """
     made, axis = style.figure(7.0, 4.2)
-    low, high = (100 * value for value in band)
+    top, fp32 = 100 * frame.accuracy, frame.accuracy["fp32"]
+    ends = 100 * (fp32 - band), 100 * (fp32 + band)
     same = "told from FP32 only beyond it"
-    axis.axhspan(low, high, color=BAND, zorder=0, label=same)
-    for (title, found), colour, marker in zip(
-        points.items(), (AFTER, BEFORE), "os", strict=False
-    ):
-        times, y = zip(*found.values(), strict=True)
+    axis.axhspan(*ends, color=BAND, zorder=0, label=same)
+    kinds = {"folded": ("o", AFTER), "unfolded": ("s", BEFORE)}
+    for title, (marker, colour) in kinds.items():
+        rows = frame[frame.folded == (title == "folded")]
+        quartiles = rows.milliseconds_q1, rows.milliseconds_q3
+        times = map(Interval, rows.milliseconds, *quartiles)
         look = {"marker": marker, "color": colour, "elinewidth": 0.8}
-        style.marks(axis, times, 100 * np.array(y), label=title, **look)
-    _stairs(axis, [_place(point) for point in optimal])
-    axis.set(
-        xlabel="time per image at batch 64 (ms)",
-        ylabel="validation accuracy (%)",
-    )
+        style.marks(axis, times, top[rows.index], label=title, **look)
+    points = pd.DataFrame({"x": frame.milliseconds, "y": top})
+    _stairs(axis, points[frame.frontier].sort_values("x").to_numpy())
+    axis.set_xlabel("time per image at batch 64 (ms)")
+    axis.set_ylabel("validation accuracy (%)")
     made.legend(loc="outside lower center", ncols=4, fontsize=8)
-    name_points(axis, {n: _place(point) for n, point in marked.items()})
+    name_points(axis, {n: tuple(points.loc[k]) for n, k in marked.items()})
     return made
-
-
-def _place(point: tuple[Interval, float]) -> tuple[float, float]:
-    """Where a point (ms, share) lies, in ms and percent."""
-    return point[0].value, 100 * point[1]
 
 
 def choices(
@@ -152,27 +143,14 @@ def choices(
     ``frame`` is that of ``float_choices.compared``; ``chosen`` names the
     published choice.
     """
-    rows = {row.Index: row for row in frame.itertuples()}
-    fastest_first = frame[frame.frontier].sort_values("milliseconds").index
-    optimal = {_named(rows[n]): _point(rows[n]) for n in fastest_first}
-    band, fp32 = float_choices.band(frame), rows["fp32"].accuracy
+    fastest_first = frame[frame.frontier].sort_values("milliseconds")
+    optimal = {_named(row): row.Index for row in fastest_first.itertuples()}
+    marked = optimal | {"conv2 (as published)": chosen}
     span = 100 * (frame.accuracy.max() - frame.accuracy.min())
     times = frame.milliseconds.max() / frame.milliseconds.min()
-    where = "on" if rows[chosen].frontier else "not on"
+    where = "on" if frame.frontier[chosen] else "not on"
     show.figure(
-        assignments(
-            {
-                title: {
-                    _named(row): _point(row)
-                    for row in rows.values()
-                    if row.folded == folded
-                }
-                for title, folded in (("folded", True), ("unfolded", False))
-            },
-            optimal | {"conv2 (as published)": _point(rows[chosen])},
-            list(optimal.values()),
-            (fp32 - band, fp32 + band),
-        ),
+        assignments(frame, marked, float_choices.band(frame)),
         folder,
         name,
         f"All choices of float layers span {span:.2f} points of "
@@ -183,12 +161,6 @@ def choices(
         "networks, in front of a band around the accuracy of FP32; float "
         f"layers of the fastest: {next(iter(optimal))}.",
     )
-
-
-def _point(row) -> tuple[Interval, float]:
-    """Milliseconds per image, with quartiles, and the share right."""
-    quartiles = row.milliseconds_q1, row.milliseconds_q3
-    return Interval(row.milliseconds, *quartiles), row.accuracy
 
 
 def _named(row) -> str:

@@ -49,13 +49,12 @@ class Reports:
 
     def normalized(self, name: str) -> None:
         """Show size, time and accuracy relative to FP32."""
-        relative = comparison.relative(self.frame)
         size, time, accuracy = (
-            100 * min(found.value for found in relative[what].values())
-            for what in ("size", "time", "accuracy")
+            100 * found["value"].min()
+            for found in comparison.relative(self.frame).values()
         )
         show.figure(
-            comparison.normalized(relative, LABELS),
+            comparison.normalized(self.frame),
             self.folder,
             name,
             f"Relative to FP32: sizes fall to {size:.0f} %, times to "

@@ -12,9 +12,7 @@ from ptq.experiment.calibration_study import Asked
 from ptq.experiment.strategies import STRATEGIES
 
 
-def spread_rows(
-    frame: pd.DataFrame, margin: float = MARGIN
-) -> list[dict[str, str]]:
+def spread_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """Changes over draws in points, a row a source and number of images.
 
     ``frame`` has one observer and the columns source, images and change (a
@@ -29,13 +27,13 @@ def spread_rows(
         values = found.to_numpy()
         mean = intervals.mean(values)
         spread = replicates.standard_deviation(values)
-        safe = 100 * replicates.safe_share(values, margin)
+        safe = 100 * replicates.safe_share(values, MARGIN)
         rows.append(
             {
                 "source": source,
                 "images": f"{count:g}",
                 "mean change": f"{100 * mean.value:+.2f}",
-                "verdict": paired_tests.verdict(mean, p, margin),
+                "verdict": paired_tests.verdict(mean, p, MARGIN),
                 "standard deviation": f"{100 * spread:.2f}",
                 "worst": f"{100 * values.min():+.2f}",
                 "lose < 0.5": f"{safe.value:.0f} % (≥ {safe.low:.0f} %)",
