@@ -218,15 +218,15 @@ def headline(
     findings = []
     for name, paper in published().items():
         trainings = per_training(table, name)
-        cells = _cells(paper, frame.loc[name], trainings, name == "fp32")
+        judged = _judged(paper, frame.loc[name], trainings, name == "fp32")
         findings += [
-            Finding(f"{paper['label']}, {what}", *judged, "sec-beside-paper")
-            for what, *judged in cells
+            Finding(f"{paper['label']}, {what}", *found, "sec-beside-paper")
+            for what, *found in judged
         ]
     return findings
 
 
-def _cells(
+def _judged(
     paper: dict, row: pd.Series, trainings: np.ndarray | None, is_base: bool
 ) -> list[tuple[str, ...]]:
     """What is measured, the paper's, ours, and the verdict, of one row."""
