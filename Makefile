@@ -5,7 +5,7 @@ SITE := _build/html/index.html
 # A process for each core, while there is memory.
 TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
-  book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py)
+  book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py ptq/*/*/*.py)
 
 .PHONY: help book env data run site style test test-package test-slow lab train sweeps coverage headline clean
 .DEFAULT_GOAL := help

@@ -20,8 +20,8 @@ from playwright.sync_api import sync_playwright
 from xdist.scheduler import LoadFileScheduling
 
 from ptq import paths
-from ptq.book import frontpage, run_pages
-from ptq.book.site_assets import ASSETS, fetch_asset
+from ptq.book.pages import frontpage, run_pages
+from ptq.book.pages.site_assets import ASSETS, fetch_asset
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
 from ptq.experiment import strategies

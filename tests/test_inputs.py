@@ -246,18 +246,18 @@ USES |= {
     for s in strategies.STRATEGIES.values()
 }
 USES |= {
-    "drawings.act": lambda g: drawings.act(g.network.conv1),
-    "drawings.running": lambda g: drawings.running(g.prepared),
-    "drawings.network": lambda g: drawings.network(
+    "drawings.act": lambda g: drawings.networks.act(g.network.conv1),
+    "drawings.running": lambda g: drawings.networks.running(g.prepared),
+    "drawings.network": lambda g: drawings.networks.network(
         g.network, {"MACs": resources.macs(g.network, g.images.shape[1:])}
     ),
-    "drawings.observers": lambda g: drawings.observers(
+    "drawings.observers": lambda g: drawings.networks.observers(
         g.prepared, dict.fromkeys(torch_eager.observed(g.prepared), (-1, 1))
     ),
-    "drawings.folding": lambda g: drawings.folding(
+    "drawings.folding": lambda g: drawings.networks.folding(
         g.network.blocks[0], (g.network, g.folded), (["conv1"], ["conv1"])
     ),
-    "drawings.region": lambda g: drawings.region(g.quantized),
+    "drawings.region": lambda g: drawings.networks.region(g.quantized),
     "torch_eager.observed": lambda g: torch_eager.observed(g.prepared),
 }
 # Functions whose task is to fill or change what they are given; contexts

@@ -1,6 +1,7 @@
 """The rooms of the package: who may import whom, and how long a thing is."""
 
 import ast
+import graphlib
 import re
 
 import pytest
@@ -35,7 +36,7 @@ ALLOWED = {
 # Evidence and its judge load nothing heavy, and know no network.
 ALONE = {"evidence", "judge"}
 # Longer than they should be; whoever shortens one shortens the list.
-LONG_MODULES = {"book.frontpage"}
+LONG_MODULES = set()
 
 
 def modules():
@@ -79,20 +80,34 @@ ARROWS = {
 
 
 def test_every_folder_is_a_room_that_tells_its_job():
-    folders = {p.parent.name for p in PACKAGE.rglob("*/*.py")}
-    assert folders - {"ptq"} == ALLOWED.keys()
+    """Or a room inside a room."""
+    places = {p.parent.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py")}
+    folders = {".".join(place.parts) for place in places} - {""}
+    assert {room(name) for name in folders} == ALLOWED.keys()
     loose = {name for name in MODULES if "." not in name}
     assert loose == {*SHARED, "__init__", "__main__"}
-    for name in ALLOWED:
+    for name in folders:
         tree = ast.parse(MODULES[f"{name}.__init__"])
         assert len(ast.get_docstring(tree).splitlines()) == 1
         # Besides, a room may name what it offers, also as a table of its
         # modules; nothing else runs.
         for line in tree.body[1:]:
             offered = getattr(line, "module", f"ptq.{name}.__all__")
-            own = offered.startswith(f"ptq.{name}.")
+            own = f"{offered}.".startswith(f"ptq.{name}.")
             assert own or offered == "ptq.registry", ast.unparse(line)
             assert isinstance(line, ast.ImportFrom | ast.Assign)
+
+
+def test_rooms_inside_a_room_see_each_other_one_way():
+    """graphlib's CycleError names the circle."""
+    inner = {name.rpartition(".")[0] for name in MODULES if "." in name}
+    arrows = {}
+    for name, source in MODULES.items():
+        seen = {other.rpartition(".")[0] for other in imported(source)}
+        own = name.rpartition(".")[0]
+        arrows.setdefault(own, set()).update(seen & inner - {own, room(own)})
+    assert any(name.count(".") for name in arrows)
+    graphlib.TopologicalSorter(arrows).prepare()
 
 
 def test_contributors_read_of_these_rooms_and_imports():

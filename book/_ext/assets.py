@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sphinx.util import logging
 
-from ptq.book import site_assets
+from ptq.book.pages import site_assets
 
 logger = logging.getLogger(__name__)
 

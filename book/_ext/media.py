@@ -9,7 +9,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.osutil import relative_uri
 
 from ptq import paths
-from ptq.book.figures import dark, dark_sheet
+from ptq.book.style import dark, dark_sheet
 
 SIZE = r'<svg [^>]*?width="([\d.]+)pt"[^>]*?height="([\d.]+)pt"|'
 SIZE += r'<svg [^>]*?height="([\d.]+)pt"[^>]*?width="([\d.]+)pt"'

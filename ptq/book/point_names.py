@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.text import Annotation
 
-from ptq.book.figures import INK, NEUTRAL, styled
+from ptq.book.style import INK, NEUTRAL, styled
 
 Place = tuple[float, float]
 # In points, 1/72 inch: half a marker, and where a name may stand.

@@ -1,20 +1,72 @@
-"""Tables, sources, and numbers for the text of a chapter."""
+"""What a chapter shows: figures, tables, sources, numbers for its text."""
 
+import base64
 import inspect
+import io
 import re
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from IPython.display import display
+from matplotlib.figure import Figure
 
-from ptq.book import captions
+from ptq import paths
+from ptq.book import style
 from ptq.evidence import number_text
 from ptq.evidence.intervals import Interval
 from ptq.experiment.comparison import REFERENCE_ROW
 
+KINDS = {"fig": "Figure", "tab": "Table", "eq": "Equation"}
+FOR_NOTEBOOKS = {"ptq": "caption"}
 # Values that cells of this kernel's notebook have noted.
 _noted: dict[str, number_text.Plain] = {}
+
+
+def title(label: str) -> str:
+    """The text of a link to a label in notebooks, which have no numbers.
+
+    ``title("tab-few-images")`` is "Table “few images”".
+    """
+    kind, _, name = label.partition("-")
+    return f"{KINDS[kind]} “{name.replace('-', ' ')}”"
+
+
+def _caption(label: str, text: str) -> None:
+    """Display a caption in notebooks; the book's pages have their own."""
+    told = f"{title(label)}: {text}"
+    display(
+        {"text/markdown": f"*{told}*", "text/plain": told},
+        raw=True,
+        metadata=FOR_NOTEBOOKS,
+    )
+
+
+def figure(
+    made: Figure, folder: Path, name: str, caption: str, alt: str
+) -> None:
+    """Save as SVG and PNG in ``folder`` and display with caption and alt.
+
+    ``name`` is the file's stem and, as ``fig-name``, the book's label.
+    """
+    rendered = {}
+    for kind in ("svg", "png"):
+        buffer = io.BytesIO()
+        extra = {"Date": None} if kind == "svg" else {}
+        with mpl.rc_context(style.STYLE):
+            made.savefig(buffer, format=kind, metadata=extra)
+        rendered[kind] = buffer.getvalue()
+        paths.write_whole(folder / f"{name}.{kind}", rendered[kind])
+    facts = {"caption": caption, "alt": alt, "name": f"fig-{name}"}
+    bundle = {
+        "image/svg+xml": rendered["svg"].decode(),
+        "image/png": base64.b64encode(rendered["png"]).decode(),
+        "text/plain": alt,
+    }
+    display(bundle, raw=True, metadata={"ptq": facts})
+    _caption(facts["name"], caption)
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -40,7 +92,7 @@ def table(
     have the caption above it. With ``text``, cells hold words, and may wrap.
     """
     frame = pd.DataFrame(rows)
-    captions.caption(f"tab-{name}", caption)
+    _caption(f"tab-{name}", caption)
     display(
         {
             "text/markdown": captioned(frame, name, caption, text),
@@ -104,7 +156,7 @@ def note(**numbers) -> None:
             "text/plain": ", ".join(f"{n} = {t}" for n, t in told.items()),
         },
         raw=True,
-        metadata=captions.FOR_NOTEBOOKS | {"noted": found},
+        metadata=FOR_NOTEBOOKS | {"noted": found},
     )
 
 

@@ -17,7 +17,7 @@ from ptq.experiment import parameters
 def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
     from ptq import paths
-    from ptq.book import frontpage, run_pages
+    from ptq.book.pages import frontpage, run_pages
     from ptq.experiment import (
         committed_sweeps,
         results,
@@ -70,7 +70,7 @@ def _values(pairs, run_dir):
 def assets():
     """Fetch MathJax and the widgets' script; without them pages use a CDN."""
     from ptq import npm
-    from ptq.book import site_assets
+    from ptq.book.pages import site_assets
 
     for asset in site_assets.ASSETS:
         try:
@@ -84,7 +84,7 @@ def assets():
 def headline(run_dir):
     """Put the table and figure of a run into the README."""
     from ptq import paths
-    from ptq.book import frontpage
+    from ptq.book.pages import frontpage
     from ptq.experiment import committed_sweeps
 
     with telling.told(OSError, committed_sweeps.ReferenceError):
@@ -95,7 +95,7 @@ def headline(run_dir):
 @click.command(cls=BookCommand)
 def style():
     """Print how the chapters are written, beside the guide values."""
-    from ptq.book import chapter_style
+    from ptq.book.pages import chapter_style
     from ptq.running import pipeline
 
     click.echo(chapter_style.report(pipeline.chapters()))

@@ -11,7 +11,7 @@ import pytest
 from conftest import excerpt, soup
 
 from ptq import paths
-from ptq.book import frontpage
+from ptq.book.pages import frontpage
 from ptq.experiment import comparison, parameters, strategies
 from ptq.running import execution, pipeline
 

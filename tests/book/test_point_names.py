@@ -7,7 +7,8 @@ import pytest
 from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 
-from ptq.book import comparison_plots, figures, frontpage
+from ptq.book import figures, style
+from ptq.book.pages import frontpage
 from ptq.book.point_names import name_points, together
 from ptq.evidence import time_ratios
 from ptq.evidence.intervals import Interval
@@ -37,21 +38,16 @@ def drawn(frame):
         )
         for batch, row in times.items()
     }
-    changes = comparison_plots.paired(frame)
+    changes = figures.comparison.paired(frame)
     labels = frame.label.to_dict()
-    return comparison_plots.frontier(times, changes, optimal, labels)
+    return figures.frontier.frontier(times, changes, optimal, labels)
 
 
 def an_assignment(frame):
-    every = {
-        frame.label[name]: (time, frame.accuracy[name])
-        for name, time in taken(frame).items()
-    }
-    band = (frame.accuracy.min(), frame.accuracy.max())
-    optimal = list(every.values())[:2]
-    return comparison_plots.assignments(
-        {"folded": every}, every, optimal, band
-    )
+    first = np.arange(len(frame)) < 2
+    given = frame.assign(folded=True, frontier=first)
+    marked = dict(zip(frame.label, frame.index, strict=True))
+    return figures.frontier.assignments(given, marked, 0.001)
 
 
 def a_crowd(seed):
@@ -59,7 +55,7 @@ def a_crowd(seed):
     draw = np.random.default_rng(seed)
     middles = draw.random((4, 2))
     places = middles[draw.integers(0, 4, 12)] + draw.normal(0, 0.02, (12, 2))
-    made, axis = figures.figure(7.0, 3.4)
+    made, axis = style.figure(7.0, 3.4)
     axis.plot(*places.T, "o")
     named = {f"a strategy {i}": tuple(p) for i, p in enumerate(places)}
     name_points(axis, named)
@@ -143,7 +139,7 @@ def test_one_network_twice_has_one_label(drawn):
 
 
 def test_points_on_each_other_are_found_by_what_is_seen():
-    _, axis = figures.figure(4, 4)
+    _, axis = style.figure(4, 4)
     axis.set(xlim=(0, 1000), ylim=(0, 1))
     places = {"a": (500, 0.5), "b": (501, 0.5), "c": (500, 0.6)}
     assert together(axis, places) == [["a", "b"], ["c"]]

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ptq.book import claims, frontpage, paper_numbers
+from ptq.book import claims
+from ptq.book.pages import answer, frontpage
 from ptq.evidence import intervals, replicates, time_ratios
 from ptq.experiment import (
     committed_sweeps,
@@ -259,7 +260,7 @@ class TestReplication:
 
     def test_orderings_are_paired_t_tests(self, replication):
         changes = replicates.paired_differences(replication)
-        pairs = paper_numbers.published_orderings()
+        pairs = claims.paper.published_orderings()
         found = replicates.orderings(changes, pairs)
         known = [
             stats.ttest_rel(changes[a], changes[b]).pvalue for a, b in pairs
@@ -276,7 +277,7 @@ class TestReplication:
         spread = math.sqrt(((shares - middle) ** 2).sum() / (n - 1))
         half = stats.t.ppf(0.975, n - 1) * spread * math.sqrt(1 + 1 / n)
         found = intervals.prediction_interval(
-            claims.per_training(replication, "fp32")
+            claims.rules.per_training(replication, "fp32")
         )
         known = (middle - half, middle + half)
         assert (found.low, found.high) == pytest.approx(known)
@@ -305,14 +306,14 @@ class TestReplication:
         quick.loc[name, "milliseconds"] = 0.001
         sweep = committed_sweeps.load("replication")[1]
         for frame, word in ((quick, "Stay"), (committed, "Use")):
-            text = frontpage.answer(frame, replication, sweep, ORIGIN)
+            text = answer.answer(frame, replication, sweep, ORIGIN)
             assert text.startswith(f"**{word}**")
 
     def test_front_page_says_what_the_tables_say(
         self, replication, committed
     ):
         sweep = committed_sweeps.load("replication")[1]
-        text = frontpage.answer(committed, replication, sweep, ORIGIN)
+        text = answer.answer(committed, replication, sweep, ORIGIN)
         text = text.replace("\u2212", "-")
         label = text.split("(row *")[1].split("* of the table")[0]
         (name,) = committed.index[committed.label == label]
@@ -556,7 +557,7 @@ class TestVerdicts:
             *shown(chapter, "numbers").verdict,
             *shown(chapter, "claims").verdict,
         ]
-        open_ = {claims.BY_DEFINITION, claims.NOT_COMPARABLE}
+        open_ = {claims.rules.BY_DEFINITION, claims.rules.NOT_COMPARABLE}
         known = Counter(word for word in words if word not in open_)
         told = glued(chapter, "tally").split(", ")
         assert sorted(told) == sorted(f"{n} {w}" for w, n in known.items())
@@ -565,7 +566,7 @@ class TestVerdicts:
     def test_accuracies_of_the_paper_beside_one_more_training(self, chapter):
         table = shown(chapter, "numbers").set_index("claim")
         trainings = committed_sweeps.load("replication")[0]
-        for name, paper in paper_numbers.published().items():
+        for name, paper in claims.paper.published().items():
             rows = trainings[trainings.strategy == name]
             draws = rows[rows.seed == rows.seed.min()].accuracy
             half = stats.t.ppf(0.975, len(draws) - 1) * draws.std()
@@ -577,7 +578,9 @@ class TestVerdicts:
             )
             inside = 100 * low <= paper["accuracy"] <= 100 * high
             assert row.verdict == (
-                claims.REPRODUCED if inside else claims.CONTRADICTED
+                claims.rules.REPRODUCED
+                if inside
+                else claims.rules.CONTRADICTED
             )
 
     def test_price_of_mixed_precision_in_both_orders(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ptq.book import calibration_tables
+from ptq.book import tables
 from ptq.experiment import (
     calibration_study,
     committed_sweeps,
@@ -33,9 +33,7 @@ def study(**shifts):
 
 def test_spreads_tell_a_loss_from_noise():
     frame = study(histogram=-0.01)
-    rows = calibration_tables.spread_rows(
-        frame[frame.observer == "histogram"]
-    )
+    rows = tables.designs.spread_rows(frame[frame.observer == "histogram"])
     assert [(row["source"], int(row["images"])) for row in rows] == list(
         itertools.product(factors.SOURCES, factors.SIZES)
     )
@@ -43,7 +41,7 @@ def test_spreads_tell_a_loss_from_noise():
     assert {row["lose < 0.5"] for row in rows} == {"0 % (≥ 0 %)"}
     assert all(-1.05 < float(row["mean change"]) < -0.95 for row in rows)
     assert all(-1.5 < float(row["worst"]) < -1.1 for row in rows)
-    rows = calibration_tables.spread_rows(frame[frame.observer == "minmax"])
+    rows = tables.designs.spread_rows(frame[frame.observer == "minmax"])
     words = [row["verdict"] for row in rows]
     assert words.count("non-inferior") >= 19
     assert {row["lose < 0.5"] for row in rows} == {"100 % (≥ 93 %)"}
@@ -73,7 +71,7 @@ def test_questions_pair_draws_and_take_classes_as_ten_values():
     assert asked["histogram", "noise, not training"].verdict == "non-inferior"
     p_values = [a.p_holm for a in asked.values()]
     assert max(p_values) == 1 and more.p_holm < 1e-6
-    rows = calibration_tables.question_rows(asked)
+    rows = tables.designs.question_rows(asked)
     assert rows[0]["observer"] == "min-max" and len(rows) == len(asked)
 
 
@@ -81,7 +79,7 @@ def test_enough_counts_draws_of_every_size():
     frame = study()
     frame.loc[frame.images == 8, "change"] = -0.02
     enough = {("minmax", "noise"): "none"}
-    (row,) = calibration_tables.enough_rows(frame, enough, 0.005)
+    (row,) = tables.designs.enough_rows(frame, enough, 0.005)
     assert row["observer"] == "min-max" and row["enough"] == "none"
     assert (row["8"], row["32"], row["1,000"]) == (0, 50, 50)
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ptq.book import replication_tables
+from ptq.book import tables
 from ptq.evidence import replicates
 from ptq.experiment import effect_words, factors
 
@@ -17,7 +17,7 @@ def test_changes_stand_beside_the_worst_seed():
     )
     pairs = [("naive", "fp32"), ("folded", "fp32")]
     orders = replicates.orderings(changes, pairs)
-    lost, even = replication_tables.change_rows(orders, changes)
+    lost, even = tables.designs.change_rows(orders, changes)
     assert lost["strategy"] == "Naive"
     assert lost["mean change (points)"] == "-1.00"
     assert lost["95 % interval"].startswith("-1.09 to -0.9")
@@ -55,7 +55,7 @@ def test_effects_are_ranked_in_words():
     assert found.pair_word == "shown"
     assert "activation bits" not in found.unseen
     assert found.unseen.count(";") == len(factors.FACTORS) - 2
-    rows = replication_tables.effect_rows({"accuracy": table}, found.terms)
+    rows = tables.designs.effect_rows({"accuracy": table}, found.terms)
     assert rows[0]["factor, or pair"] == "activation bits: 7 → 8"
     assert rows[0]["accuracy (points)"] == "-1.600"
     assert rows[0]["on the accuracy"] == "shown"
@@ -74,7 +74,7 @@ def test_an_order_is_named_by_its_strategies():
         {"naive": [0.0, 0.1, 0.3], "folded": [0.2, 0.4, 0]}
     )
     orders = replicates.orderings(changes, [("folded", "naive")])
-    (row,) = replication_tables.order_rows(orders)
+    (row,) = tables.designs.order_rows(orders)
     assert row["claim"] == "Folded over Naive"
     assert row["seeds ahead"] == "2 of 3"
     assert row["difference (points)"] == "+6.67"

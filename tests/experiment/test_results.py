@@ -192,7 +192,7 @@ def test_comparison_survives_the_disk(tmp_path):
 @pytest.mark.parametrize("timing", [None, TIMING])
 def test_readable_comparison_tells_every_uncertainty(timing):
     records = [record("fp32"), record(wrong=[3, 4])]
-    frame = tables.readable(
+    frame = tables.networks.readable(
         comparison.of_records(records, LABELS, timing).frame
     )
     naive = frame.set_index("strategy").loc["Naive"]
@@ -219,7 +219,7 @@ def test_speedup_within_the_timers_error_is_marked():
     noisy = with_times(**{"A/A": [(SESSION / k).tolist() for k in (1, 2, 3)]})
     names = ["fp32", "naive"]
     cells = [
-        tables.speedup_table([t], names).iloc[1, 2:].tolist()
+        tables.times.speedup_table([t], names).iloc[1, 2:].tolist()
         for t in (TIMING, noisy)
     ]
     assert cells == [
@@ -231,7 +231,7 @@ def test_speedup_within_the_timers_error_is_marked():
 def test_a_table_of_speed_has_one_number_of_threads():
     more = dataclasses.replace(TIMING, threads=TIMING.threads + 1)
     with pytest.raises(ValueError, match=r"\[1, 2\] threads"):
-        tables.speedup_table([TIMING, more], ["fp32", "naive"])
+        tables.times.speedup_table([TIMING, more], ["fp32", "naive"])
 
 
 def test_the_timers_error_is_computed_once_a_timing(monkeypatch):
@@ -244,8 +244,8 @@ def test_the_timers_error_is_computed_once_a_timing(monkeypatch):
     monkeypatch.setattr(time_ratios, "speedup", counted)
     timing = with_times(**{"A/A": [(1.01 * SESSION).tolist()] * 3})
     names = ["fp32", "naive"]
-    tables.timing_rows([timing], names)
-    tables.speedup_table([timing], names)
+    tables.times.timing_rows([timing], names)
+    tables.times.speedup_table([timing], names)
     itself = timing.of("fp32").tobytes(), timing.of("A/A").tobytes()
     # Once as the error, and once in the last row of each table.
     assert pairs.count(itself) == 3
@@ -257,13 +257,13 @@ def test_a_busy_machine_is_said_and_gives_no_verdict(capsys):
     found = busy.judged(busy.speedup("fp32", "naive"))
     assert found.value == pytest.approx(2)
     assert np.isnan([found.low, found.high]).all()
-    table = tables.timing_rows([busy], ["fp32", "naive"])
+    table = tables.times.timing_rows([busy], ["fp32", "naive"])
     assert table.time.tolist() == ["reference", "not judged", "not judged"]
     assert table["ms per image"].tolist() == ["9.375", "4.688", "9.375"]
-    assert "not judged" in tables.remarks([busy], ["fp32"])
-    tables.caution([busy])
+    assert "not judged" in tables.times.remarks([busy], ["fp32"])
+    tables.times.caution([busy])
     assert "busy" in capsys.readouterr().out
-    tables.caution([TIMING])
+    tables.times.caution([TIMING])
     assert capsys.readouterr().out == ""
 
 
@@ -273,14 +273,14 @@ def test_too_few_rounds_are_said_in_every_table():
     )
     assert few.verdict("fp32", "naive") == "too few rounds"
     names = ["fp32", "naive"]
-    cells = tables.speedup_table([few], names).iloc[1, 2:].tolist()
+    cells = tables.times.speedup_table([few], names).iloc[1, 2:].tolist()
     assert cells == ["2.00", "too few rounds"]
-    assert tables.timing_rows([few], names).loc[1, "speed-up"] == "2.00"
-    assert "Too few rounds" in tables.remarks([few], names)
+    assert tables.times.timing_rows([few], names).loc[1, "speed-up"] == "2.00"
+    assert "Too few rounds" in tables.times.remarks([few], names)
     records = [record("fp32"), record()]
     frame = comparison.of_records(records, LABELS, few, single=few).frame
     assert frame.loc["naive", "time_verdict"] == "too few rounds"
-    shown = tables.headline(frame).set_index("strategy").loc["Naive"]
+    shown = tables.networks.headline(frame).set_index("strategy").loc["Naive"]
     for batch in (64, 1):
         assert shown[f"batch {batch}: times as fast"] == "2.00"
         assert shown[f"batch {batch}: verdict"] == "too few rounds"
@@ -290,8 +290,8 @@ def test_two_humps_are_said():
     slow = np.where(np.arange(12).reshape(3, 4) % 2, 0.042, 0.109)
     noise = np.random.default_rng(1).lognormal(0, 0.02, (2, 3, 4))
     humped = with_times(naive=(slow * noise[0]).tolist())
-    assert "*Naive*" in tables.remarks([humped], ["fp32", "naive"])
-    assert "humps" not in tables.remarks([TIMING], ["fp32"])
+    assert "*Naive*" in tables.times.remarks([humped], ["fp32", "naive"])
+    assert "humps" not in tables.times.remarks([TIMING], ["fp32"])
 
 
 def test_markdown_is_a_pipe_table():

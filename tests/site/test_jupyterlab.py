@@ -17,7 +17,7 @@ import pytest
 from pybtex.database import parse_file
 
 from ptq import paths
-from ptq.book import captions, show
+from ptq.book import show
 from ptq.evidence import intervals
 from ptq.running import execution, pipeline, quoted_numbers
 
@@ -117,7 +117,7 @@ def check_link(source, words, address, title):
     if "glossary.md#" in address:
         assert f"\n{place}\n  " in found
     elif label.startswith(("fig-", "tab-")):
-        assert words.split() == captions.title(label).split()
+        assert words.split() == show.title(label).split()
         assert re.search(rf'"{label[4:]}"', found.source)
     elif label.startswith("eq-"):
         assert f"$$ ({label})" in found.source
@@ -240,11 +240,10 @@ SHOWN = """
 from pathlib import Path
 import pandas as pd
 from ptq.evidence import intervals
-from ptq.book import figures
-from ptq.book import show
-made, axis = figures.figure()
+from ptq.book import show, style
+made, axis = style.figure()
 axis.plot([1, 2])
-figures.show(made, Path("out"), "line", "It rises.", "A rising line.")
+show.figure(made, Path("out"), "line", "It rises.", "A rising line.")
 show.table(pd.DataFrame({"a": [1]}), "values", "Some values.")
 show.note(gain=1.4721, p=0.0123456789,
             ratio=intervals.Interval(1.4721, 1.434, 1.5023))

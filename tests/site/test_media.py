@@ -20,18 +20,17 @@ from test_tables import (
 )
 
 from ptq import paths
-from ptq.book import figures
+from ptq.book import style
 from ptq.running import pipeline
 
 pytestmark = pytest.mark.book
 SOURCE = """
 import numpy as np, pandas as pd
 from pathlib import Path
-from ptq.book import figures
-from ptq.book import show
-made, axis = figures.figure()
+from ptq.book import show, style
+made, axis = style.figure()
 axis.plot([1, 2])
-figures.show(made, Path("{folder}"), "line", "It rises.", "A rising line.")
+show.figure(made, Path("{folder}"), "line", "It rises.", "A rising line.")
 """
 TABLE = """
 rows = pd.DataFrame({
@@ -137,7 +136,7 @@ def check_figure(figure, page: Path):
     for image in (light, night):
         assert float(image["width"]) > 100 and float(image["height"]) > 40
         texts.append((page.parent / image["src"]).read_text())
-    assert texts[1] == figures.dark(texts[0]) != texts[0]
+    assert texts[1] == style.dark(texts[0]) != texts[0]
     files = downloads(figure)
     assert files["SVG"] == light["src"]
     png = (page.parent / files["PNG"]).read_bytes()
@@ -165,7 +164,7 @@ def test_the_page_serves_its_figure_and_tables(page):
 def test_the_page_has_the_dark_inks(page):
     sheets = [link["href"] for link in soup(page).select("link[href]")]
     (sheet,) = [s.partition("?")[0] for s in sheets if "inks.css" in s]
-    assert (page.parent / sheet).read_text() == figures.dark_sheet()
+    assert (page.parent / sheet).read_text() == style.dark_sheet()
 
 
 def test_every_page_serves_its_figures_and_tables(site):

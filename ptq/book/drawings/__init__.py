@@ -1,0 +1,5 @@
+"""Drawings of ideas, each made of the network or numbers that it is given."""
+
+from ptq.book.drawings import networks, numbers
+
+__all__ = ["networks", "numbers"]

@@ -1,0 +1,23 @@
+"""Figures of what was measured: each module draws one kind of thing."""
+
+from ptq.book.figures import (
+    comparison,
+    confusion,
+    data,
+    designs,
+    frontier,
+    grids,
+    layers,
+    strategies,
+)
+
+__all__ = [
+    "comparison",
+    "confusion",
+    "data",
+    "designs",
+    "frontier",
+    "grids",
+    "layers",
+    "strategies",
+]

@@ -1,0 +1,1 @@
+"""What stands around the chapters: front page, pages on the run, scripts."""

@@ -1,0 +1,181 @@
+"""A run's comparison on the front page and in the README."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from ptq import paths
+from ptq.book.pages.answer import answer, threads
+from ptq.book.show import captioned, markdown
+from ptq.book.tables.networks import headline
+from ptq.experiment import committed_sweeps
+from ptq.experiment.comparison import (
+    QUIET,
+    TIMES,
+    load_comparison,
+    save_comparison,
+)
+
+COMPARISON = "06_comparison"
+REFERENCE = paths.REPOSITORY / "book" / "reference"
+MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
+
+
+def write_headline(run_folder: Path, target: Path) -> None:
+    """Write a run's answer, table and figure where the front page is."""
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    told = {"machine": manifest["machine"]} | manifest["chapters"][COMPARISON]
+    frame, origin = timed(load_comparison(run_folder), told)
+    table = captioned(headline(frame), "headline", _caption(frame, origin))
+    text = f"{table}\n{verdict(frame)}\n"
+    paths.write_whole(target / "headline.md", text)
+    found = answer(frame, *committed_sweeps.load("replication"), origin)
+    paths.write_whole(target / "answer.md", found)
+    # A busy run's figure shows its own times; the kept one shows quiet ones.
+    folder = paths.figures_folder(run_folder)
+    if origin.get("stand_in"):
+        folder = REFERENCE
+    paths.write_whole(target / "frontier.md", figure(frame))
+    for name in ("frontier.svg", "frontier.png"):
+        paths.write_whole(target / name, (folder / name).read_bytes())
+
+
+def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
+    """A run's comparison with times to show, and where these were measured.
+
+    ``told`` is the entry of the run in the manifest. If the machine was busy
+    at batch 64 or 1, the committed quiet times replace the run's, if there
+    are any. The second value then has ``busy``, which says why, and
+    ``stand_in``, whether they do.
+    """
+    if not (busy := _busy(frame)):
+        return frame, told
+    quiet = load_comparison(REFERENCE)
+    times = [c for c in frame if any(c.endswith(name) for name in TIMES)]
+    if not set(times) <= set(quiet) or _busy(quiet):
+        return frame, told | {"busy": busy, "stand_in": False}
+    kept = json.loads((REFERENCE / "manifest.json").read_text())
+    frame = frame.drop(columns=times).join(quiet[times])
+    return frame, kept | {"busy": busy, "stand_in": True}
+
+
+def _busy(frame: pd.DataFrame) -> str:
+    """What kept the machine busy at batch 64 or 1, hot; empty if nothing.
+
+    Every other condition is judged, or not, on its own.
+    """
+    signs = {
+        sign
+        for prefix in ("", "single_")
+        for sign in frame[f"{prefix}busy"].unique()
+        if sign != QUIET
+    }
+    return "; ".join(sorted(signs))
+
+
+def update_readme(run_folder: Path) -> None:
+    """Keep a run's comparison as the reference that the README shows.
+
+    ReferenceError where the run is not of a clean commit, or would replace
+    quiet times by those of a busy machine.
+    """
+    frame = load_comparison(run_folder)
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    told = manifest["chapters"][COMPARISON]
+    if told["commit"].endswith("-dirty"):
+        raise committed_sweeps.ReferenceError(
+            f"{run_folder} was made from {told['commit']}: commit first, so "
+            "that the README's numbers can be made again, then `python -m "
+            "ptq run --force`"
+        )
+    if timed(frame, told)[1].get("stand_in"):
+        raise committed_sweeps.ReferenceError(
+            f"{run_folder}: the machine was busy when times were measured; "
+            "`python -m ptq run --times` measures them again"
+        )
+    kept = {k: manifest[k] for k in ("parameters", "machine")} | told
+    save_comparison(frame, REFERENCE)
+    paths.write_json(REFERENCE / "manifest.json", kept)
+    for name in ("frontier.svg", "frontier.png"):
+        drawn = paths.figures_folder(run_folder) / name
+        paths.write_whole(REFERENCE / name, drawn.read_bytes())
+    readme = paths.REPOSITORY / "README.md"
+    before, rest = readme.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    text = before + MARKS[0] + readme_block() + MARKS[1] + after
+    paths.write_whole(readme, text)
+
+
+def readme_block() -> str:
+    """What the README shows of the committed references."""
+    frame = load_comparison(REFERENCE)
+    kept = json.loads((REFERENCE / "manifest.json").read_text())
+    if busy := _busy(frame):
+        kept |= {"busy": busy, "stand_in": False}
+    return (
+        f"{answer(frame, *committed_sweeps.load('replication'), kept)}\n"
+        f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
+        "![Change of accuracy over time per image, with intervals]"
+        f"(book/reference/frontier.png)\n\n{_caption(frame, kept)}\n"
+    )
+
+
+def figure(frame: pd.DataFrame) -> str:
+    """The frontier as a MyST figure; caption and alt text say its numbers."""
+    whole = [n for n in frame.index if not n.startswith("fp32")]
+    floats = frame.drop(whole).milliseconds
+    integers = frame.loc[whole].milliseconds
+    low, high = 100 * frame.change.min(), 100 * frame.change.max()
+    apart = (frame.change_low > 0) | (frame.change_high < 0)
+    found = ", ".join(frame.label[apart]) or "none"
+    return (
+        "```{figure} _generated/frontier.svg\n:name: fig-front\n"
+        ":alt: Two panels, batch 64 and batch 1: change of accuracy over "
+        "time per image, one named point with error bars for each strategy. "
+        f"At batch 64 quantized networks take {integers.min():.3f} to "
+        f"{integers.max():.3f} ms an image, float ones {floats.min():.3f} to "
+        f"{floats.max():.3f} ms; changes lie between {low:+.2f} and "
+        f"{high:+.2f} points.\n\n"
+        "Change of accuracy against FP32 on the same images (paired 95 % "
+        "interval) over time (quartiles); dotted: a loss of half a point. "
+        f"Intervals that exclude no change: {found}. At batch 64 the fastest "
+        f"quantized network takes {integers.min():.3f} ms an image, the "
+        f"fastest float one {floats.min():.3f} ms.\n```\n"
+    )
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """Which accuracies differ from the reference's, and which are safe."""
+    others = frame.iloc[1:]
+    reference = frame.label.iloc[0]
+    named = {
+        word: ", ".join(found.label)
+        for word, found in others.groupby("verdict", sort=False)
+    }
+    sentences = [f"*{word}*: {names}" for word, names in named.items()]
+    return (
+        f"**Accuracy against {reference}:** {'; '.join(sentences)}. "
+        "(One trained network and one draw of calibration images; exact "
+        "McNemar tests with Holm's correction. *Non-inferior* means that a "
+        "loss of half a point is excluded at 95 %, row by row: such a row is "
+        "not necessarily better than one of *no difference shown*.)"
+    )
+
+
+def _caption(frame: pd.DataFrame, origin: dict) -> str:
+    machine, row = origin["machine"], frame.iloc[0]
+    features = ", ".join(machine["features"])
+    return (
+        f"Every strategy on {row.n:,} test images of CIFAR-10. Lost and "
+        "gained: images that FP32 had right and this one has wrong, and the "
+        f"reverse. Times with {threads(int(row.threads))}, hot: ms per "
+        "image, how many times as fast as FP32 as published, with the "
+        "interval of the next session, and whether that is shown; a "
+        f"network against itself came out as {row.floor_low:.2f} to "
+        f"{row.floor_high:.2f} at batch {int(row.batch)} and as "
+        f"{row.single_floor_low:.2f} to {row.single_floor_high:.2f} at batch "
+        f"1. Times measured on {machine['processor']} ({features}), torch "
+        f"{machine['torch']}, commit {origin['commit']}, "
+        f"{origin['finished'][:10]}."
+    )

@@ -1,0 +1,167 @@
+"""Times and speed-ups, and all that must be said beside them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from IPython.display import display
+
+from ptq.book import show
+from ptq.book.tables import cells
+from ptq.evidence import time_ratios
+from ptq.experiment import comparison
+from ptq.experiment.results import Timing
+from ptq.experiment.strategies import STRATEGIES
+from ptq.measure.timer import TWIN
+
+
+def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:
+    """Per condition and network: time per image, ratio to the first."""
+    rows = []
+    for timing in timings:
+        for name in [*names, TWIN]:
+            found = vars(comparison.times(timing, names[0], name))
+            quartiles = (found[f"milliseconds_{q}"] for q in ("q1", "q3"))
+            told = cells.time(found)
+            row = {"network": label(name), "measured at": timing.conditions}
+            row["ms per image"] = told.pop("ms per image")
+            row["quartiles"] = "–".join(f"{q:.3f}" for q in quartiles)
+            rows.append(row | told)
+    return pd.DataFrame(rows)
+
+
+def speedup_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
+    """Times and speed-ups over the first network, a row a strategy.
+
+    For each timing, a column of milliseconds per image, one of the ratio
+    and one of its word. ValueError where timings differ in their number of
+    threads, which no column tells.
+    """
+    if len(threads := {timing.threads for timing in timings}) > 1:
+        raise ValueError(
+            f"timings with {sorted(threads)} threads: expected one number"
+        )
+    rows = []
+    for name in [*names, TWIN]:
+        row = {"strategy": label(name)}
+        for timing in timings:
+            found = vars(comparison.times(timing, names[0], name))
+            conditions = f"batch {timing.batch} {timing.mode}"
+            row |= cells.under(conditions, cells.time(found))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def session_ratios(timing: Timing, name: str) -> np.ndarray:
+    """Speed-up over FP32 in each session, (sessions,)."""
+    return np.median(timing.of("fp32") / timing.of(name), 1)
+
+
+def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
+    """Speed-up over FP32 of each session, and that of the next one."""
+    rows = []
+    for timing in timings:
+        for name in names:
+            row = {"strategy": label(name), "measured at": timing.conditions}
+            for i, ratio in enumerate(session_ratios(timing, name), 1):
+                row[f"{i}"] = f"{ratio:.2f}"
+            rows.append(row | {"next": f"{timing.speedup('fp32', name):.2f}"})
+    return pd.DataFrame(rows)
+
+
+def caution(timings: list[Timing]) -> None:
+    """If the machine was busy, display that its times are not judged.
+
+    Nothing is displayed if it was quiet.
+    """
+    signs = sorted({sign for timing in timings for sign in timing.busy})
+    if not signs:
+        return
+    text = (
+        "**This machine was busy; times are not judged.** "
+        f"{'; '.join(signs).capitalize()}. The numbers stand as they were "
+        "measured. `python -m ptq run --times` measures them again."
+    )
+    block = f":::{{warning}}\n{text}\n:::\n"
+    display({"text/markdown": block, "text/plain": text}, raw=True)
+
+
+def show_times(
+    timings: list[Timing],
+    networks: list[str],
+    name: str,
+    caption: str = "Time per image.",
+) -> None:
+    """Display times as a table, and all that must be said beside them.
+
+    ``networks`` begin with the one that the others are compared with.
+    """
+    told = f"{caption} Engine {timings[0].engine}. "
+    told += remarks(timings, networks)
+    show.table(timing_rows(timings, networks), name, told)
+    caution(timings)
+
+
+def label(name: str) -> str:
+    """The name of a network in tables and figures."""
+    return STRATEGIES[name].label if name in STRATEGIES else name
+
+
+def remarks(timings: list[Timing], names: list[str]) -> str:
+    """The remarks that belong to times: when, how, and reasons for doubt.
+
+    Sentences for a caption: sessions and rounds, the timer's own error, a
+    busy machine, too few rounds, times with two peaks.
+    """
+    first = timings[0]
+    sessions, rounds = first.of(names[0]).shape
+    floors = [f"{t.floor:.2f} ({t.conditions})" for t in timings]
+    found = [
+        f"Measured for this run on {first.measured}, in {sessions} "
+        f"session{'s' * (sessions > 1)} of {rounds} rounds.",
+        "Intervals: where the next session's ratio lies, with 95 %."
+        if time_ratios.enough(first.of(names[0]))
+        else "Too few rounds for intervals and verdicts.",
+        f"A/A: {'; '.join(floors)}.",
+    ]
+    if any(timing.busy for timing in timings):
+        found.append("This machine was busy: times are not judged.")
+    humped = [_humped(timing, name) for timing in timings for name in names]
+    if humped := list(filter(None, humped)):
+        found.append(f"Times with two humps (ms): {'; '.join(humped)}.")
+    return " ".join(found)
+
+
+def _humped(timing: Timing, name: str) -> str:
+    if not (two := time_ratios.humps(timing.of(name))):
+        return ""
+    low, high = (f"{1e3 * t / timing.batch:.3f}" for t in two)
+    return f"*{label(name)}* {low} and {high} ({timing.conditions})"
+
+
+def steps(name: str, session: Timing, networks: dict[str, str]) -> None:
+    """Show the speed-up of each step, and its share of the whole.
+
+    ``networks`` gives, for each network of the timing but the first, "",
+    the step that leads to it.
+    """
+    names = list(networks)
+    shares = time_ratios.decomposition([session.of(n) for n in names])
+    whole = session.speedup(names[0], names[-1]).value
+    rows = [
+        {
+            "step": networks[after],
+            "speed-up by itself": f"{session.speedup(before, after):.2f}",
+            "time": session.verdict(before, after),
+            "share of the whole (%)": f"{100 * share:.0f}",
+        }
+        for (before, after), share in zip(
+            itertools.pairwise(names), shares, strict=True
+        )
+    ]
+    caption = (
+        f"What makes the folded integer network {whole:.1f} times as fast as "
+        f"FP32 as published ({session.conditions}). "
+        f"{remarks([session], names)}"
+    )
+    show.table(rows, name, caption)
