@@ -15,7 +15,7 @@ from ptq import paths
 from ptq.deploy import checking, given, loading, risks, times
 from ptq.deploy.card import Card, Check, Row, Time
 from ptq.deploy.given import Given
-from ptq.deploy.outputs import Kept, digest
+from ptq.deploy.outputs import Kept, asked, digest
 from ptq.engines import onnx_file, onnx_runtime
 from ptq.engines.onnx_module import OnnxModule
 from ptq.evidence import checks
@@ -31,6 +31,7 @@ from ptq.running import locks
 SEED = 42
 EXAMPLES = 8
 FLOAT, INT8 = times.FLOAT, times.INT8
+RUNTIME = "onnxruntime"
 SAVED, FLOAT_ONNX, PARTS = "network.ptq", "float.onnx", "parts"
 
 
@@ -85,7 +86,9 @@ class _Deployment:
         margin = checks.between(margin, "margin")
         rounds = checks.count(rounds, "rounds", 1)
         self.quantize(recipe)
+        self.check_float()
         self.ask()
+        self.check_integers()
         self.judge(margin)
         self.time(rounds, seed)
 
@@ -114,44 +117,44 @@ class _Deployment:
         self.files[SAVED] = self.network.save(self.out / SAVED)
         self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
 
+    def check_float(self) -> None:
+        """What is called float from here on is the network's float file."""
+        self.tell("checks the float file against the network")
+        given, content = self.given, self.contents[FLOAT]
+        images = given.test[: checking.FLOAT_IMAGES]
+        images = self.network.normalized(images)
+        exact = asked(given.network, images)
+        self.checks += [
+            checking.folded(self.network, exact, images),
+            checking.float_file(content, exact, images),
+        ]
+
     def ask(self) -> None:
-        """Outputs of both networks for the test images, and the checks."""
+        """Outputs of both files for the test images."""
         given, network = self.given, self.network
         kept = Kept(self.out / PARTS, self.tell)
-        graph, saved = network.graph, (self.out / SAVED).read_bytes()
-        constants = [x for pair in graph.constants.items() for x in pair]
-        runtime = version("onnxruntime")
-        nodes = repr((graph.nodes, network.normalization))
-        keys = {
-            FLOAT: digest(FLOAT, nodes, *constants),
-            INT8: digest(INT8, runtime, saved),
-        }
-        asked = {
-            FLOAT: lambda part: given.network(network.normalized(part)),
+        exact, runtime = OnnxModule(self.contents[FLOAT]), version(RUNTIME)
+        files = {
+            FLOAT: lambda part: exact(network.normalized(part)),
             INT8: self.runner,
         }
-        self.outputs = {
-            name: kept.of(name, keys[name], asked[name], given.test)
-            for name in asked
-        }
-        for name, outputs in self.outputs.items():
+        self.outputs = {}
+        for name, file in files.items():
+            norm = repr(network.normalization)
+            key = digest(runtime, norm, self.contents[name])
+            outputs = kept.of(name, key, file, given.test)
+            self.outputs[name] = outputs
             self._keep(f"{name.lower()}.npy", outputs)
         if given.labels is not None:
             self._keep("labels.npy", given.labels)
         kept.forget_others()
-        self._check()
 
-    def _check(self) -> None:
-        self.tell("checks the files against the network")
-        images = self.given.test[: checking.FLOAT_IMAGES]
-        exact = torch.from_numpy(self.outputs[FLOAT][: len(images)])
-        images = self.network.normalized(images)
-        self.checks = [
-            checking.folded(self.network, exact, images),
-            checking.float_file(self.contents[FLOAT], exact, images),
-            checking.parity(
-                self.network, self.given.test, self.outputs[INT8]
-            ),
+    def check_integers(self) -> None:
+        """The INT8 file against the simulation, and what ran in integers."""
+        self.tell("checks the INT8 file against the simulation")
+        ran = self.outputs[INT8]
+        self.checks += [
+            checking.parity(self.network, self.given.test, ran),
             checking.integers(self.runner.ran),
         ]
 
@@ -197,7 +200,7 @@ class _Deployment:
                 INT8: activation_memory.of_codes(network),
             },
             times=self.times,
-            machine=host.machine() | {"onnxruntime": version("onnxruntime")},
+            machine=host.machine() | {RUNTIME: version(RUNTIME)},
             risks=[
                 *risks.of_judgement(self.judgement),
                 *risks.of_images(given.calibration, given.test),

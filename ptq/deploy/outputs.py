@@ -67,8 +67,8 @@ class Kept:
         return outputs
 
     def _part(self, key: str, network: Callable, part: Tensor) -> np.ndarray:
-        versions = f"{torch.__version__} {platform.machine()}"
-        path = self.folder / f"{digest(key, versions, part)[:32]}.npy"
+        machine = f"{platform.machine()} {platform.processor()}"
+        path = self.folder / f"{digest(key, machine, part)[:32]}.npy"
         self._used.add(path)
         if (kept := _read(path)) is not None:
             return kept
