@@ -12,7 +12,7 @@ import torch
 import zoo
 from agreement import steps_apart
 
-from ptq.data import cifar10, image_sets
+from ptq.data import cifar10
 from ptq.engines import onnx_runtime
 from ptq.graph import UnsupportedError, fold, trace
 from ptq.quantizer.making import quantize
@@ -25,6 +25,11 @@ COLUMNS = (
     *("codes apart", "engine noise", "same of 8", "in float, or why not"),
 )
 TOO_LARGE = "over 100 million parameters: traced and folded only"
+
+
+def images(data):
+    """The first training images of a data set, in [-1, 1]."""
+    return data.train_images[:WARMING] / 127.5 - 1
 
 
 def largest(got, want):
@@ -103,11 +108,10 @@ def write(rows):
 
 
 def main():
-    images = image_sets.normalize(cifar10.load().train_images[:WARMING])
-    rows = read()
+    given, rows = images(cifar10.load()), read()
     for name in zoo.members():
         if name not in rows:
-            found = row(name, images)
+            found = row(name, given)
             rows[name] = {key: shown(found.get(key, "")) for key in COLUMNS}
             write({n: rows[n] for n in zoo.members() if n in rows})
             print(name, rows[name], file=sys.stderr, flush=True)

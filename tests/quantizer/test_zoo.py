@@ -4,7 +4,6 @@ import pytest
 import zoo
 import zoo_table
 
-from ptq.data import image_sets
 from ptq.graph import fold, trace
 
 OTHERS = [name for name in zoo.members() if name not in zoo.SMALLEST]
@@ -13,7 +12,7 @@ MEASURED = ("fold error", "codes apart", "engine noise", "same of 8")
 
 @pytest.fixture(scope="module")
 def images(cifar):
-    return image_sets.normalize(cifar.train_images[: zoo_table.WARMING])
+    return zoo_table.images(cifar)
 
 
 def check(name, images):
