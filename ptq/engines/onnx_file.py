@@ -98,10 +98,7 @@ class Writer:
     def write(self, node: Node) -> None:
         """The operation of a node, then its grid, if it has one."""
         grid = self.network.grid(node.name)
-        if grid and node.op in onnx_operators.ON_CODES:
-            codes = self.codes[node.inputs[0]]
-            write = onnx_operators.ON_CODES[node.op]
-            write(self, node, codes, grid, f"{node.name}/codes")
+        if grid and self._by_codes(node, grid):
             self._dequantize(f"{node.name}/codes", grid, node.name)
             return
         if node.op == "input" and self.pixels:
@@ -118,6 +115,21 @@ class Writer:
             self._plain(node, result)
         if grid:
             self.on_grid(result, grid, node.name)
+
+    def _by_codes(self, node: Node, grid: Grid) -> bool:
+        """Whether codes could be written without real numbers in between."""
+        result = f"{node.name}/codes"
+        if node.op in onnx_operators.ON_CODES:
+            codes = self.codes[node.inputs[0]]
+            write = onnx_operators.ON_CODES[node.op]
+            write(self, node, codes, grid, result)
+            return True
+        if node.op in onnx_operators.BY_TABLE:
+            entries = self.network.table(node)
+            if entries is not None:
+                onnx_operators.look_up(self, node, entries, result)
+                return True
+        return False
 
     def add(self, kind: str, inputs: list[str], output: str, **settings):
         """An ONNX node of the output's name; returns that name."""

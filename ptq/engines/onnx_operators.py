@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import torch
+from onnx import TensorProto
 
 from ptq.engines.onnx_functions import FUNCTIONS
 from ptq.engines.onnx_words import operands, simple, to_shape
@@ -235,6 +236,19 @@ def spread_codes(writer, node: Node, codes: str, grid, result: str) -> None:
     _pad(writer, y, pads, zero, len(node.shape), result)
 
 
+def look_up(writer, node: Node, entries, result: str) -> None:
+    """Codes of a function, by the table ``entries`` of ``network.table``."""
+    codes = writer.codes[node.inputs[0]]
+    label = f"{result}/places"
+    places = writer.add("Cast", [codes], label, to=TensorProto.INT32)
+    table = entries[:, 0].numpy().astype(np.uint8)
+    table = writer.tensor(f"{result}/table", table)
+    writer.add("Gather", [table, places], result)
+
+
+# Functions that ONNX Runtime looks up faster than it computes them; others,
+# such as SiLU and GELU, it computes in float in less time.
+BY_TABLE = {"mish", "softplus"}
 # What moves codes so that no runtime need see real numbers.
 ON_CODES = {"clamp": clamp_codes, "pad": pad_codes, "spread": spread_codes}
 WRITERS = {

@@ -25,7 +25,7 @@ else:
 
 # One code of rounding: sums and functions are scaled in float32 there.
 EXACT = False
-INTEGERS = {"uint8", "int8"}
+INTEGERS = {"uint8", "int8", "int32"}
 # Operations that move between the two worlds, or reorder memory.
 CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity"}
 BATCH = 64

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from agreement import steps_apart
 from small_network import pixels_of, small
 from torch import nn
 
@@ -98,3 +99,19 @@ def test_one_slope_for_all_channels_runs_in_integers(images):
     run = onnx_runtime.load(quantize(network, images), threads=1)
     ran = [one for one in run.ran if one.node == "act"]
     assert {one.precision for one in ran} == {"integer"}
+
+
+@pytest.mark.parametrize("bits", [8, 5])
+@pytest.mark.parametrize("act", [nn.Mish(), nn.Softplus(2, 1)])
+def test_what_is_slow_in_float_is_a_table_in_the_file(act, bits, images):
+    network = small()
+    network.act = act
+    made = quantize(network, images, activation_bits=bits)
+    run = onnx_runtime.load(made, threads=1)
+    ran = {
+        one.operator: one.precision for one in run.ran if one.node == "act"
+    }
+    assert ran["Gather"] == "integer" and "float" not in ran.values()
+    assert steps_apart(made, images)["act"] == 0
+    kept = quantize(network, images, keep_float=["act"])
+    assert max(steps_apart(kept, images).values()) <= 1
