@@ -19,11 +19,6 @@ from ptq.running import cluster, locks, pipeline, worker
 from ptq.running.progress import Progress
 from ptq.running.sweep_plan import PLACES, Sweep, SweepError
 
-NOT_ALONE = (
-    "times networks, so its points run one at a time on a machine; leave "
-    "--workers out, or give --allow-shared-timing if you do not need the "
-    "times"
-)
 RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
 
 
@@ -58,9 +53,7 @@ def run(
     """
     exclusive = sweep.chapter.exclusive and not share
     if exclusive and workers > 1:
-        raise SweepError(
-            f"--workers {workers}: {sweep.chapter.name} {NOT_ALONE}"
-        )
+        raise SweepError(_not_alone(workers, sweep.chapter.name))
     workers = workers or (1 if exclusive else os.cpu_count() or 1)
     chapter = replace(
         sweep.chapter,
@@ -74,6 +67,14 @@ def run(
             with cluster.client(scheduler, workers) as client:
                 _collect(client, worker.run, chapter, todo, folder)
         return _gather(sweep, folder)
+
+
+def _not_alone(workers: int, chapter: str) -> str:
+    return (
+        f"--workers {workers}: {chapter} times networks, so its points run "
+        "one at a time on a machine; leave --workers out, or give "
+        "--allow-shared-timing if you do not need the times"
+    )
 
 
 def _left(sweep: Sweep, folder: Path, retry: bool) -> dict[str, dict]:
