@@ -19,11 +19,6 @@ from ptq.running import cluster, locks, pipeline, worker
 from ptq.running.progress import Progress
 from ptq.running.sweep_plan import PLACES, Sweep, SweepError
 
-NOT_ALONE = (
-    "times networks, so its points run one at a time on a machine; leave "
-    "--workers out, or give --allow-shared-timing if you do not need the "
-    "times"
-)
 RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
 
 
@@ -59,7 +54,9 @@ def run(
     exclusive = sweep.chapter.exclusive and not share
     if exclusive and workers > 1:
         raise SweepError(
-            f"--workers {workers}: {sweep.chapter.name} {NOT_ALONE}"
+            f"--workers {workers}: {sweep.chapter.name} times networks, so "
+            "its points run one at a time on a machine; leave --workers out, "
+            "or give --allow-shared-timing if you do not need the times"
         )
     workers = workers or (1 if exclusive else os.cpu_count() or 1)
     chapter = replace(
