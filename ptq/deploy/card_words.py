@@ -67,9 +67,8 @@ def _summary(card) -> list[tuple[str, str]]:
 
 
 def _change(before: int, after: int) -> str:
-    return (
-        f"{size(before)} → {size(after)}, {before / after:.2f} times smaller"
-    )
+    smaller = f"{before / after:.2f} times smaller"
+    return f"{size(before, after)} → {size(after, before)}, {smaller}"
 
 
 def _network(card) -> list[tuple[str, str]]:
