@@ -83,7 +83,7 @@ def apart(network, images):
 
 
 def test_codes_are_those_of_the_simulation(shipped, cifar):
-    images = image_sets.normalize(cifar.train_images[:96])
+    images = image_sets.normalize(cifar.train_images[:96], 0.5, 0.5)
     network = quantize(shipped, images[:64])
     shares, steps = apart(network, images[64:])
     assert len(steps) == len(network.graph.nodes)
