@@ -5,7 +5,7 @@ from dataclasses import replace
 import onnx
 import pytest
 import torch
-from agreement import steps_apart
+from ptq.engines.onnx_agreement import steps_apart
 from small_network import Small, pixels_of, small
 
 from ptq.data import image_sets

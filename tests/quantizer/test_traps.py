@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from agreement import steps_apart
+from ptq.engines.onnx_agreement import steps_apart
 from attainable import attainable, sqnr, truth
 from traps import TRAPS
 

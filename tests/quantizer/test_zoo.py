@@ -3,7 +3,7 @@
 import pytest
 import torch
 import zoo
-from agreement import steps_apart
+from ptq.engines.onnx_agreement import steps_apart
 
 from ptq.data import image_sets
 from ptq.engines import onnx_runtime
