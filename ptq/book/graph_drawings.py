@@ -99,9 +99,10 @@ def _lanes(graph: Graph) -> tuple[dict[str, float], dict[str, float]]:
                 branches[one] = last - (last - first) * i / len(branch)
             if last - first > 1:
                 spans.append((first, last))
-    for one, other in itertools.pairwise(sorted(spans)):
-        if other[0] < one[1]:
-            raise ValueError("two branches side by side: expected one")
+    spans = sorted(spans)
+    meet = [b[0] < a[1] for a, b in itertools.pairwise(spans)]
+    if any(meet) or any(len(graph.nodes[n].inputs) > 1 for n in branches):
+        raise ValueError("two branches side by side: expected one")
     return chain, branches
 
 

@@ -121,7 +121,9 @@ def graphs(network):
 
 
 def residual(network, images):
-    return graph_drawings.network(*graphs(recipes.untrained("resnet8", 1)))
+    made = recipes.untrained("resnet8", 1)
+    made(images)  # for the statistics of its BN
+    return graph_drawings.network(*graphs(made))
 
 
 def grids(network, images):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import onnx
 import pytest
 import torch
-from ptq.engines.onnx_agreement import steps_apart
 from small_network import Small, pixels_of, small
 
 from ptq.data import image_sets
 from ptq.engines import onnx_file, onnx_runtime
+from ptq.engines.onnx_agreement import steps_apart
 from ptq.graph import UnsupportedError
 from ptq.quantizer.making import quantize
 

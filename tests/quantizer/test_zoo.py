@@ -3,10 +3,10 @@
 import pytest
 import torch
 import zoo
-from ptq.engines.onnx_agreement import steps_apart
 
 from ptq.data import image_sets
 from ptq.engines import onnx_runtime
+from ptq.engines.onnx_agreement import steps_apart
 from ptq.graph import fold, trace
 from ptq.quantizer.making import quantize
 
