@@ -23,7 +23,14 @@ ALLOWED = {
     "experiment": {*SCIENCE, "methods", "engines", "evidence"},
     "running": {*SCIENCE, "experiment", "evidence"},
     "book": {*SCIENCE, "methods", "engines", "evidence", "experiment"},
-    "cli": {*SCIENCE, "evidence", "judge", "experiment", "running", "book"},
+    "deploy": {
+        *("quantizer", "graph", "measure", "engines", "experiment"),
+        *("evidence", "judge", "running"),
+    },
+    "cli": {
+        *(*SCIENCE, "evidence", "judge", "experiment", "running", "book"),
+        "deploy",
+    },
 }
 # Evidence and its judge load nothing heavy, and know no network.
 ALONE = {"evidence", "judge"}

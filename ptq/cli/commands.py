@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ptq.cli.book_command import BookCommand
+from ptq.cli.quantize_command import quantize
 from ptq.paths import RepositoryError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -39,6 +40,9 @@ class _Commands(click.Group):
 )
 def main():
     """Post-training quantization of compact CNNs, measured."""
+
+
+main.add_command(quantize)
 
 
 @main.command("data")
@@ -434,7 +438,7 @@ def _unwritable(error, folder):
         name
         for parameter in click.get_current_context().command.params
         for name in parameter.opts
-        if name in ("--run-dir", "--folder", "--runs")
+        if name in ("--run-dir", "--folder", "--runs", "--out")
     ]
     ways = [f"give another {name}" for name in known] or ["make it writable"]
     if number in FULL:

@@ -10,6 +10,8 @@ from ptq.evidence.intervals import Interval
 
 # Below that, times have no interval and no verdict.
 MIN_ROUNDS, MIN_SESSIONS = 10, 3
+# How far a network's ratio to itself may be from 1 on a quiet machine.
+FLOOR = 0.05
 FASTER, SLOWER = "faster", "slower"
 NOT_SHOWN, TOO_FEW = "no difference shown", "too few rounds"
 
@@ -94,6 +96,20 @@ def time_verdict(found: Interval, floor: Interval) -> str:
     if found.high < min(floor.low, 1):
         return SLOWER
     return NOT_SHOWN
+
+
+def unsteady(seconds: np.ndarray, twin: np.ndarray) -> list[str]:
+    """A sentence if a network seems faster or slower than itself.
+
+    Both hold its seconds, (sessions, rounds), of the same rounds, from two
+    copies. InputError as of ``speedup``.
+    """
+    floor = speedup(seconds, twin)
+    found = [v for v in astuple(floor) if not np.isnan(v)]
+    if min(found) >= 1 - FLOOR and max(found) <= 1 + FLOOR:
+        return []
+    span = " to ".join(f"{v:.2f}" for v in sorted({min(found), max(found)}))
+    return [f"a network against itself came out as {span} times as fast"]
 
 
 def humps(seconds: np.ndarray) -> tuple[float, float] | None:

@@ -3,19 +3,14 @@
 import hashlib
 import os
 import time
-from dataclasses import astuple
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from ptq.data import image_sets
 from ptq.evidence import time_ratios
 from ptq.experiment import results, strategies
 from ptq.measure import host, timer
-
-# How far a network's ratio to itself may be from 1 on a quiet machine.
-FLOOR = 0.05
 
 
 def of_run(
@@ -127,7 +122,10 @@ def compare(
             measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             busy=samples.busy
             + timer.starved(conditions, plan, found)
-            + _unsteady(samples.seconds),
+            + time_ratios.unsteady(
+                samples.seconds[conditions.names[0]],
+                samples.seconds[timer.TWIN],
+            ),
             seconds={n: v.tolist() for n, v in samples.seconds.items()},
         )
         for conditions, samples in zip(plan, found, strict=True)
@@ -135,14 +133,3 @@ def compare(
     for timing in timings:
         timing.save(lab.run_folder / "timings")
     return timings
-
-
-def _unsteady(seconds: dict[str, np.ndarray]) -> list[str]:
-    """A sentence if a network seems faster or slower than itself."""
-    first = next(iter(seconds.values()))
-    floor = time_ratios.speedup(first, seconds[timer.TWIN])
-    found = [v for v in astuple(floor) if not np.isnan(v)]
-    if min(found) >= 1 - FLOOR and max(found) <= 1 + FLOOR:
-        return []
-    span = " to ".join(f"{v:.2f}" for v in sorted({min(found), max(found)}))
-    return [f"a network against itself came out as {span} times as fast"]

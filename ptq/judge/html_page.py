@@ -27,7 +27,22 @@ thead th { background: var(--soft); vertical-align: bottom; }
 def page(found) -> str:
     """The whole ``judgement.Judgement`` as HTML text."""
     others = ", ".join(row.name for row in found.rows)
-    title = escape(f"{others} against {found.reference}")
+    return document(f"{others} against {found.reference}", body(found))
+
+
+def document(title: str, content: str) -> str:
+    """A page that needs no other file, of a title and HTML text below it."""
+    title = escape(title)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<main>\n<h1>{title}</h1>\n{content}</main>\n</body>\n</html>\n"
+    )
+
+
+def body(found) -> str:
+    """A ``judgement.Judgement`` as the content of a page."""
     about = "".join(
         f"<li>{escape(line)}</li>" for line in wording.head(found)
     )
@@ -37,12 +52,8 @@ def page(found) -> str:
         for word, meaning in wording.MEANINGS.items()
     )
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n<h1>{title}</h1>\n<ul>{about}</ul>\n{_summary(found)}"
-        f"{parts}<h2>The words</h2>\n<dl>{words}</dl>\n</main>\n</body>\n"
-        "</html>\n"
+        f"<ul>{about}</ul>\n{_summary(found)}{parts}<h2>The words</h2>\n"
+        f"<dl>{words}</dl>\n"
     )
 
 
@@ -57,7 +68,7 @@ def _summary(found) -> str:
             f'<td class="{kind}">{row.verdict}</td><td>{change}</td>'
             f"<td>{wording.share(row.disagreement)}</td></tr>"
         )
-    return _table("Verdicts, with 95 % intervals", head, rows)
+    return table("Verdicts, with 95 % intervals", head, rows)
 
 
 def _candidate(found, row) -> str:
@@ -81,10 +92,11 @@ def _candidate(found, row) -> str:
         for one in row.by_class
     ]
     caption = f"By class: {wording.class_title(found, row)}"
-    return parts + _table(f"{name}. {caption}", head, rows)
+    return parts + table(f"{name}. {caption}", head, rows)
 
 
-def _table(caption: str, head: list[str], rows: list[str]) -> str:
+def table(caption: str, head: list[str], rows: list[str]) -> str:
+    """HTML text of a table; ``rows`` are its rows in HTML."""
     cells = "".join(f'<th scope="col">{name}</th>' for name in head)
     return (
         f'<div class="scroll" tabindex="0" role="region" '

@@ -37,7 +37,7 @@ def quantize(
     """
     _check_choices(weight_bits, activation_bits, observer)
     if normalization is not None:
-        normalization = _plain(normalization, images)
+        normalization = plain_normalization(normalization, images)
         if images.dtype == torch.uint8:
             images = normalize(images, *normalization)
     graph = graphs.fold(graphs.trace(model, images))
@@ -113,14 +113,21 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
         )
 
 
-def _plain(normalization, images: Tensor):
-    """Mean and std as tuples of floats, which a file can hold."""
-    mean, std = (
-        torch.as_tensor(v, dtype=torch.float32).flatten()
-        for v in normalization
-    )
+def plain_normalization(normalization, images: Tensor):
+    """Mean and std as tuples of floats, which a file can hold.
+
+    ``images`` is (N, C, ...). Raises UnsupportedError where they are not one
+    number, or one for each channel, or cannot be used.
+    """
     channels = images.shape[1] if images.dim() > 1 else 1
-    fit = all(len(v) in (1, channels) for v in (mean, std))
+    try:
+        mean, std = (
+            torch.as_tensor(v, dtype=torch.float32).flatten()
+            for v in normalization
+        )
+        fit = all(len(v) in (1, channels) for v in (mean, std))
+    except (TypeError, ValueError, RuntimeError):
+        fit = False
     if not fit or not (std > 0).all() or not torch.isfinite(mean).all():
         raise UnsupportedError(
             f"normalization={normalization}: expected (mean, std), a number "

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -182,6 +183,15 @@ class QuantizedNetwork:
         Raises OSError where it cannot be written; an older file then stays.
         """
         return files.save(self, path)
+
+    def export_onnx(self, path: str | Path) -> int:
+        """Write an ONNX file that runtimes read; the number of its bytes.
+
+        Needs the package onnx. Raises UnsupportedError, naming the node,
+        where ONNX lacks its operation, and OSError as ``save``.
+        """
+        # The package's top, as an engine imports this room.
+        return import_module("ptq").export_onnx(self, path)
 
     @staticmethod
     def load(path: str | Path) -> "QuantizedNetwork":

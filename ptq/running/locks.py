@@ -21,11 +21,12 @@ def myself() -> str:
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[None]:
+def folder(path: Path, instead: str = "--run-dir") -> Iterator[None]:
     """Hold a run folder, made where it is missing.
 
-    No two commands fill one folder at a time. Raises LockedError if another
-    one has it, and OSError where the folder cannot be written.
+    No two commands fill one folder at a time; ``instead`` is what gives
+    another folder. Raises LockedError if another command has it, and OSError
+    where the folder cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path / ".lock")
@@ -34,7 +35,7 @@ def folder(path: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise LockedError(
             f"{path} is being filled by another command, {_holder(lock)}; "
-            "wait for it, or give another --run-dir"
+            f"wait for it, or give another {instead}"
         ) from None
     with _signed(lock, myself()):
         yield

@@ -1,4 +1,4 @@
-"""Progress of a sweep, shown while its points run."""
+"""Progress of a command or a sweep, shown while it runs."""
 
 import sys
 import time
@@ -7,6 +7,36 @@ from datetime import timedelta
 # Seconds: between two looks at the cluster, between two lines of a log, and
 # without a worker before a message says so.
 LOOK, LOG, PATIENCE = 2, 30, 5
+
+
+class Line:
+    """Sentences to stderr, in a with block, on what a command does now.
+
+    On a terminal it is one line that changes. Elsewhere each step is told
+    once, and then now and then: a step is what stands before a colon.
+    """
+
+    def __init__(self):
+        self.live = sys.stderr.isatty()
+        self.step, self.next_line = "", 0.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.live:
+            self._write("", end="")
+
+    def tell(self, text: str) -> None:
+        """Say it, unless the same step was told a moment ago."""
+        now, step = time.monotonic(), text.partition(":")[0]
+        if self.live or step != self.step or now >= self.next_line:
+            self.step, self.next_line = step, now + LOG
+            self._write(text, end="" if self.live else "\n")
+
+    def _write(self, text: str, end: str) -> None:
+        wipe = "\r\033[K" if self.live else ""
+        print(wipe + text, end=end, file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -1,0 +1,1 @@
+"""A reader's network, from its checkpoint to a deploy card."""

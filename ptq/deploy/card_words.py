@@ -1,0 +1,104 @@
+"""A deploy card in words, for the terminal and for the page."""
+
+import textwrap
+
+WIDTH = 78
+NOTHING = "nothing"
+
+
+def text(card) -> str:
+    """The whole ``card.Card`` as lines of at most 78 characters or so."""
+    blocks = [title(card), card.judgement.text().rstrip()]
+    for head, facts in sections(card):
+        lines = [line for fact in facts for line in _wrapped(*fact)]
+        blocks.append("\n".join([head, *lines]))
+    blocks.append(f"Load it\n{textwrap.indent(card.load, '  ').rstrip()}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def title(card) -> str:
+    """The network and the verdict on it."""
+    return f"{card.network} in INT8: {card.verdict}"
+
+
+def sections(card) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Title, and name and value of each fact, but for the judgement's."""
+    return [
+        ("Network", _network(card)),
+        ("Stays in float", _or_nothing(card.in_float.items())),
+        ("Checks", [(one.name, _check(one)) for one in card.checks]),
+        ("Bytes", _bytes(card)),
+        ("Times, one image", [_time(one) for one in card.times]),
+        ("Machine", _machine(card.machine)),
+        ("Risks", _or_nothing([("", one) for one in card.risks])),
+    ]
+
+
+def size(count: int) -> str:
+    """Bytes in a unit that a reader can compare: 1,024 B; 1.23 MB."""
+    if count < 100_000:
+        return f"{count:,} B"
+    return f"{count / 1e6:,.2f} MB"
+
+
+def _network(card) -> list[tuple[str, str]]:
+    macs = sum(row.macs for row in card.rows)
+    return [
+        ("parameters", f"{card.parameters:,}"),
+        ("multiply-accumulates", f"{macs:,} an image"),
+        *card.recipe.items(),
+        *card.images.items(),
+    ]
+
+
+def _or_nothing(facts) -> list[tuple[str, str]]:
+    return list(facts) or [("", NOTHING)]
+
+
+def _check(one) -> str:
+    return one.found if one.passed else f"NOT PASSED: {one.found}"
+
+
+def _bytes(card) -> list[tuple[str, str]]:
+    files = [(name, size(count)) for name, count in card.files.items()]
+    return files + [
+        (
+            f"activations, {name}",
+            f"{size(peak.bytes)} at most, for one image, at {peak.node}",
+        )
+        for name, peak in card.memory.items()
+    ]
+
+
+def _time(one) -> tuple[str, str]:
+    each = ", ".join(
+        f"{name} {milliseconds:.3g} ms"
+        for name, milliseconds in one.milliseconds.items()
+    )
+    told = f"{each}; INT8 {one.speedup:.2f} times as fast: {one.verdict}"
+    if one.busy:
+        told += f", for {'; '.join(one.busy)}"
+    threads = "one thread" if one.threads == 1 else f"{one.threads} threads"
+    return f"batch {one.batch}, {one.mode}", f"{told}; {threads}"
+
+
+def _machine(machine: dict) -> list[tuple[str, str]]:
+    features = ", ".join(machine["features"]) or NOTHING
+    return [
+        ("processor", f"{machine['processor']}, {machine['cores']} cores"),
+        ("instructions", features),
+        ("ONNX Runtime", machine["onnxruntime"]),
+        ("torch", machine["torch"]),
+    ]
+
+
+def _wrapped(name: str, value: str) -> list[str]:
+    """A fact as the judge's report writes it; a long name has a line."""
+    if len(name) > 21:
+        return [f"  {name}", *_wrapped("", value)]
+    return textwrap.wrap(
+        value,
+        width=WIDTH,
+        initial_indent=f"  {name:<22}" if name else "    ",
+        subsequent_indent=" " * (24 if name else 6),
+    )

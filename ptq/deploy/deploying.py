@@ -1,0 +1,282 @@
+"""A float network, quantized, checked, measured and judged: one call."""
+
+import io
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ptq import paths
+from ptq.deploy import checking, given, loading, risks, times
+from ptq.deploy.card import Card, Check, Row, Time
+from ptq.deploy.given import Given
+from ptq.deploy.outputs import Kept, digest
+from ptq.engines import onnx_file, onnx_runtime
+from ptq.engines.onnx_module import OnnxModule
+from ptq.evidence import checks
+from ptq.evidence.thresholds import MARGIN
+from ptq.judge import judgement
+from ptq.measure import activation_memory, host
+from ptq.quantizer import affine
+from ptq.quantizer.affine import Grid
+from ptq.quantizer.making import quantize
+from ptq.quantizer.network import QuantizedNetwork
+from ptq.running import locks
+
+SEED = 42
+EXAMPLES = 8
+FLOAT, INT8 = times.FLOAT, times.INT8
+SAVED, FLOAT_ONNX, PARTS = "network.ptq", "float.onnx", "parts"
+
+
+def deploy(
+    network: nn.Module,
+    calibration_images,
+    test_images,
+    test_labels=None,
+    *,
+    out: str | Path,
+    normalization=None,
+    classes: list[str] | None = None,
+    margin: float = MARGIN,
+    rounds: int = times.ROUNDS,
+    seed: int = SEED,
+    notes: Iterable[str] = (),
+    tell: Callable[[str], None] = lambda text: None,
+    **recipe,
+) -> Card:
+    """Quantize ``network`` into the folder ``out``, with all that is known.
+
+    Images are uint8 (N, C, H, W), with ``normalization``, (mean, std) of
+    pixels in [0, 1]; or float32, normalized. ``test_labels`` are (N,).
+    ``margin`` is the loss of accuracy (a share) that would be accepted;
+    ``rounds`` are the timer's, ``notes`` further risks; ``tell`` gets a
+    sentence now and then; ``recipe`` is what ``ptq.quantize`` takes besides.
+
+    The same call continues what was interrupted. Raises InputError or
+    UnsupportedError; LockedError where another call fills the folder;
+    OSError where it cannot be written.
+    """
+    with locks.folder(Path(out), "folder"), _collected() as warned:
+        images = calibration_images, test_images, test_labels
+        made = given.checked(network, *images, normalization, classes)
+        run = _Deployment(made, Path(out), tell)
+        run.all_steps(recipe, margin, rounds, seed)
+        card = run.card([*dict.fromkeys(warned), *notes])
+        card.write(out)
+    return card
+
+
+class _Deployment:
+    """The steps of ``deploy``, in order, and what each leaves."""
+
+    def __init__(self, given: Given, out: Path, tell: Callable):
+        self.given, self.out, self.tell = given, out, tell
+        self.files: dict[str, int] = {}
+        self.checks: list[Check] = []
+
+    def all_steps(self, recipe: dict, margin, rounds, seed: int) -> None:
+        """One after the other."""
+        margin = checks.between(margin, "margin")
+        rounds = checks.count(rounds, "rounds", 1)
+        self.quantize(recipe)
+        self.ask()
+        self.judge(margin)
+        self.time(rounds, seed)
+
+    def quantize(self, recipe: dict) -> None:
+        """The network and its files, each loaded once."""
+        self.tell("traces, folds, calibrates and quantizes")
+        given = self.given
+        self.observer = recipe.get("observer", "minmax")
+        self.network = quantize(
+            given.network,
+            given.calibration,
+            normalization=given.normalization,
+            **recipe,
+        )
+        self.runner = onnx_runtime.load(self.network)
+        integer, real = (
+            model.SerializeToString()
+            for model in (
+                onnx_file.model(self.network),
+                onnx_file.float_model(self.network.graph),
+            )
+        )
+        self.contents = {FLOAT: real, INT8: integer}
+        self._write(loading.ONNX, integer)
+        self._write(FLOAT_ONNX, real)
+        self.files[SAVED] = self.network.save(self.out / SAVED)
+        self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
+
+    def ask(self) -> None:
+        """Outputs of both networks for the test images, and the checks."""
+        given, network = self.given, self.network
+        kept = Kept(self.out / PARTS, self.tell)
+        graph, saved = network.graph, (self.out / SAVED).read_bytes()
+        constants = [x for pair in graph.constants.items() for x in pair]
+        runtime = version("onnxruntime")
+        nodes = repr((graph.nodes, network.normalization))
+        keys = {
+            FLOAT: digest(FLOAT, nodes, *constants),
+            INT8: digest(INT8, runtime, saved),
+        }
+        asked = {
+            FLOAT: lambda part: given.network(network.normalized(part)),
+            INT8: self.runner,
+        }
+        self.outputs = {
+            name: kept.of(name, keys[name], asked[name], given.test)
+            for name in asked
+        }
+        for name, outputs in self.outputs.items():
+            self._keep(f"{name.lower()}.npy", outputs)
+        if given.labels is not None:
+            self._keep("labels.npy", given.labels)
+        kept.forget_others()
+        self._check()
+
+    def _check(self) -> None:
+        self.tell("checks the files against the network")
+        images = self.given.test[: checking.FLOAT_IMAGES]
+        exact = torch.from_numpy(self.outputs[FLOAT][: len(images)])
+        images = self.network.normalized(images)
+        self.checks = [
+            checking.folded(self.network, exact, images),
+            checking.float_file(self.contents[FLOAT], exact, images),
+            checking.parity(
+                self.network, self.given.test, self.outputs[INT8]
+            ),
+            checking.integers(self.runner.ran),
+        ]
+
+    def judge(self, margin: float) -> None:
+        """INT8 against float, on the test images."""
+        self.judgement = judgement.judge(
+            self.outputs,
+            self.given.labels,
+            margin,
+            class_names=self.given.classes,
+        )
+
+    def time(self, rounds: int, seed: int) -> None:
+        """Both files, and the float network as it came, in turns."""
+        images = self.network.normalized(self.given.test[: times.BATCH])
+        networks = {
+            name: OnnxModule(content, times.THREADS)
+            for name, content in self.contents.items()
+        } | {times.EAGER: self.given.network}
+        with locks.timer(locks.myself(), self.tell):
+            self.tell("measures times")
+            found = times.measured(networks, images, rounds, seed)
+        self.times = [_time(timing) for timing in found]
+
+    def card(self, notes: list[str]) -> Card:
+        """All of it; ``notes`` are further risks."""
+        given, network = self.given, self.network
+        rows = [_row(network, *row) for row in network.layers().iterrows()]
+        failed = [one.found for one in self.checks if not one.passed]
+        return Card(
+            network=type(given.network).__name__,
+            parameters=sum(p.numel() for p in given.network.parameters()),
+            recipe=_recipe(network, rows, self.observer),
+            images=given.described(),
+            rows=rows,
+            ranges={n: _ends(grid) for n, grid in network.grids.items()},
+            in_float=network.in_float(),
+            checks=self.checks,
+            judgement=self.judgement,
+            files=self.files,
+            memory={
+                FLOAT: activation_memory.of_float(network.graph),
+                INT8: activation_memory.of_codes(network),
+            },
+            times=self.times,
+            machine=host.machine() | {"onnxruntime": version("onnxruntime")},
+            risks=[
+                *risks.of_judgement(self.judgement),
+                *risks.of_images(given.calibration, given.test),
+                *risks.of_network(network),
+                *risks.of_times(self.times),
+                *(failed + notes),
+            ],
+            load=loading.lines(network, given.test),
+        )
+
+    def _write(self, name: str, content: bytes) -> None:
+        paths.write_whole(self.out / name, content)
+        self.files[name] = len(content)
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        paths.write_whole(self.out / name, buffer.getvalue())
+
+
+@contextmanager
+def _collected():
+    """Sentences of what this package warns of; torch's own go their way."""
+    told = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield told
+        told += [str(one.message) for one in caught]
+
+
+def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
+    """Bits and ranges in words."""
+    grid = network.grid("input")
+    low, high = _ends(grid)
+    kinds = dict.fromkeys(
+        f"{row.bits} bits {row.grid}"
+        for row in rows
+        if row.layer in network.integers
+    )
+    return {
+        "weights": ", ".join(kinds) or "float",
+        "activations": f"{grid.qmax.bit_length()} bits, ranges by {observer}",
+        "input": f"codes from {low:.4g} to {high:.4g}, after normalization",
+        "kept by request": ", ".join(sorted(network.kept)) or "nothing",
+    }
+
+
+def _row(network, layer: str, told) -> Row:
+    grid = network.grid(layer)
+    low, high = _ends(grid) if grid else (None, None)
+    return Row(
+        layer,
+        told.operation,
+        int(told.bits),
+        told.grid,
+        low,
+        high,
+        int(told.macs),
+        int(told.bytes),
+    )
+
+
+def _ends(grid: Grid) -> tuple[float, float]:
+    """The values of the lowest and the highest code."""
+    codes = torch.tensor([grid.qmin, grid.qmax])
+    low, high = affine.dequantize(codes, grid).tolist()
+    return low, high
+
+
+def _time(timing) -> Time:
+    return Time(
+        timing.batch,
+        timing.threads,
+        timing.mode,
+        {
+            name: timing.milliseconds(name).value
+            for name in (FLOAT, INT8, times.EAGER)
+        },
+        timing.judged(timing.speedup(FLOAT, INT8)),
+        timing.verdict(FLOAT, INT8),
+        timing.busy,
+    )

@@ -1,0 +1,44 @@
+"""How to load the file of a deployment: five lines of Python."""
+
+import torch
+from torch import Tensor
+
+from ptq.quantizer.network import QuantizedNetwork
+
+ONNX, EXAMPLE = "network.onnx", "example.npy"
+CODE = """\
+import numpy as np, onnxruntime as ort
+options = ort.SessionOptions(){exact}
+session = ort.InferenceSession("{file}", options, ["CPUExecutionProvider"])
+images = {images}
+classes = session.run(["logits"], {{"images": images}})[0].argmax(1)
+"""
+# Else sums of two products saturate on x86 processors without VNNI.
+EXACT = '; options.add_session_config_entry("session.x64quantprecision", "1")'
+PIXELS = (
+    '((np.load("{file}") / 255 - {mean}) / {std}).astype(np.float32)'
+    "  # pixels, (N, C, H, W)"
+)
+REAL = 'np.load("{file}")  # float32, normalized, (N, C, H, W)'
+
+
+def lines(network: QuantizedNetwork, images: Tensor) -> str:
+    """Code that loads the ONNX file and asks it for the example's classes.
+
+    ``images``, uint8 or float32 (N, C, H, W), are of the example's kind. It
+    runs in the folder of the files, and needs numpy and onnxruntime only.
+    """
+    told = REAL
+    if images.dtype == torch.uint8:
+        mean, std = map(_array, network.normalization)
+        told = PIXELS.replace("{mean}", mean).replace("{std}", std)
+    told = told.replace("{file}", EXAMPLE)
+    return CODE.format(exact=EXACT, file=ONNX, images=told)
+
+
+def _array(values: tuple[float, ...]) -> str:
+    """A number, or an array of one for each channel, as code."""
+    told = [f"{value:.9g}" for value in values]
+    if len(set(told)) == 1:
+        return told[0]
+    return f"np.array([[[{']], [['.join(told)}]]])"

@@ -1,0 +1,91 @@
+"""A reader's network, from the code that makes it and a checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptq.deploy import code_source
+from ptq.evidence.checks import InputError
+from ptq.graph import checkpoints
+
+SEED = 42
+
+
+@dataclass(frozen=True)
+class Source:
+    """A float network, and what its code says of it.
+
+    ``normalization`` is (mean, std) of pixels in [0, 1], ``input_shape``
+    that of one image, (C, H, W), ``classes`` the names of the outputs; each
+    is None where nothing is said.
+    """
+
+    network: nn.Module
+    normalization: tuple | None = None
+    input_shape: tuple[int, ...] | None = None
+    classes: list[str] | None = None
+
+    def check(self, images: Tensor) -> None:
+        """InputError unless (N, C, H, W) has the shape that the code says."""
+        found = tuple(images.shape[1:])
+        if self.input_shape not in (None, found):
+            raise InputError(
+                f"images are {found}, (C, H, W), and the network's code says "
+                f"input_shape = {self.input_shape}"
+            )
+
+
+def read(spec: str, checkpoint: str | Path = "") -> Source:
+    """The network that ``spec`` makes, with the weights of ``checkpoint``.
+
+    ``spec`` is "package.module:factory" or "path/to/file.py:factory"; the
+    factory is called without arguments. ``normalization``, ``input_shape``
+    and ``classes`` are read from the factory, else from its module. Without
+    checkpoint, random weights are drawn by a fixed seed. Raises InputError,
+    or UnsupportedError for the checkpoint, in one sentence.
+    """
+    factory, module = code_source.found(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = code_source.called(spec, factory)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"{spec} returns a {type(network).__name__}: expected a "
+            "torch.nn.Module"
+        )
+    if checkpoint:
+        network = checkpoints.filled(network, checkpoint)
+    said = {
+        name: next(
+            (
+                getattr(owner, name)
+                for owner in (factory, module)
+                if hasattr(owner, name)
+            ),
+            None,
+        )
+        for name in ("normalization", "input_shape", "classes")
+    }
+    return Source(network, **_plain(spec, said))
+
+
+def _plain(spec: str, said: dict) -> dict:
+    """Pairs, shapes and names as such; InputError where they are none."""
+    try:
+        if said["normalization"] is not None:
+            mean, std = said["normalization"]
+            said["normalization"] = mean, std
+        if said["input_shape"] is not None:
+            shape = tuple(int(n) for n in said["input_shape"])
+            # The number of images, which some write in front.
+            said["input_shape"] = shape[-3:] if len(shape) == 4 else shape
+        if said["classes"] is not None:
+            said["classes"] = [str(name) for name in said["classes"]]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{spec}: expected normalization = (mean, std), input_shape = "
+            "(C, H, W) and classes = [name, ...], where they are given"
+        ) from error
+    return said

@@ -1,0 +1,105 @@
+"""What may go wrong with a deployed network, a sentence each."""
+
+import numpy as np
+
+from ptq.deploy import outputs
+from ptq.evidence.time_ratios import SLOWER, TOO_FEW
+from ptq.experiment.results import NOT_JUDGED
+from ptq.judge import wording
+from ptq.judge.judgement import Judgement
+from ptq.quantizer.network import QuantizedNetwork
+
+# Ranges of fewer images than these miss much of what will come.
+FEW_IMAGES = 64
+TIMES = {
+    SLOWER: "INT8 is slower than float on this machine",
+    TOO_FEW: "too few rounds for a verdict on times",
+    NOT_JUDGED: "the machine was busy, so that times are not judged",
+}
+# Two products with the largest byte fit into 16 bits up to this sum of codes.
+PAIR_MOST = np.iinfo(np.int16).max // np.iinfo(np.uint8).max
+
+
+def of_judgement(found: Judgement) -> list[str]:
+    """What the images leave open."""
+    (row,) = found.rows
+    told = []
+    if row.accuracy is None:
+        told.append(
+            "no labels: whether a changed prediction is better or worse is "
+            "not known, nor the accuracy"
+        )
+    if not row.non_inferior:
+        told.append(
+            f"{found.images:,} images do not exclude a loss of "
+            f"{wording.points(found.margin)} points of accuracy"
+        )
+    if row.hurt:
+        names = ", ".join(one.name for one in row.hurt)
+        told.append(f"shown to lose accuracy: class {names}")
+    return told
+
+
+def of_images(calibration, test) -> list[str]:
+    """What the choice of the images (N, C, H, W) means for the numbers."""
+    told = []
+    if len(calibration) < FEW_IMAGES:
+        told.append(
+            f"ranges rest on {len(calibration)} images: others may go beyond"
+        )
+    seen = {outputs.digest(image) for image in calibration}
+    again = sum(outputs.digest(image) in seen for image in test)
+    if again:
+        told.append(
+            f"{again:,} of the {len(test):,} images that judge are also "
+            "among those that calibrate"
+        )
+    return told
+
+
+def of_network(network: QuantizedNetwork) -> list[str]:
+    """What the network itself brings along."""
+    told = list(network.narrow_branches().values())
+    if in_float := network.in_float():
+        told.append(
+            f"{len(in_float)} operations run in float, and conversions "
+            "around them: a processor without float units runs none of it"
+        )
+    if unused := network.graph.unused:
+        told.append(f"layers that never run: {', '.join(unused)}")
+    if not network.integers:
+        told.append("no layer was quantized")
+    if (pairs := _saturating(network)) > 0:
+        told.append(
+            f"in {pairs} layers, sums of two products may saturate on x86 "
+            "processors without VNNI, unless the runtime is set as in the "
+            "lines below"
+        )
+    return told
+
+
+def of_times(found) -> list[str]:
+    """Where INT8 costs time, or where that is not known; of ``card.Time``."""
+    told, where = [], [f"batch {one.batch} {one.mode}" for one in found]
+    for word in (SLOWER, TOO_FEW, NOT_JUDGED):
+        if places := [
+            w
+            for w, one in zip(where, found, strict=True)
+            if word == one.verdict
+        ]:
+            told.append(f"{TIMES[word]}: {', '.join(places)}")
+    return told
+
+
+def _saturating(network: QuantizedNetwork) -> int:
+    """Layers where two weights of one output can exceed 16 bits together."""
+
+    def can(codes) -> bool:
+        rows = codes.flatten(1).int()
+        pairs = [
+            (sign * rows).topk(min(2, rows.shape[1])).values.sum(1)
+            for sign in (1, -1)
+        ]
+        return max(int(pair.max()) for pair in pairs) > PAIR_MOST
+
+    return sum(can(layer.codes) for layer in network.integers.values())

@@ -1,0 +1,295 @@
+"""From a float network to the card, whose numbers are computed again."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from scipy import stats
+from traps import TRAPS
+
+from ptq.deploy import deploying
+from ptq.evidence.checks import InputError
+from ptq.graph import UnsupportedError
+from ptq.judge import judgement
+from ptq.quantizer.network import QuantizedNetwork
+
+
+def deploy(net, out, labels=True, **given):
+    return deploying.deploy(
+        net.network,
+        net.calibration,
+        net.test,
+        net.labels if labels else None,
+        out=out,
+        **{"normalization": (0.5, 0.5), "rounds": 1} | given,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(net, tmp_path_factory):
+    return tmp_path_factory.mktemp("deploy")
+
+
+@pytest.fixture(scope="module")
+def card(net, folder):
+    return deploy(net, folder, notes=["a <note>"])
+
+
+def session(folder, name):
+    return onnxruntime.InferenceSession(
+        folder / name, providers=["CPUExecutionProvider"]
+    )
+
+
+def test_outputs_are_those_of_both_networks(card, folder, net):
+    images = net.test[:, None].astype(np.float32) / 255 * 2 - 1
+    with torch.no_grad():
+        exact = net.network(torch.from_numpy(images)).numpy()
+    assert np.abs(np.load(folder / "float.npy") - exact).max() < 1e-4
+    for name, logits in (
+        ("float.onnx", exact),
+        ("network.onnx", np.load(folder / "int8.npy")),
+    ):
+        (found,) = session(folder, name).run(["logits"], {"images": images})
+        alike = found.argmax(1) == logits.argmax(1)
+        assert alike.mean() > 0.998, name
+
+
+def test_accuracy_and_flips_are_those_of_the_files(card, folder, net):
+    right, right_too = (
+        np.load(folder / name).argmax(1) == net.labels
+        for name in ("float.npy", "int8.npy")
+    )
+    (row,) = card.judgement.rows
+    assert row.lost == (right & ~right_too).sum()
+    assert row.gained == (~right & right_too).sum()
+    wilson = stats.binomtest(int(right_too.sum()), len(right)).proportion_ci(
+        method="wilson"
+    )
+    assert row.accuracy.value == right_too.mean() > 0.8
+    assert (row.accuracy.low, row.accuracy.high) == pytest.approx(
+        (wilson.low, wilson.high)
+    )
+    assert card.verdict == row.verdict
+    assert np.array_equal(np.load(folder / "labels.npy"), net.labels)
+
+
+def test_sizes_work_and_ranges(card, folder, net):
+    assert card.parameters == 72 + 16 + 8 * 72 + 8 + 1290
+    rows = {row.layer: row for row in card.rows}
+    macs = {"conv": 72 * 64, "again": 8 * 72 * 64, "fc": 1280}
+    assert {n: row.macs for n, row in rows.items()} == macs
+    assert rows["again"].bytes == 8 * 72 + 4 * 8 and rows["again"].bits == 8
+    for name in ("network.onnx", "float.onnx", "network.ptq"):
+        assert card.files[name] == (folder / name).stat().st_size
+    # Two results of 8 x 8 x 8 live at a time, and a third while they add.
+    peaks = {name: peak.bytes for name, peak in card.memory.items()}
+    assert peaks == {"float": 4 * 3 * 512, "INT8": 3 * 512}
+    images = torch.from_numpy(net.calibration[:, None]) / 127.5 - 1
+    with torch.no_grad():
+        first = net.network.bn(net.network.conv(images)).relu()
+    assert rows["conv"].low == 0
+    assert rows["conv"].high == pytest.approx(float(first.max()), rel=1e-4)
+
+
+def test_the_saved_network_is_what_the_file_holds(card, folder, net):
+    saved = QuantizedNetwork.load(folder / "network.ptq")
+    pixels = torch.from_numpy(net.test[:200, None])
+    found = saved(pixels).argmax(1).numpy()
+    assert (found == np.load(folder / "int8.npy")[:200].argmax(1)).all()
+    assert all(check.passed for check in card.checks)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_five_lines_load_it(card, folder, net, monkeypatch, channels):
+    monkeypatch.chdir(folder)
+    code = card.load
+    if channels == 3:
+        other = QuantizedNetwork.load("network.ptq")
+        other.normalization = (0.5, 0.5, 0.5), (0.5, 0.4, 0.5)
+        code = deploying.loading.lines(
+            other, torch.zeros(1, dtype=torch.uint8)
+        )
+        np.save("example.npy", np.full((1, 3, 1, 1), 51, np.uint8))
+        scope = {}
+        exec("\n".join(code.splitlines()[:1] + code.splitlines()[3:4]), scope)
+        assert scope["images"].ravel() == pytest.approx([-0.6, -0.75, -0.6])
+        return
+    scope = {}
+    exec(code, scope)
+    assert len(code.splitlines()) == 5
+    expected = np.load("int8.npy")[: len(scope["classes"])].argmax(1)
+    assert len(expected) and (scope["classes"] == expected).all()
+
+
+def test_card_as_json_and_page(card, folder):
+    told = json.loads((folder / "card.json").read_text())
+    assert told["verdict"] == card.verdict and len(told["rows"]) == 3
+    assert told["times"][0]["speedup"]["low"] is None  # too few rounds
+    html = (folder / "card.html").read_text()
+    page = BeautifulSoup(html, "html.parser")
+    assert not page.find_all(["script", "img", "link"]) and "http" not in html
+    text = " ".join(page.get_text(" ").split())
+    for sentence in [*card.risks, card.verdict, "network.onnx"]:
+        assert " ".join(sentence.split()) in text, sentence
+    assert "a <note>" in card.risks and "a <note>" in str(card)
+    assert max(map(len, str(card).split("Load it")[0].splitlines())) <= 78
+
+
+def test_times_are_named_and_not_judged_after_one_round(card):
+    assert [(t.batch, t.mode) for t in card.times] == [
+        (1, "hot"),
+        (1, "cold"),
+        (64, "hot"),
+    ]
+    for one in card.times:
+        assert set(one.milliseconds) == {"float", "INT8", "float in PyTorch"}
+        assert all(value > 0 for value in one.milliseconds.values())
+        assert one.verdict in ("too few rounds", "not judged")
+
+
+def test_without_labels_there_is_the_disagreement(net, tmp_path):
+    card = deploy(net, tmp_path, labels=False)
+    (row,) = card.judgement.rows
+    first, second = (
+        np.load(tmp_path / name).argmax(1)
+        for name in ("float.npy", "int8.npy")
+    )
+    assert row.accuracy is None
+    assert row.disagreement.value == (first != second).mean()
+    assert any("no labels" in risk for risk in card.risks)
+    assert not (tmp_path / "labels.npy").exists()
+    assert "whatever the labels" in " ".join(str(card).split())
+
+
+def test_what_was_computed_is_not_computed_again(net, card, folder, tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(text):
+        if text.startswith("INT8: 512"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        deploy(net, tmp_path, tell=stop)
+    parts = {p: p.stat().st_ino for p in (tmp_path / "parts").iterdir()}
+    assert len(parts) == 5 + 2 and not (tmp_path / "card.json").exists()
+    damaged = next(iter(parts))
+    damaged.write_bytes(b"")
+    whole = deploy(net, tmp_path)
+    for path, inode in parts.items():
+        assert (path.stat().st_ino == inode) == (path != damaged)
+    for name in ("float.npy", "int8.npy", "network.onnx", "network.ptq"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    assert whole.judgement == card.judgement
+    # Another network's parts are its own, and the old ones go.
+    deploy(net, tmp_path, weight_bits=7)
+    left = {p.name for p in (tmp_path / "parts").iterdir()}
+    assert len(left) == 10 and len(left & {p.name for p in parts}) == 5
+
+
+@pytest.mark.parametrize("name", ["sum, ReLU behind it", "gate"])
+def test_traps_go_through(name, tmp_path, monkeypatch):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = TRAPS[name]()
+        images = torch.rand(40, 3, 16, 16) * 2 - 1
+        network.train()(images)
+    card = deploying.deploy(
+        network, images[:16], images[8:], out=tmp_path, rounds=1
+    )
+    assert network.training
+    assert card.judgement.rows[0].accuracy is None
+    assert any("8 of the 32 images" in risk for risk in card.risks)
+    assert any("rest on 16 images" in risk for risk in card.risks)
+    assert bool(card.in_float) == (name == "gate")
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    exec(card.load, scope)
+    assert (
+        scope["classes"]
+        == np.load("int8.npy")[: len(scope["classes"])].argmax(1)
+    ).all()
+
+
+def test_narrow_weights_are_shown_to_lose(net, tmp_path):
+    card = deploy(net, tmp_path, weight_bits=2, keep_float=["fc"])
+    assert card.verdict == "worse"
+    for condition in judgement.CONDITIONS:
+        assert card.failing(condition) == ["INT8"]
+    assert "fc" in card.in_float
+    assert any("points of accuracy" in risk for risk in card.risks)
+
+
+WRONG = {
+    "uint8 pixels, and no normalization": {"normalization": None},
+    "expected .mean, std.": {"normalization": (0.5, 0.5, 0.5)},
+    "std above 0": {"normalization": (0.5, 0)},
+    "keep_float='head': the network has no such part": {"keep_float": "head"},
+    "3 names of classes for a network of 10": {"classes": ["a", "b", "c"]},
+    "margin=0: expected": {"margin": 0},
+    "rounds=0: expected": {"rounds": 0},
+    "observer='max': expected one of": {"observer": "max"},
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_wrong_choices_are_told(net, tmp_path, sentence):
+    with pytest.raises(
+        (InputError, UnsupportedError), match=sentence
+    ) as told:
+        deploy(net, tmp_path, **WRONG[sentence])
+    assert "\n" not in str(told.value)
+
+
+def given(pixels=None, labels=None, calibration=None, network=None):
+    return lambda net: (
+        network or net.network,
+        net.calibration if calibration is None else calibration(net),
+        net.test if pixels is None else pixels(net),
+        net.labels if labels is None else labels(net),
+    )
+
+
+UNFIT = {
+    "images differ: 10": given(labels=lambda net: net.labels[:10]),
+    "expected 0 to 9, for there are 10": given(
+        labels=lambda net: net.labels + 1
+    ),
+    "to have 1 channels, but got 3": given(
+        pixels=lambda net: np.stack([net.test] * 3, 1),
+        calibration=lambda net: np.stack([net.calibration] * 3, 1),
+    ),
+    "1 x 8 x 8 uint8 for calibration, 1 x 8 x 8 float32": given(
+        pixels=lambda net: net.test.astype(np.float32)
+    ),
+    "float64 from 0 to 255: expected uint8": given(
+        pixels=lambda net: net.test.astype(float)
+    ),
+    "not shown to be more than chance": given(
+        labels=lambda net: np.roll(net.labels, 1)
+    ),
+    "expected a torch.nn.Module": given(network="net"),
+    "one number for each of two or more": given(
+        network=torch.nn.Conv2d(1, 2, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", UNFIT)
+def test_what_does_not_fit_is_told(net, tmp_path, sentence):
+    network, calibration, test, labels = UNFIT[sentence](net)
+    with pytest.raises(
+        (InputError, UnsupportedError), match=sentence
+    ) as told:
+        deploying.deploy(
+            *(network, calibration, test, labels),
+            out=tmp_path,
+            normalization=(0.5, 0.5),
+            rounds=1,
+        )
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "card.json").exists()

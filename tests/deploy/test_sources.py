@@ -1,0 +1,257 @@
+"""Networks and images of a reader, and what is said where they are wrong."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ptq.deploy import image_source, network_source
+from ptq.evidence.checks import InputError
+from ptq.graph import UnsupportedError
+
+
+def test_a_file_makes_the_network_of_the_checkpoint(net):
+    spec = f"{net.folder / 'net.py'}:make"
+    source = network_source.read(spec, net.folder / "w.pt")
+    wanted = net.network.state_dict()
+    assert source.normalization == (0.5, 0.5) and source.classes is None
+    for name, tensor in source.network.state_dict().items():
+        assert torch.equal(tensor, wanted[name])
+
+
+def test_weights_without_checkpoint_are_drawn_by_a_seed(net):
+    before = torch.random.get_rng_state()
+    first, second = (
+        network_source.read(f"{net.folder / 'net.py'}:Net").network
+        for _ in range(2)
+    )
+    assert torch.equal(first.fc.weight, second.fc.weight)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_module_of_a_package_and_what_a_factory_says(tmp_path):
+    source = network_source.read("torchvision.models:alexnet")
+    assert source.network.classifier[6].out_features == 1000
+    (tmp_path / "part.py").write_text("classes = ['no', 'yes']\n")
+    (tmp_path / "two.py").write_text(
+        "import torch\nfrom part import classes\n"
+        "normalization = 0, 1\n"
+        "def make(): return torch.nn.Linear(2, 2)\n"
+        "make.normalization = (0.1, 0.2, 0.3), (1, 1, 1)\n"
+        "make.input_shape = 1, 3, 8, 8\n"
+    )
+    source = network_source.read(f"{tmp_path / 'two.py'}:make")
+    assert source.normalization == ((0.1, 0.2, 0.3), (1, 1, 1))
+    assert source.classes == ["no", "yes"]
+    source.check(torch.zeros(5, 3, 8, 8))
+    with pytest.raises(InputError, match=r"\(1, 8, 8\).*\(3, 8, 8\)"):
+        source.check(torch.zeros(5, 1, 8, 8))
+
+
+CODE = {
+    "net.py": "expected package.module:name or path/to/file.py:name",
+    "nowhere.py:make": "there is no file nowhere.py",
+    "no.such:make": "importing it ended in ModuleNotFoundError: No module",
+    "{}:mak": "no function or class mak; it has Deep, failing, leaving, make",
+    "{}:make": "returns a int: expected a torch.nn.Module",
+    "{}:needs": r"needs arguments \(width, depth\): expected a function",
+    "{}:failing": r"calling it ended in KeyError: 'x' \(odd.py:6\)",
+    "{}:leaving": r"calling it ended in SystemExit: 3 \(odd.py:9\)",
+    "{broken}:make": r"ended in SyntaxError: .*\(broken.py:1\)",
+    "{raising}:make": r"ended in ZeroDivisionError: .*\(raising.py:2\)",
+}
+ODD = """
+class Deep: pass
+def make(): return 3
+def needs(width, depth, more=1): pass
+def failing():
+    return {}["x"]
+def leaving():
+    import sys
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("spec", CODE)
+def test_wrong_code_is_told_with_its_line(tmp_path, spec):
+    for name, text in (
+        ("odd", ODD),
+        ("broken", "def make(:\n"),
+        ("raising", "\n1 / 0\n"),
+    ):
+        (tmp_path / f"{name}.py").write_text(text)
+    names = {n: tmp_path / f"{n}.py" for n in ("broken", "raising")}
+    with pytest.raises(InputError, match=CODE[spec]) as told:
+        network_source.read(spec.format(tmp_path / "odd.py", **names))
+    assert "\n" not in str(told.value)
+
+
+def test_a_wrong_checkpoint_is_told(net, tmp_path):
+    spec = f"{net.folder / 'net.py'}:make"
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    for name, sentence in (
+        ("none.pt", "No such file"),
+        ("text.pt", "holds no plain tensors"),
+        ("other.pt", "of another network"),
+    ):
+        with pytest.raises(UnsupportedError, match=sentence) as told:
+            network_source.read(spec, tmp_path / name)
+        assert "\n" not in str(told.value) and name in str(told.value)
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def gray(value, size=(4, 5)):
+    return np.full(size, value, np.uint8)
+
+
+def test_folders_are_classes_by_name(tmp_path):
+    save(tmp_path / "dog" / "a.png", gray(3))
+    save(tmp_path / "cat" / "deep" / "b.png", gray(2))
+    save(tmp_path / "cat" / "a.bmp", gray(1))
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "no.png").touch()
+    (tmp_path / "dog" / "notes.txt").touch()
+    images = image_source.read(tmp_path)
+    assert images.pixels.shape == (3, 1, 4, 5)
+    assert images.pixels[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert images.labels.tolist() == [0, 0, 1]
+    assert images.class_names == ["cat", "dog"]
+    assert images.notes and "notes.txt" in images.notes[0]
+    named = image_source.read(tmp_path, ["dog", "fox", "cat"])
+    assert named.labels.tolist() == [2, 2, 0]
+    assert image_source.read(tmp_path, labelled=False).labels is None
+    with pytest.raises(InputError, match="folder dog is none of the classes"):
+        image_source.read(tmp_path, ["cat", "fox"])
+
+
+def test_a_flat_folder_has_no_labels_and_one_colour_makes_all_rgb(tmp_path):
+    save(tmp_path / "a.png", gray(9))
+    save(tmp_path / "b.png", np.stack([gray(1), gray(2), gray(3)], 2))
+    images = image_source.read(tmp_path)
+    assert images.labels is None and images.class_names is None
+    assert images.pixels[:, :, 0, 0].tolist() == [[9, 9, 9], [1, 2, 3]]
+
+
+def fill(folder, kind):
+    if kind == "unlike":
+        save(folder / "a.png", gray(1, (4, 5)))
+        save(folder / "b.png", gray(1, (5, 4)))
+    elif kind == "unreadable":
+        save(folder / "a.png", gray(1))
+        (folder / "b.png").write_bytes(b"no image")
+    elif kind == "cut":
+        save(
+            folder / "a.png", np.arange(2500, dtype=np.uint8).reshape(50, 50)
+        )
+        content = (folder / "a.png").read_bytes()
+        (folder / "a.png").write_bytes(content[: len(content) // 2])
+    elif kind == "deep":
+        save(folder / "a.png", np.full((4, 4), 300, np.uint16))
+    elif kind == "numbers":
+        for number in (2, 10):
+            save(folder / str(number) / "a.png", gray(1))
+    elif kind == "beside":
+        save(folder / "a.png", gray(1))
+        save(folder / "cat" / "a.png", gray(1))
+
+
+FOLDERS = {
+    "empty": "holds no images: expected files .bmp, .jpeg",
+    "unlike": r"unlike sizes: .*b.png is 4 x 5, .*a.png is 5 x 4",
+    "unreadable": r"b.png: cannot be read as an image",
+    "cut": r"a.png: cannot be read as an image",
+    "deep": "a.png: pixels of more than 8 bits",
+    "numbers": "folders are numbers, which torchvision orders as 10, 2",
+    "beside": "a.png lies beside folders of classes",
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_folders_that_cannot_be_read_are_told(tmp_path, kind):
+    fill(tmp_path, kind)
+    with pytest.raises(InputError, match=FOLDERS[kind]) as told:
+        image_source.read(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [
+        ((6, 4, 5), (6, 1, 4, 5)),
+        ((6, 3, 4, 5), (6, 3, 4, 5)),
+        ((6, 4, 5, 3), (6, 3, 4, 5)),
+        ((6, 4, 5, 1), (6, 1, 4, 5)),
+    ],
+)
+def test_arrays_in_a_file(tmp_path, shape, wanted):
+    pixels = np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", images=pixels, labels=np.arange(6))
+    images = image_source.read(tmp_path / "a.npz")
+    assert images.pixels.shape == wanted and len(images.labels) == 6
+    last = pixels.reshape(-1)[-1]
+    assert images.pixels[-1, -1, -1, -1] == last
+
+
+ARRAYS = {
+    "no array 'images'": {"pictures": np.zeros((3, 4, 4), np.uint8)},
+    "float64 from 0 to 0: expected uint8": {"images": np.zeros((3, 4, 4))},
+    r"shape \(3, 2, 4, 4\): expected": {
+        "images": np.zeros((3, 2, 4, 4), np.uint8)
+    },
+    "images differ: 3 in .*images, 2 in .*labels": {
+        "images": np.zeros((3, 4, 4), np.uint8),
+        "labels": np.zeros(2, int),
+    },
+    "image 1 .*has -1": {
+        "images": np.zeros((2, 4, 4), np.uint8),
+        "labels": np.array([0, -1]),
+    },
+}
+
+
+@pytest.mark.parametrize("sentence", ARRAYS)
+def test_arrays_that_do_not_fit_are_told(tmp_path, sentence):
+    np.savez(tmp_path / "a.npz", **ARRAYS[sentence])
+    with pytest.raises(InputError, match=sentence) as told:
+        image_source.read(tmp_path / "a.npz")
+    assert "a.npz" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_functions_return_images_with_or_without_labels(tmp_path):
+    (tmp_path / "data.py").write_text(
+        "import numpy as np, torch\n"
+        "def test(): return torch.zeros(4, 3, 8, 8), np.arange(4)\n"
+        "def calibration(): return np.zeros((2, 8, 8), np.uint8)\n"
+    )
+    spec = tmp_path / "data.py"
+    images = image_source.read(f"{spec}:test")
+    assert images.pixels.dtype == torch.float32
+    assert images.labels.tolist() == [0, 1, 2, 3]
+    assert image_source.read(f"{spec}:calibration").labels is None
+    with pytest.raises(InputError, match="there is no such folder"):
+        image_source.read(tmp_path / "nothing")
+
+
+def test_those_that_judge_do_not_calibrate():
+    pixels = torch.arange(100, dtype=torch.uint8).reshape(100, 1, 1, 1)
+    images = image_source.Images(pixels, np.arange(100))
+    calibration, test = image_source.split(images, 30, seed=1)
+    found = [set(x.pixels.flatten().tolist()) for x in (calibration, test)]
+    assert [len(x) for x in found] == [30, 70] and not found[0] & found[1]
+    assert test.labels.tolist() == test.pixels.flatten().tolist()
+    again, _ = image_source.split(images, 30, seed=1)
+    other, _ = image_source.split(images, 30, seed=2)
+    assert torch.equal(again.pixels, calibration.pixels)
+    assert not torch.equal(other.pixels, calibration.pixels)
+    assert len(image_source.split(images, None, 0)[0]) == 50
+    assert len(image_source.drawn(images, 40, 0)) == 40
+    for wrong in (0, 100):
+        with pytest.raises(InputError, match="of 100 images"):
+            image_source.split(images, wrong, 0)
+    with pytest.raises(InputError, match="1 to 100"):
+        image_source.drawn(images, 101, 0)
