@@ -4,6 +4,7 @@ import ast
 import hashlib
 import itertools
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -232,6 +233,17 @@ def _assigned(cell: str) -> list[str]:
     return [name.id for name in names if isinstance(name.ctx, ast.Store)]
 
 
+def folder(notebook: dict) -> Path:
+    """The run folder of a notebook that opens no experiment.
+
+    ``notebook`` is as ``opened`` takes it; its errors, too, for parameters.
+    """
+    _refuse_unknown(notebook.get("In", []))
+    given = {n: notebook.get(n, default) for n, default in DEFAULTS.items()}
+    parameters.check(given, DEFAULTS)
+    return run_folder(given)
+
+
 def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     """Check the settings, load the data, load or train the network.
 
@@ -279,6 +291,12 @@ def run_folder(settings: dict) -> Path:
         f"{name}{settings[name]}"
         for name, default in DEFAULTS.items()
         if settings[name] != default and name != "data_dir"
+    ]
+    # A chapter's own, such as a network, as a folder may be called.
+    changed += [
+        f"{name}-{re.sub(r'[^-.a-zA-Z0-9]+', '-', value)}"
+        for name, value in settings.items()
+        if name not in DEFAULTS and value and isinstance(value, str)
     ]
     default = paths.run_folder()
     return default.with_name("-".join(changed)) if changed else default
