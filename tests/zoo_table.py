@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 import zoo
-from agreement import steps_apart
 
 from ptq.data import cifar10
 from ptq.engines import onnx_runtime
+from ptq.engines.onnx_agreement import steps_apart
 from ptq.graph import UnsupportedError, fold, trace
 from ptq.quantizer.making import quantize
 

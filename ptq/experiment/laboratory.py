@@ -221,6 +221,17 @@ def _assigned(cell: str) -> list[str]:
     return [name.id for name in names if isinstance(name.ctx, ast.Store)]
 
 
+def folder(notebook: dict) -> Path:
+    """The run folder of a notebook that opens no experiment.
+
+    ``notebook`` is as ``opened`` takes it; its errors, too, for parameters.
+    """
+    _refuse_unknown(notebook.get("In", []))
+    given = {n: notebook.get(n, default) for n, default in DEFAULTS.items()}
+    parameters.check(given, DEFAULTS)
+    return parameters.run_folder(given)
+
+
 def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     """Check the settings, load the data, load or train the network.
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import NoneType
@@ -136,6 +137,12 @@ def run_folder(settings: dict) -> Path:
         f"{name}{settings[name]}"
         for name, default in DEFAULTS.items()
         if settings[name] != default and name != "data_dir"
+    ]
+    # A chapter's own, such as a network, as a folder may be called.
+    changed += [
+        f"{name}-{re.sub(r'[^-.a-zA-Z0-9]+', '-', value)}"
+        for name, value in settings.items()
+        if name not in DEFAULTS and value and isinstance(value, str)
     ]
     default = paths.run_folder()
     return default.with_name("-".join(changed)) if changed else default

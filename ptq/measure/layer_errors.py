@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from ptq.graph.activations import capture
 from ptq.quantizer.affine import mse, sqnr
+from ptq.quantizer.network import QuantizedNetwork
 
 # The module of the float network whose output matches that of the folded
 # quantized layer.
@@ -49,6 +50,33 @@ def layer_errors(
             sqnr(wanted[point], found[f"module.{name}"]),
         )
         for name, point in points.items()
+    }
+
+
+def graph_errors(
+    network: QuantizedNetwork, images: Tensor
+) -> dict[str, LayerError]:
+    """Error of the results on each grid, against the float graph's.
+
+    ``images`` is float32 (N, ...), normalized, or uint8 where the network
+    knows its normalization; N results are kept of every node. Each error is
+    named after the grid's owner: with a fused ReLU, it is taken behind that.
+    Errors of earlier layers are in it. UnsupportedError where the images do
+    not fit.
+    """
+    images, found = network.normalized(images), {}
+    for compute in (network.graph.compute, network.compute):
+
+        def keep(node, given, compute=compute):
+            result = compute(node, given)
+            if node.name in network.grids:
+                found.setdefault(node.name, []).append(result)
+            return result
+
+        network.graph.walk(images, keep)
+    return {
+        name: LayerError(float(mse(*pair)), sqnr(*pair))
+        for name, pair in found.items()
     }
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import onnx
 import pytest
 import torch
-from agreement import runtime_codes, steps_apart
 from small_network import Small, pixels_of, small
 from traps import Call
 
 from ptq.data import image_sets
 from ptq.engines import onnx_file, onnx_runtime
+from ptq.engines.onnx_agreement import runtime_codes, steps_apart
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.making import quantize

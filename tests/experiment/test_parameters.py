@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from ptq import paths
 from ptq.cli.commands import main
 from ptq.engines import eager_settings
-from ptq.experiment import parameters
+from ptq.experiment import laboratory, parameters
 from ptq.experiment.parameters import DEFAULTS
 from ptq.running import pipeline
 
@@ -174,3 +174,25 @@ def test_only_the_defaults_write_where_the_book_reads(changed, folder):
     assert found == Path(folder).absolute() or found == (
         paths.REPOSITORY / folder
     )
+
+
+def test_a_networks_own_run_never_fills_the_books_folder():
+    given = parameters.DEFAULTS | {"network": "my/net.py:make", "data": ""}
+    found = parameters.run_folder(given)
+    assert found.name == "network-my-net.py-make"
+    other = parameters.run_folder(given | {"network": "net.py:make"})
+    assert other != found != parameters.run_folder(parameters.DEFAULTS)
+
+
+def test_a_chapter_without_experiment_refuses_wrong_parameters(tmp_path):
+    given = {"seed": 7, "run_dir": str(tmp_path), "network": "net.py:make"}
+    assert laboratory.folder(given) == tmp_path
+    with pytest.raises(
+        parameters.ParameterError, match="seed='7': expected int"
+    ):
+        laboratory.folder(given | {"seed": "7"})
+    cells = ["seed = 42", "# Parameters\nseeds = 7"]
+    with pytest.raises(
+        parameters.ParameterError, match="seeds: no such parameter"
+    ):
+        laboratory.folder(given | {"In": cells})

@@ -15,11 +15,11 @@ from ptq.data import cifar10
 from ptq.engines import eager_layers, torch_eager
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import saturation, strategies
-from ptq.graph import activations
+from ptq.graph import activations, fold, trace
 from ptq.measure import resources
 from ptq.methods import folding
-from ptq.networks import compact_cnn
-from ptq.quantizer import affine
+from ptq.networks import compact_cnn, recipes
+from ptq.quantizer import affine, placement
 
 MARGIN = 1.5  # pixels that two texts may not come closer than
 
@@ -113,13 +113,26 @@ def paired(network, images):
     return drawings.numbers.paired(flips, 7165, ("FP32", "Naive"))
 
 
+def graphs(network):
+    """As traced, folded, and who owns the grids."""
+    traced = trace(network, torch.rand(2, 3, 32, 32))
+    folded = fold(traced)
+    return traced, folded, placement.grid_owners(folded, frozenset())
+
+
+def residual(network, images):
+    made = recipes.untrained("resnet8", 1)
+    made(images)  # for the statistics of its BN
+    return drawings.graphs.network(*graphs(made))
+
+
 def grids(network, images):
     return drawings.numbers.grids(network.conv1.weight.detach())
 
 
 DRAWINGS = [
     of_network, observers, one_box, region, number_line, requantization,
-    pair_sums, caches, paired, grids,
+    pair_sums, caches, paired, residual, grids,
 ]  # fmt: skip
 
 
@@ -337,3 +350,28 @@ def test_channels_of_small_weights_gain_by_their_own_grid(drawn):
     told = [float(w[:-3]) for w in said(drawn["grids"]) if w.endswith("dB")]
     shared, own = np.array(told).reshape(2, 3)
     assert shared[0] == own[0] and shared[2] + 3 < own[2]
+
+
+def test_graph_shows_what_is_merged_and_where_grids_begin(drawn):
+    made = drawn["residual"]
+    words = said(made)
+    # Nine convolutions, two of them in shortcuts; seven have a BN.
+    assert sum(": conv 3×3" in w for w in words) == 6
+    assert words.count("shortcut\nconv 1×1") == 4
+    assert sum(w.endswith(": BN") for w in words) == 7
+    assert words.count("conv1\nconv 3×3, ReLU") == 3
+    assert words.count("add, ReLU") == words.count("add") == 3
+    # A grid for the images, 9 convolutions, 3 sums, the average and fc;
+    # none for the reshape; and one mark tells what the marks mean.
+    marks = [m for m in made.axes[0].lines if m.get_marker() == "D"]
+    assert len(marks) == 15 + 1
+
+
+def test_branches_side_by_side_are_not_drawn():
+    class Wide(torch.nn.Module):
+        def forward(self, x):
+            y = x.sin()
+            return y.exp().abs().sqrt() + (y.cos() + x)
+
+    with pytest.raises(ValueError, match="two branches side by side"):
+        drawings.graphs.network(*graphs(Wide()))

@@ -3,15 +3,22 @@
 import onnx
 import onnxruntime
 import torch
+from torch import Tensor
 
-from ptq.engines import onnx_file
+from ptq.engines import onnx_file, onnx_runtime
 from ptq.quantizer import affine
+from ptq.quantizer.network import QuantizedNetwork
 
 
-def runtime_codes(network, images, pixels=False):
-    """Codes of each node in ONNX Runtime, as the file's further outputs.
+def runtime_codes(
+    network: QuantizedNetwork, images: Tensor, pixels: bool = False
+) -> dict[str, Tensor]:
+    """Codes of each node's result in ONNX Runtime, uint8, by its name.
 
-    With ``pixels``, images are uint8, and the file takes them as they are.
+    ``images`` is float32 (N, ...), normalized; or uint8 with ``pixels``,
+    where the file takes them as they are. The codes are asked for as further
+    outputs of the network's file, so the runtime may fuse less. Raises
+    UnsupportedError as ``onnx_file.model``.
     """
     model = onnx_file.model(network, pixels)
     made = {output for node in model.graph.node for output in node.output}
@@ -22,23 +29,24 @@ def runtime_codes(network, images, pixels=False):
                 f"{name}/codes", onnx.TensorProto.UINT8, None
             )
         )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, ["CPUExecutionProvider"]
+        model.SerializeToString(),
+        onnx_runtime.session_options(threads=1),
+        ["CPUExecutionProvider"],
     )
     wanted = [f"{name}/codes" for name in names]
     found = session.run(wanted, {"images": images.numpy()})
     return dict(zip(names, map(torch.from_numpy, found), strict=True))
 
 
-def steps_apart(network, images):
+def steps_apart(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
     """Largest difference in codes of each node, on the runtime's inputs.
 
-    Where a function of real numbers is in between, its own input's codes
-    are taken: the simulation then computes all from there.
+    ``images`` is float32 (N, ...), normalized. Each node is simulated from
+    what the runtime gave to it, so differences do not add up. Where a
+    function of real numbers is in between, its own input's codes are taken:
+    the simulation then computes all from there. Raises UnsupportedError as
+    ``runtime_codes``.
     """
     codes, apart, values = runtime_codes(network, images), {}, {}
     for node in network.graph.nodes.values():
