@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ptq import paths
 from ptq.engines import onnx_operators
-from ptq.graph import Constant, Node, UnsupportedError, Value
+from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -59,6 +59,11 @@ def model(network: QuantizedNetwork) -> onnx.ModelProto:
     return made
 
 
+def float_model(graph: Graph) -> onnx.ModelProto:
+    """The float reference as ONNX; shapes, and errors, as of ``model``."""
+    return model(QuantizedNetwork(graph, {}, {}, frozenset(graph.nodes)))
+
+
 def save(network: QuantizedNetwork, path: str | Path) -> int:
     """Write the ONNX file; the number of its bytes.
 
@@ -93,7 +98,9 @@ class Writer:
             self._dequantize(f"{node.name}/codes", grid, node.name)
             return
         result = f"{node.name}/float" if grid else node.name
-        if node.op == "input":
+        if node.op == "input" and not grid:
+            self.add("Identity", ["images"], result)
+        elif node.op == "input":
             result = "images"
         elif node.name in self.network.integers:
             self._layer(node, result)
@@ -167,6 +174,9 @@ class Writer:
         maximum with the lowest number, which changes nothing, prevents it.
         """
         given = [self.operand(arg, node.name) for arg in node.args[1:3]]
+        if not self.network.grids:
+            onnx_operators.write_layer(self, node, given, result)
+            return
         onnx_operators.write_layer(self, node, given, f"{node.name}/real")
         lowest = self.tensor(f"{node.name}/lowest", np.finfo("f4").min)
         self.add("Max", [f"{node.name}/real", lowest], result)

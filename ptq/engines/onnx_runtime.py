@@ -40,7 +40,7 @@ class Runner:
     def __init__(self, network: QuantizedNetwork, content: bytes, threads):
         self._network = network
         with tempfile.TemporaryDirectory() as folder:
-            options = _options(threads)
+            options = session_options(threads)
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder, "profile"))
             self._session = onnxruntime.InferenceSession(
@@ -79,7 +79,8 @@ def load(network: QuantizedNetwork, threads: int = 0) -> Runner:
     return runner
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Sums of integers that are exact, on ``threads`` threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

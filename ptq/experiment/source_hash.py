@@ -18,6 +18,7 @@ SCIENCE = (
     "measure",
     "experiment/strategies.py",
     "experiment/factors.py",
+    "experiment/network_study.py",
     "input_checks.py",
     "packing.py",
 )

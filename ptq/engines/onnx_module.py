@@ -1,0 +1,32 @@
+"""A network of an ONNX file as a module, as timers and predictions ask it."""
+
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from ptq.engines.onnx_runtime import session_options
+
+
+class OnnxModule(nn.Module):
+    """The network of a file's ``content``, on ``threads`` threads.
+
+    Called with float32 images (N, ...), normalized, it returns logits,
+    float32 (N, C). A deep copy loads the content anew, into other memory.
+    """
+
+    def __init__(self, content: bytes, threads: int = 0):
+        super().__init__()
+        self.content, self.threads = content, threads
+        self._session = onnxruntime.InferenceSession(
+            content,
+            session_options(threads),
+            providers=["CPUExecutionProvider"],
+        )
+
+    def __deepcopy__(self, memo):
+        return OnnxModule(self.content, self.threads)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float32 (N, C), of float32 images (N, ...)."""
+        given = {"images": images.contiguous().numpy()}
+        return torch.from_numpy(self._session.run(["logits"], given)[0])
