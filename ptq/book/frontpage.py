@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ptq import paths
+from ptq.book import network_answers
 from ptq.book.paper_numbers import published_orderings
 from ptq.book.show import captioned, markdown
 from ptq.book.tables import headline, readable_time
@@ -48,6 +49,7 @@ def write_headline(run_folder: Path, target: Path) -> None:
     if origin.get("stand_in"):
         folder = REFERENCE
     paths.write_whole(target / "frontier.md", figure(frame))
+    network_answers.write(run_folder, target)
     for name in ("frontier.svg", "frontier.png"):
         paths.write_whole(target / name, (folder / name).read_bytes())
 

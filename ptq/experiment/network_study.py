@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from torch.nn import functional
 from ptq import graph
 from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
-from ptq.experiment import laboratory, results, source_hash
+from ptq.experiment import (
+    comparison,
+    laboratory,
+    results,
+    run_times,
+    source_hash,
+)
 from ptq.measure import channel_ranges, host
 from ptq.methods.norm_apart import norm_apart
 from ptq.networks import recipes
@@ -24,6 +31,7 @@ from ptq.quantizer.network import QuantizedNetwork
 FLOAT = "fp32"
 # How images are normalized, of pixels in [0, 1]: mean and deviation.
 NORMALIZATION = (0.5, 0.5)
+ENGINE = f"ONNX Runtime {onnxruntime.__version__}"
 BATCH = 100  # so many images at once stay in the processor's caches
 
 
@@ -117,32 +125,7 @@ def record(
     path, key = folder / f"{name}.json", _key(of, name, len(images))
     if path.exists() and (found := results.load_record(path)).key == key:
         return found
-    file, bits, payload = file_of(of, name)
-    module = onnx_module.OnnxModule(file, threads=1)
-    outputs = logits(module, images)
-    count = len(images)
-    seen = logits(module, of.validation[:count]).argmax(1)
-    right = seen == of.labels[:count]
-    predictions = outputs.argmax(1)
-    made = results.Record(
-        strategy=name,
-        key=key,
-        bits=bits,
-        correct=int((predictions == labels).sum()),
-        n=len(labels),
-        loss=float(functional.cross_entropy(outputs, labels)),
-        file_bytes=len(file),
-        payload_bytes=payload,
-        engine=f"ONNX Runtime {onnxruntime.__version__}",
-        parameters={
-            "network": of.name,
-            "test_images": count,
-            "validation_images": len(right),
-            "validation_correct": int(right.sum()),
-        },
-        machine=host.machine(),
-        predictions=predictions.to(torch.uint8).numpy(),
-    )
+    made = _measured(of, name, images, labels, key)
     made.save(folder)
     return made
 
@@ -165,12 +148,86 @@ def file_of(of: Subject, name: str) -> tuple[bytes, dict[str, int], int]:
     return file, layers, 4 * numbers
 
 
+def _measured(
+    of: Subject, name: str, images: Tensor, labels: Tensor, key: str
+) -> results.Record:
+    file, bits, payload = file_of(of, name)
+    module = onnx_module.OnnxModule(file, threads=1)
+    outputs = logits(module, images)
+    count = len(images)
+    seen = logits(module, of.validation[:count]).argmax(1)
+    right = seen == of.labels[:count]
+    predictions = outputs.argmax(1)
+    return results.Record(
+        strategy=name,
+        key=key,
+        bits=bits,
+        correct=int((predictions == labels).sum()),
+        n=len(labels),
+        loss=float(functional.cross_entropy(outputs, labels)),
+        file_bytes=len(file),
+        payload_bytes=payload,
+        engine=ENGINE,
+        parameters={
+            "network": of.name,
+            "test_images": count,
+            "validation_images": len(right),
+            "validation_correct": int(right.sum()),
+        },
+        machine=host.machine(),
+        predictions=predictions.to(torch.uint8).numpy(),
+    )
+
+
+def records(
+    lab, subjects: list[Subject], names: Iterable[str]
+) -> dict[str, dict[str, results.Record]]:
+    """Records of choices on the lab's test images, by network and choice.
+
+    They are kept in the run folder of ``lab``.
+    """
+    folder = lab.run_folder / "networks"
+    names = list(names)
+    return {
+        of.name: {
+            name: record(
+                of, name, lab.test_images, lab.test_labels, folder / of.name
+            )
+            for name in names
+        }
+        for of in subjects
+    }
+
+
+def compared(
+    records: dict[str, dict[str, results.Record]], labels: Tensor
+) -> dict[tuple[str, str], comparison.Paired]:
+    """Each choice against its float network, by network and choice.
+
+    ``records`` are by network and choice, ``FLOAT`` among these; ``labels``
+    is int64 (N,). Holm's correction is over all pairs.
+    """
+    pairs = {
+        (network, name): (of[FLOAT].predictions, made.predictions)
+        for network, of in records.items()
+        for name, made in of.items()
+        if name != FLOAT
+    }
+    return comparison.all_paired(pairs, labels.numpy())
+
+
 def logits(module: nn.Module, images: Tensor) -> Tensor:
     """Outputs, float32 (N, C), for uint8 images (N, 3, 32, 32)."""
     with torch.inference_mode():
         return torch.cat(
             [module(image_sets.normalize(x)) for x in images.split(BATCH)]
         )
+
+
+def predictions(of: Subject, name: str, images: Tensor) -> Tensor:
+    """Classes by a choice or ``FLOAT``, int64 (N,), for uint8 images."""
+    file, *_ = file_of(of, name)
+    return logits(onnx_module.OnnxModule(file, 1), images).argmax(1)
 
 
 def simulated(network: QuantizedNetwork, images: Tensor) -> np.ndarray:
@@ -194,6 +251,34 @@ def with_parity(
     return replace(made, parameters=made.parameters | counted)
 
 
+def timed(network: str) -> tuple[str, str]:
+    """What a time result calls a network: in floats, and at eight bits."""
+    return f"{network} FP32", f"{network} INT8"
+
+
+def times(
+    lab, subjects: list[Subject], chosen: dict[str, str]
+) -> list[results.Timing]:
+    """Times of each network's float file and of its chosen choice's file.
+
+    In ONNX Runtime, all in turns, with the run's number of threads: batch
+    64 hot, batch 1 hot and cold. ``chosen`` is by network.
+    """
+    modules = {}
+    for of in subjects:
+        pair = zip(timed(of.name), (FLOAT, chosen[of.name]), strict=True)
+        for title, name in pair:
+            file, *_ = file_of(of, name)
+            threads = lab.settings["threads"]
+            modules[title] = onnx_module.OnnxModule(file, threads)
+    # Half of the rounds: eight networks take their turns in each.
+    rounds = max(lab.settings["rounds"] // 2, 2)
+    here = replace(
+        lab, engine=ENGINE, settings=lab.settings | {"rounds": rounds}
+    )
+    return run_times.of_networks(here, "networks", modules)
+
+
 def _key(of: Subject, name: str, images: int) -> str:
     """What a record depends on besides the data, as one short text."""
     drawn = hashlib.sha256(of.calibration.numpy().tobytes()).hexdigest()
@@ -203,7 +288,7 @@ def _key(of: Subject, name: str, images: int) -> str:
         drawn,
         images,
         source_hash.science_hash(),
-        onnxruntime.__version__,
+        ENGINE,
         host.machine()["torch_capability"],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
