@@ -52,9 +52,9 @@ def forest(
         groups.items(), colours, "Dos^", strict=False
     ):
         axis.annotate(
-            title, (0, place), (6, 0), color=colour, va="center",
-            xycoords=("axes fraction", "data"), textcoords="offset points",
-            fontweight="bold", fontsize=9,
+            title, (1, place), xycoords=("axes fraction", "data"),
+            color=colour, ha="right", va="center", fontweight="bold",
+            fontsize=9,
         )  # fmt: skip
         places = place + 1 + np.arange(len(rows))
         axis.errorbar(
@@ -106,7 +106,8 @@ def channel_codes(codes: dict[str, dict[str, Tensor]]) -> Figure:
     """The largest code of every channel, a panel a network.
 
     ``codes`` holds, by network and layer, (C,) on the grid that the layer's
-    channels share; zeros are drawn at 0.1. The dash is a layer's median.
+    channels share. The dash is a layer's median. Below the dotted line a
+    channel is all zeros, however far.
     """
     rows = -(-len(codes) // 2)
     made, axes = figure(
@@ -115,7 +116,7 @@ def channel_codes(codes: dict[str, dict[str, Tensor]]) -> Figure:
     for axis, (network, layers) in zip(axes.flat, codes.items(), strict=True):
         colour, marker = NETWORKS[network]
         for place, found in enumerate(layers.values()):
-            heights = found.clamp(min=0.1)
+            heights = found.clamp(min=0.4)
             axis.plot(
                 np.full(len(found), place), heights, marker, color=colour,
                 markersize=2.5, alpha=0.5, markeredgewidth=0,
@@ -124,10 +125,10 @@ def channel_codes(codes: dict[str, dict[str, Tensor]]) -> Figure:
                 place, heights.median(), "_", color=INK, markersize=9,
                 markeredgewidth=2,
             )  # fmt: skip
-        axis.axhline(1, color=NEUTRAL, linestyle=":")
+        axis.axhline(0.5, color=NEUTRAL, linestyle=":")
         axis.set_title(network, fontsize=10)
         axis.set_yscale("log")
-        axis.set_yticks([0.1, 1, 10, 127], ["≤ 0.1", "1", "10", "127"])
+        axis.set_yticks([1, 10, 127], ["1", "10", "127"])
         axis.minorticks_off()
         axis.set_xticks(range(len(layers)), range(1, len(layers) + 1))
         axis.tick_params(axis="x", labelsize=7)
@@ -159,6 +160,7 @@ def sqnr_lines(
                 label=labels[choice],
             )  # fmt: skip
         axis.set_title(network, fontsize=10)
+        axis.xaxis.get_major_locator().set_params(integer=True)
     made.supxlabel("layer, in order", fontsize=10)
     axes.flat[0].set_ylabel("SQNR behind the layer (dB)")
     named = axes.flat[0].get_legend_handles_labels()

@@ -41,8 +41,9 @@ def training_rows(
 ) -> list[dict[str, str]]:
     """The mean change over trainings with its verdict, a row a choice.
 
-    ``changes`` are ``network_sweep.changes``, (trainings,) each. Holm's correction is over all
-    rows of two or more trainings; the others have no interval.
+    ``changes`` are ``network_sweep.changes``, (trainings,) each. Holm's
+    correction is over all rows of two or more trainings; the others have no
+    interval.
     """
     repeated = {n: v for n, v in changes.items() if len(v) > 1}
     adjusted = paired_tests.holm(

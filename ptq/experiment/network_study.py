@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptq import graph
 from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
 from ptq.experiment import (
@@ -22,7 +21,8 @@ from ptq.experiment import (
     run_times,
     source_hash,
 )
-from ptq.measure import channel_ranges, host
+from ptq.graph import Graph
+from ptq.measure import channel_ranges, host, timer
 from ptq.methods.norm_apart import norm_apart
 from ptq.networks import recipes
 from ptq.quantizer import making
@@ -67,22 +67,23 @@ class Subject:
     calibration: Tensor
     validation: Tensor
     labels: Tensor
+    _made: dict = field(default_factory=dict, init=False, repr=False)
 
     def quantize(self, choice: str) -> QuantizedNetwork:
-        """The network at eight bits by one of ``CHOICES``."""
-        asked = CHOICES[choice]
-        network = self.network if asked.folded else norm_apart(self.network)
-        return making.quantize(
-            network,
-            self.calibration,
-            per_channel=asked.per_channel,
-            normalization=NORMALIZATION,
-        )
+        """The network at eight bits by one of ``CHOICES``, made once."""
+        if choice not in self._made:
+            asked, network = CHOICES[choice], self.network
+            self._made[choice] = making.quantize(
+                network if asked.folded else norm_apart(network),
+                self.calibration,
+                per_channel=asked.per_channel,
+                normalization=NORMALIZATION,
+            )
+        return self._made[choice]
 
-    def folded(self) -> graph.Graph:
+    def folded(self) -> Graph:
         """The float network with BN folded: the reference of all choices."""
-        images = image_sets.normalize(self.calibration[:1])
-        return graph.fold(graph.trace(self.network, images))
+        return self.quantize("per_channel").graph
 
 
 def subject(
@@ -125,7 +126,9 @@ def record(
     path, key = folder / f"{name}.json", _key(of, name, len(images))
     if path.exists() and (found := results.load_record(path)).key == key:
         return found
-    made = _measured(of, name, images, labels, key)
+    # So that every machine adds up in the same order.
+    with timer.pinned_threads(1):
+        made = _measured(of, name, images, labels, key)
     made.save(folder)
     return made
 
@@ -226,13 +229,15 @@ def logits(module: nn.Module, images: Tensor) -> Tensor:
 
 def predictions(of: Subject, name: str, images: Tensor) -> Tensor:
     """Classes by a choice or ``FLOAT``, int64 (N,), for uint8 images."""
-    file, *_ = file_of(of, name)
-    return logits(onnx_module.OnnxModule(file, 1), images).argmax(1)
+    with timer.pinned_threads(1):
+        file, *_ = file_of(of, name)
+        return logits(onnx_module.OnnxModule(file, 1), images).argmax(1)
 
 
 def simulated(network: QuantizedNetwork, images: Tensor) -> np.ndarray:
     """Predictions of the simulation, uint8 (N,), for uint8 images."""
-    parts = [network(part).argmax(1) for part in images.split(BATCH)]
+    with timer.pinned_threads(1):
+        parts = [network(part).argmax(1) for part in images.split(BATCH)]
     return torch.cat(parts).to(torch.uint8).numpy()
 
 

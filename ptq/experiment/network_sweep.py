@@ -5,7 +5,6 @@ import pandas as pd
 
 from ptq.experiment import committed_sweeps, network_study
 from ptq.experiment.network_study import CHOICES, FLOAT
-from ptq.measure import timer
 from ptq.networks import recipes
 
 # What decides a record besides the network.
@@ -56,8 +55,7 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
     count = lab.settings["test_images"]
     known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
     asked = committed_sweeps.repeated(pairs, count, fewest=1)
-    with timer.pinned_threads(1):
-        records = [_record(there, *pair, folder) for pair in asked]
+    records = [_record(there, *pair, folder) for pair in asked]
     return committed_sweeps.agreement(known.loc[asked], records, manifest)
 
 

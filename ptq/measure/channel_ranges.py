@@ -36,8 +36,9 @@ def sqnr_of_layers(
 ) -> dict[str, float]:
     """SQNR in dB of each layer's result, errors before it included.
 
-    ``images``, (N, C, H, W), is as the network takes it. Behind a layer that is fused with
-    a ReLU, both networks are compared behind the ReLU.
+    ``images``, (N, C, H, W), is as the network takes it. Behind a
+    layer that is fused with a ReLU, both networks are compared behind the
+    ReLU.
     """
     points = {network.owners[name]: name for name in network.integers}
     exact, found = {}, {}
