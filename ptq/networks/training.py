@@ -139,7 +139,10 @@ def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The rate of one of the ``steps`` of a training, counted from 0."""
+    """The rate of one of the ``steps`` of a training, counted from 0.
+
+    Equation (eq-one-cycle), or constant.
+    """
     if recipe.schedule == "constant":
         return recipe.learning_rate
     rise = steps / 5

@@ -184,9 +184,10 @@ def _prepare_kernels() -> None:
 
 def _provide_network(values: dict, models: Path) -> None:
     """Train a network that is not shipped once a worker, not once a point."""
-    if not {"train_seed", "epochs"} <= values.keys():
+    if "train_seed" not in values:
         return
-    recipe = recipes.Recipe(values["train_seed"], values["epochs"])
+    network = values.get("network", "compact_cnn")
+    recipe = recipes.of(network, values["train_seed"], values.get("epochs"))
     if values.get("retrain") or checkpoints.of_recipe(recipe, models):
         return
     code = source_hash.of(torch.__version__, source_hash.training_hash())

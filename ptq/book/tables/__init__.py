@@ -1,5 +1,21 @@
 """Tables: numbers of a run as text, each module for one kind of thing."""
 
-from ptq.book.tables import choices, designs, grids, layers, networks, times
+from ptq.book.tables import (
+    choices,
+    designs,
+    four_networks,
+    grids,
+    layers,
+    networks,
+    times,
+)
 
-__all__ = ["choices", "designs", "grids", "layers", "networks", "times"]
+__all__ = [
+    "choices",
+    "designs",
+    "four_networks",
+    "grids",
+    "layers",
+    "networks",
+    "times",
+]

@@ -1,0 +1,138 @@
+"""The front page's answer for each network, of a run's own numbers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ptq import paths
+from ptq.book.show import captioned
+from ptq.evidence.intervals import Interval
+from ptq.experiment import network_study
+from ptq.experiment.comparison import Paired
+from ptq.experiment.results import NOT_JUDGED, Record, Timing
+from ptq.measure import timer
+
+FILE = "networks.csv"
+CHAPTER = "14_four_networks"
+
+
+def answers(
+    records: dict[str, dict[str, Record]],
+    chosen: dict[str, str],
+    pairs: dict[tuple[str, str], Paired],
+    timings: list[Timing],
+) -> pd.DataFrame:
+    """One row a network, numbers only, shares unless said.
+
+    ``records`` are by network and choice, ``chosen`` by network, ``pairs``
+    the compared choices. The speed-ups are those of the hot ``timings`` at
+    their batches, with bounds, and ``time`` is each one's verdict.
+    """
+    rows = {}
+    for network, choice in chosen.items():
+        bare, made = (
+            records[network][name] for name in (network_study.FLOAT, choice)
+        )
+        pair = pairs[network, choice]
+        row = {
+            "choice": network_study.CHOICES[choice].label,
+            "n": bare.n,
+            "accuracy": bare.correct / bare.n,
+            "change": pair.change.value,
+            "change_low": pair.change.low,
+            "change_high": pair.change.high,
+            "verdict": pair.verdict,
+            "bare_bytes": bare.file_bytes,
+            "file_bytes": made.file_bytes,
+        }
+        for timing in timings:
+            if timing.mode == timer.HOT:
+                row |= _speed(timing, network)
+        rows[network] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def save(frame: pd.DataFrame, run_folder: Path) -> None:
+    """Keep the answers in the run folder, for the front page."""
+    text = frame.to_csv(index_label="network")
+    paths.write_whole(run_folder / FILE, text)
+
+
+def write(run_folder: Path, target: Path) -> None:
+    """Write the table of a run's answers to ``target``, for the front page.
+
+    Where the run has none, one sentence says how to make them.
+    """
+    path = run_folder / FILE
+    if not path.exists():
+        text = f"*`python -m ptq run --only {CHAPTER}` makes this table.*\n"
+    else:
+        frame = pd.read_csv(path, index_col="network")
+        text = captioned(_readable(frame), "networks", _caption(frame))
+    paths.write_whole(target / "networks.md", text)
+
+
+def _speed(timing: Timing, network: str) -> dict:
+    pair, prefix = network_study.timed(network), "single"
+    if timing.batch > 1:
+        prefix = "batch"
+    found = timing.speedup(*pair)
+    return {
+        f"{prefix}_size": timing.batch,
+        f"{prefix}_threads": timing.threads,
+        f"{prefix}_speedup": found.value,
+        f"{prefix}_low": found.low,
+        f"{prefix}_high": found.high,
+        f"{prefix}_time": timing.verdict(*pair),
+        f"{prefix}_busy": "; ".join(timing.busy),
+    }
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for row in frame.itertuples():
+        change = Interval(row.change, row.change_low, row.change_high)
+        single, many = (
+            _ratio(row._asdict(), prefix) for prefix in ("single", "batch")
+        )
+        rows.append(
+            {
+                "network": row.Index,
+                "FP32 (%)": f"{100 * row.accuracy:.2f}",
+                "INT8 (points)": f"{100 * change:+.2f}",
+                "accuracy is": row.verdict,
+                "size (MB)": f"{row.bare_bytes / 1e6:.2f} → "
+                f"{row.file_bytes / 1e6:.2f}",
+                "times as fast, batch 1": single,
+                f"batch {row.batch_size}": many,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _ratio(row: dict, prefix: str) -> str:
+    """A speed-up with its bounds; without, where it is not judged."""
+    found = Interval(
+        *(row[f"{prefix}_{part}"] for part in ("speedup", "low", "high"))
+    )
+    if row[f"{prefix}_time"] == NOT_JUDGED:
+        return f"{found.value:.2f} ({NOT_JUDGED})"
+    return f"{found:.2f}"
+
+
+def _caption(frame: pd.DataFrame) -> str:
+    first = frame.iloc[0]
+    choices = ", ".join(f"{n} {c}" for n, c in frame.choice.items())
+    threads = int(first.batch_threads)
+    plural = "s" * (threads > 1)
+    text = (
+        f"Four networks at eight bits in ONNX Runtime, on {first.n:,} test "
+        "images of CIFAR-10: accuracy in floats, its change with the paired "
+        "95 % interval, the files, and how many times as fast as the same "
+        f"network's float file, hot, {threads} thread{plural}. Weights, as "
+        f"chosen on validation images: {choices}."
+    )
+    busy = frame[["single_busy", "batch_busy"]].astype(object).fillna("")
+    if signs := sorted({s for s in busy.to_numpy().flatten() if s}):
+        text += f" This machine was busy: {'; '.join(signs)}."
+    return text

@@ -1,0 +1,66 @@
+"""The reference "networks": choices over trainings, and measured again."""
+
+import numpy as np
+import pandas as pd
+
+from ptq.experiment import committed_sweeps, network_study
+from ptq.experiment.network_study import CHOICES, FLOAT
+from ptq.networks import recipes
+
+# What decides a record besides the network.
+DECIDES = ("seed", "calibration_images", "test_images")
+
+
+def changes(frame: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Changes of accuracy (shares), (trainings,), by network and choice.
+
+    ``frame`` is the reference: its rows are networks, trainings and choices,
+    ``FLOAT`` among these. Networks stand in the order of the registry.
+    """
+    found = {}
+    for network in recipes.NETWORKS:
+        wide = frame[frame.network == network].pivot(
+            index="train_seed", columns="strategy", values="accuracy"
+        )
+        for choice in CHOICES:
+            found[network, choice] = (wide[choice] - wide[FLOAT]).to_numpy()
+    return found
+
+
+def gain(
+    found: dict[tuple[str, str], np.ndarray], better: str, worse: str
+) -> float:
+    """What one choice gains over another, a share, over all trainings.
+
+    ``found`` are the ``changes``, (trainings,) each.
+    """
+    apart = [
+        found[network, better] - found[network, worse]
+        for network, choice in found
+        if choice == better
+    ]
+    return float(np.concatenate(apart).mean())
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again: shipped networks, all images.
+
+    How many depends on the run's test images; records that ``lab`` has by
+    the same settings count. Returns ``committed_sweeps.agreement``.
+    """
+    there = lab.shipped()
+    same = all(lab.settings[n] == there.settings[n] for n in DECIDES)
+    folder = (lab if same else there).run_folder / "networks"
+    pairs = [(n, c) for c in (*CHOICES, FLOAT) for n in recipes.NETWORKS]
+    count = lab.settings["test_images"]
+    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
+    asked = committed_sweeps.repeated(pairs, count, fewest=1)
+    records = [_record(there, *pair, folder) for pair in asked]
+    return committed_sweeps.agreement(known.loc[asked], records, manifest)
+
+
+def _record(there, network: str, choice: str, folder):
+    models = there.run_folder / "models"
+    of = network_study.subject(there.cifar, network, models)
+    images, labels = there.test_images, there.test_labels
+    return network_study.record(of, choice, images, labels, folder / network)

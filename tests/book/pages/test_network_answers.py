@@ -1,0 +1,95 @@
+"""The front page's table of four networks says what a run found."""
+
+import numpy as np
+import pytest
+
+from ptq.book.pages import network_answers
+from ptq.book.tables import four_networks
+from ptq.experiment import network_study, results
+from ptq.measure import timer
+
+NAMES = ("resnet8", "depthwise")
+LABELS = np.arange(1000) % 10
+
+
+def record(name, wrong, size):
+    predictions = LABELS.copy().astype("uint8")
+    predictions[:wrong] = (predictions[:wrong] + 1) % 10
+    return results.Record(
+        name, "", {}, 1000 - wrong, 1000, 0.0, size, size, "", {}, {},
+        predictions,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run():
+    import torch
+
+    records = {
+        n: {
+            "fp32": record("fp32", 100, 400_000),
+            "per_channel": record("per_channel", 102, 100_000),
+        }
+        for n in NAMES
+    }
+    judged = network_study.compared(records, torch.tensor(LABELS))
+    return records, dict.fromkeys(NAMES, "per_channel"), judged
+
+
+def timing(batch, mode=timer.HOT, busy=()):
+    rng = np.random.default_rng(0)
+    seconds = {
+        title: (speed * rng.uniform(0.99, 1.01, (8, 5))).tolist()
+        for n in NAMES
+        for title, speed in zip(network_study.timed(n), (4, 1), strict=True)
+    }
+    seconds[timer.TWIN] = seconds[network_study.timed(NAMES[0])[0]]
+    return results.Timing(
+        "", "", batch, 1, mode, "", {}, "", list(busy), seconds
+    )
+
+
+def page(run, timings, folder):
+    network_answers.save(network_answers.answers(*run, timings), folder)
+    network_answers.write(folder, folder)
+    return (folder / "networks.md").read_text()
+
+
+def test_front_page_tells_accuracy_size_and_time(run, tmp_path):
+    timings = [timing(64), timing(1), timing(1, timer.COLD)]
+    text = page(run, timings, tmp_path)
+    row = next(line for line in text.splitlines() if "| resnet8" in line)
+    for told in (
+        "90.00",
+        "-0.20",
+        "no difference shown",
+        "0.40 → 0.10",
+        "4.0",
+    ):
+        assert told in row, told
+    assert "busy" not in text and "not judged" not in text
+
+
+def test_times_of_a_busy_machine_are_marked(run, tmp_path):
+    timings = [timing(64), timing(1, busy=["another program ran"])]
+    text = page(run, timings, tmp_path)
+    assert text.count("(not judged)") == len(NAMES)
+    assert "busy: another program ran" in text
+
+
+def test_without_answers_the_page_says_how_to_make_them(tmp_path):
+    network_answers.write(tmp_path, tmp_path)
+    text = (tmp_path / "networks.md").read_text()
+    assert "python -m ptq run --only 14_four_networks" in text
+
+
+def test_one_training_gets_no_interval_and_no_verdict():
+    changes = {
+        ("resnet8", "per_channel"): np.array([-0.001, -0.002, -0.0015]),
+        ("compact_cnn", "per_channel"): np.array([-0.003]),
+    }
+    many, one = four_networks.training_rows(changes)
+    assert " to " in many["mean change (points)"]
+    assert many["verdict"] in ("worse", "non-inferior")
+    assert one["mean change (points)"] == "-0.30"
+    assert one["verdict"] == four_networks.ONE
