@@ -1,4 +1,4 @@
-"""The example of chapter 15: a network of twenty lines, and digits of MNIST.
+"""The example of chapter 17: a network of twenty lines, and digits of MNIST.
 
 Everything that `python -m ptq quantize` asks of a reader's own file stands
 here: what makes the network, its normalization, and what returns images.

@@ -22,7 +22,7 @@ def test_a_readers_network_without_labels(net, tmp_path):
         "run_dir": str(tmp_path / "run"),
     }
     done = papermill.execute_notebook(
-        str(pipeline.SOURCES / "15_own_network.ipynb"),
+        str(pipeline.SOURCES / "17_own_network.ipynb"),
         str(tmp_path / "out.ipynb"),
         parameters=given,
         progress_bar=False,

@@ -13,7 +13,7 @@ from ptq.experiment.results import NOT_JUDGED, Record, Timing
 from ptq.measure import timer
 
 FILE = "networks.csv"
-CHAPTER = "14_four_networks"
+CHAPTER = "16_four_networks"
 
 
 def answers(

@@ -80,7 +80,7 @@ def test_times_of_a_busy_machine_are_marked(run, tmp_path):
 def test_without_answers_the_page_says_how_to_make_them(tmp_path):
     network_answers.write(tmp_path, tmp_path)
     text = (tmp_path / "networks.md").read_text()
-    assert "python -m ptq run --only 14_four_networks" in text
+    assert "python -m ptq run --only 16_four_networks" in text
 
 
 def test_one_training_gets_no_interval_and_no_verdict():

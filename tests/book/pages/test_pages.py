@@ -34,7 +34,7 @@ def fenced(page, language):
 
 
 def test_front_page_and_recipe_begin_with_what_to_run():
-    recipe = markdown(pipeline.SOURCES / "15_own_network.ipynb")
+    recipe = markdown(pipeline.SOURCES / "17_own_network.ipynb")
     for page in ((BOOK / "intro.md").read_text(), recipe[0]):
         shown = page.index("```bash")
         assert len(page[:shown].split()) < 100
