@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ptq.engines import onnx_self_test
 from ptq.quantizer.network import QuantizedNetwork
 
 ONNX, EXAMPLE = "network.onnx", "example.npy"
@@ -14,7 +15,7 @@ images = {images}
 classes = session.run(["logits"], {{"images": images}})[0].argmax(1)
 """
 # Else sums of two products saturate on x86 processors without VNNI.
-EXACT = '; options.add_session_config_entry("session.x64quantprecision", "1")'
+EXACT = f'; options.add_session_config_entry("{onnx_self_test.PRECISE}", "1")'
 PIXELS = (
     '((np.load("{file}") / 255 - {mean}) / {std}).astype(np.float32)'
     "  # pixels, (N, C, H, W)"
@@ -25,6 +26,7 @@ REAL = 'np.load("{file}")  # float32, normalized, (N, C, H, W)'
 def lines(network: QuantizedNetwork, images: Tensor) -> str:
     """Code that loads the ONNX file and asks it for the example's classes.
 
+    The runtime is set as it was here, where it had to be for exact sums.
     ``images``, uint8 or float32 (N, C, H, W), are of the example's kind. It
     runs in the folder of the files, and needs numpy and onnxruntime only.
     """
@@ -33,7 +35,8 @@ def lines(network: QuantizedNetwork, images: Tensor) -> str:
         mean, std = map(_array, network.normalization)
         told = PIXELS.replace("{mean}", mean).replace("{std}", std)
     told = told.replace("{file}", EXAMPLE)
-    return CODE.format(exact=EXACT, file=ONNX, images=told)
+    exact = "" if onnx_self_test.exact() else EXACT
+    return CODE.format(exact=exact, file=ONNX, images=told)
 
 
 def _array(values: tuple[float, ...]) -> str:

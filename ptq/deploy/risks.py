@@ -3,6 +3,7 @@
 import numpy as np
 
 from ptq.deploy import outputs
+from ptq.engines import onnx_self_test
 from ptq.evidence.time_ratios import SLOWER, TOO_FEW
 from ptq.experiment.results import NOT_JUDGED
 from ptq.judge import wording
@@ -72,8 +73,8 @@ def of_network(network: QuantizedNetwork) -> list[str]:
     if (pairs := _saturating(network)) > 0:
         told.append(
             f"in {pairs} layers, sums of two products may saturate on x86 "
-            "processors without VNNI, unless the runtime is set as in the "
-            "lines below"
+            "processors without VNNI: set ONNX Runtime's "
+            f"{onnx_self_test.PRECISE} to 1 there"
         )
     return told
 

@@ -220,13 +220,9 @@ def compared(
 
 def logits(module: nn.Module, images: Tensor) -> Tensor:
     """Outputs, float32 (N, C), for uint8 images (N, 3, 32, 32)."""
+    normalized = image_sets.normalize(images, *NORMALIZATION)
     with torch.inference_mode():
-        return torch.cat(
-            [
-                module(image_sets.normalize(x, *NORMALIZATION))
-                for x in images.split(BATCH)
-            ]
-        )
+        return torch.cat([module(x) for x in normalized.split(BATCH)])
 
 
 def predictions(of: Subject, name: str, images: Tensor) -> Tensor:
