@@ -49,6 +49,7 @@ CHOICES = {
     "per_channel_apart": Choice("per channel, BN apart", True, False),
     "per_tensor_apart": Choice("per tensor, BN apart", False, False),
 }
+FOLDED = tuple(name for name, made in CHOICES.items() if made.folded)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def gain(
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
-    """Measure a part of the reference again: shipped networks, all images.
+    """Measure a part of the reference again: shipped networks, BN folded.
 
     How many depends on the run's test images; records that ``lab`` has by
     the same settings count. Returns ``committed_sweeps.agreement``.
@@ -51,7 +51,8 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
     there = lab.shipped()
     same = all(lab.settings[n] == there.settings[n] for n in DECIDES)
     folder = (lab if same else there).run_folder / "networks"
-    pairs = [(n, c) for c in (*CHOICES, FLOAT) for n in recipes.NETWORKS]
+    made = (*network_study.FOLDED, FLOAT)
+    pairs = [(n, c) for c in made for n in recipes.NETWORKS]
     count = lab.settings["test_images"]
     known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
     asked = committed_sweeps.repeated(pairs, count, fewest=1)

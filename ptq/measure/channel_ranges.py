@@ -9,7 +9,9 @@ from ptq.quantizer.network import QuantizedNetwork
 
 
 def weight_ranges(graph: Graph) -> dict[str, Tensor]:
-    """The largest |w| of each output channel, float32 (C_out,), by layer.
+    """The largest absolute weight of each output channel, by layer.
+
+    The values are float32 (C_out,).
 
     The layers are the convolutions and linear layers of ``graph``, whose BN
     is folded or not.
