@@ -75,4 +75,4 @@ headline: env ## put the last run's table and figure into the README
 
 clean: ## remove what was built; data, trained networks and environment stay
 	rm -rf _build book/chapters book/_generated notebooks/export
-	find runs -type f ! -name 'cnn-*' -delete 2>/dev/null; true
+	find runs -type f ! -name '*-seed*-epochs*' -delete 2>/dev/null; true

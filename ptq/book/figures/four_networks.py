@@ -52,16 +52,25 @@ def forest(
         groups.items(), colours, "Dos^", strict=False
     ):
         axis.annotate(
-            title, (1, place), xycoords=("axes fraction", "data"),
-            color=colour, ha="right", va="center", fontweight="bold",
+            title,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            color=colour,
+            ha="right",
+            va="center",
+            fontweight="bold",
             fontsize=9,
-        )  # fmt: skip
+        )
         places = place + 1 + np.arange(len(rows))
         axis.errorbar(
-            [found.value for found in rows.values()], places,
-            xerr=error_bars(rows.values()), fmt=marker, color=colour,
-            markersize=5, capsize=3,
-        )  # fmt: skip
+            [found.value for found in rows.values()],
+            places,
+            xerr=error_bars(rows.values()),
+            fmt=marker,
+            color=colour,
+            markersize=5,
+            capsize=3,
+        )
         ticks |= dict(zip(places, rows, strict=True))
         place = places[-1] + 1
     axis.axvline(0, color=NEUTRAL, linewidth=0.8)
@@ -85,14 +94,22 @@ def trainings(
     for row, ((network, _), shares) in enumerate(changes.items()):
         colour, marker = NETWORKS[network]
         axis.plot(
-            100 * shares, np.full(len(shares), row), marker, color=colour,
-            markersize=5, markerfacecolor="none",
-        )  # fmt: skip
+            100 * shares,
+            np.full(len(shares), row),
+            marker,
+            color=colour,
+            markersize=5,
+            markerfacecolor="none",
+        )
         if len(shares) > 1:
             axis.plot(
-                100 * shares.mean(), row, "|", color=colour, markersize=13,
+                100 * shares.mean(),
+                row,
+                "|",
+                color=colour,
+                markersize=13,
                 markeredgewidth=2.5,
-            )  # fmt: skip
+            )
     axis.axvline(0, color=NEUTRAL, linewidth=0.8)
     words = [f"{n}, {labels[choice]}" for n, choice in changes]
     axis.set_yticks(range(len(changes)), words, fontsize=8)
@@ -118,13 +135,22 @@ def channel_codes(codes: dict[str, dict[str, Tensor]]) -> Figure:
         for place, found in enumerate(layers.values()):
             heights = found.clamp(min=0.4)
             axis.plot(
-                np.full(len(found), place), heights, marker, color=colour,
-                markersize=2.5, alpha=0.5, markeredgewidth=0,
-            )  # fmt: skip
+                np.full(len(found), place),
+                heights,
+                marker,
+                color=colour,
+                markersize=2.5,
+                alpha=0.5,
+                markeredgewidth=0,
+            )
             axis.plot(
-                place, heights.median(), "_", color=INK, markersize=9,
+                place,
+                heights.median(),
+                "_",
+                color=INK,
+                markersize=9,
                 markeredgewidth=2,
-            )  # fmt: skip
+            )
         axis.axhline(0.5, color=NEUTRAL, linestyle=":")
         axis.set_title(network, fontsize=10)
         axis.set_yscale("log")
@@ -155,10 +181,14 @@ def sqnr_lines(
         for choice, found in series.items():
             colour, line, marker = CHOICES[choice]
             axis.plot(
-                range(1, len(found) + 1), list(found.values()), line,
-                marker=marker, color=colour, markersize=4,
+                range(1, len(found) + 1),
+                list(found.values()),
+                line,
+                marker=marker,
+                color=colour,
+                markersize=4,
                 label=labels[choice],
-            )  # fmt: skip
+            )
         axis.set_title(network, fontsize=10)
         axis.xaxis.get_major_locator().set_params(integer=True)
     made.supxlabel("layer, in order", fontsize=10)
