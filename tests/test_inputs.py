@@ -44,6 +44,7 @@ from ptq.measure import (
     timer,
 )
 from ptq.methods import folding
+from ptq.methods.norm_apart import norm_apart as _norm_apart
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration, making
 
@@ -246,18 +247,22 @@ USES |= {
     for s in strategies.STRATEGIES.values()
 }
 USES |= {
-    "drawings.act": lambda g: drawings.networks.act(g.network.conv1),
-    "drawings.running": lambda g: drawings.networks.running(g.prepared),
-    "drawings.network": lambda g: drawings.networks.network(
+    "eager_layers.weight_scales": lambda g: eager_layers.weight_scales(
+        g.quantized
+    ),
+    "norm_apart.norm_apart": lambda g: _norm_apart(g.network),
+    "networks.act": lambda g: drawings.networks.act(g.network.conv1),
+    "networks.running": lambda g: drawings.networks.running(g.prepared),
+    "networks.network": lambda g: drawings.networks.network(
         g.network, {"MACs": resources.macs(g.network, g.images.shape[1:])}
     ),
-    "drawings.observers": lambda g: drawings.networks.observers(
+    "networks.observers": lambda g: drawings.networks.observers(
         g.prepared, dict.fromkeys(torch_eager.observed(g.prepared), (-1, 1))
     ),
-    "drawings.folding": lambda g: drawings.networks.folding(
+    "networks.folding": lambda g: drawings.networks.folding(
         g.network.blocks[0], (g.network, g.folded), (["conv1"], ["conv1"])
     ),
-    "drawings.region": lambda g: drawings.networks.region(g.quantized),
+    "networks.region": lambda g: drawings.networks.region(g.quantized),
     "torch_eager.observed": lambda g: torch_eager.observed(g.prepared),
 }
 # Functions whose task is to fill or change what they are given; contexts
@@ -287,8 +292,13 @@ OTHER = {
     "checkpoints.filled",
     "input_checks.fitting",
     "interference.parts",
-    "judged_claims.counts",
-    "layer_reports.stability_table",
+    "judged.counts",
+    "layers.stability",
+    "deploying.deploy",
+    "given.checked",
+    "times.measured",
+    "network_study.logits",
+    "laboratory.Experiment.logits",
     "layer_studies.dependence",
     "strategy_rules.counted_bytes",
     "grid_effects.clipping_trials",

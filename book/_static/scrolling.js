@@ -56,8 +56,9 @@
   nameAll();
   window.addEventListener("resize", nameAll);
   // What is folded has no width before it is opened.
-  document.addEventListener("toggle", nameAll, true);
-  document.addEventListener("click", () => requestAnimationFrame(nameAll));
+  const sizes = new ResizeObserver((found) => requestAnimationFrame(() =>
+    found.forEach((entry) => name(entry.target))));
+  document.querySelectorAll(BOXES).forEach((box) => sizes.observe(box));
   // Equations are there when MathJax has set them.
   window.addEventListener("load", () =>
     window.MathJax?.startup?.promise?.then(nameAll));

@@ -4,17 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
-from ptq.evidence import network_pairs
 from ptq.experiment import (
     results,
     run_times,
@@ -30,7 +29,6 @@ from ptq.quantizer.network import QuantizedNetwork
 FLOAT = "fp32"
 # How images are normalized, of pixels in [0, 1]: mean and deviation.
 NORMALIZATION = (0.5, 0.5)
-ENGINE = f"ONNX Runtime {onnxruntime.__version__}"
 BATCH = 100  # so many images at once stay in the processor's caches
 
 
@@ -170,7 +168,7 @@ def _measured(
         loss=float(functional.cross_entropy(outputs, labels)),
         file_bytes=len(file),
         payload_bytes=payload,
-        engine=ENGINE,
+        engine=_engine(),
         parameters={
             "network": of.name,
             "test_images": count,
@@ -200,23 +198,6 @@ def records(
         }
         for of in subjects
     }
-
-
-def compared(
-    records: dict[str, dict[str, results.Record]], labels: Tensor
-) -> dict[tuple[str, str], network_pairs.Paired]:
-    """Each choice against its float network, by network and choice.
-
-    ``records`` are by network and choice, ``FLOAT`` among these; ``labels``
-    is int64 (N,). Holm's correction is over all pairs.
-    """
-    pairs = {
-        (network, name): (of[FLOAT].predictions, made.predictions)
-        for network, of in records.items()
-        for name, made in of.items()
-        if name != FLOAT
-    }
-    return network_pairs.compared(pairs, labels.numpy())
 
 
 def logits(module: nn.Module, images: Tensor) -> Tensor:
@@ -278,7 +259,7 @@ def times(
     # Half of the rounds: eight networks take their turns in each.
     rounds = max(lab.settings["rounds"] // 2, 2)
     here = replace(
-        lab, engine=ENGINE, settings=lab.settings | {"rounds": rounds}
+        lab, engine=_engine(), settings=lab.settings | {"rounds": rounds}
     )
     return run_times.of_networks(here, "networks", modules)
 
@@ -292,7 +273,12 @@ def _key(of: Subject, name: str, images: int) -> str:
         drawn,
         images,
         source_hash.science_hash(),
-        ENGINE,
+        Path(__file__).read_text(),
+        _engine(),
         host.machine()["torch_capability"],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _engine() -> str:
+    return f"ONNX Runtime {metadata.version('onnxruntime')}"

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
-from ptq.experiment import committed_sweeps, network_study
+from ptq.evidence import network_pairs
+from ptq.experiment import committed_sweeps, network_study, results
 from ptq.experiment.network_study import CHOICES, FLOAT
 from ptq.networks import recipes
 
@@ -65,3 +67,20 @@ def _record(there, network: str, choice: str, folder):
     of = network_study.subject(there.cifar, network, models)
     images, labels = there.test_images, there.test_labels
     return network_study.record(of, choice, images, labels, folder / network)
+
+
+def compared(
+    records: dict[str, dict[str, results.Record]], labels: Tensor
+) -> dict[tuple[str, str], network_pairs.Paired]:
+    """Each choice against its float network, by network and choice.
+
+    ``records`` are by network and choice, ``FLOAT`` among these; ``labels``
+    is int64 (N,). Holm's correction is over all pairs.
+    """
+    pairs = {
+        (network, name): (of[FLOAT].predictions, made.predictions)
+        for network, of in records.items()
+        for name, made in of.items()
+        if name != FLOAT
+    }
+    return network_pairs.compared(pairs, labels.numpy())

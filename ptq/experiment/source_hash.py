@@ -21,7 +21,6 @@ SCIENCE = (
     "experiment/bias_corrections.py",
     "experiment/strategies.py",
     "experiment/factors.py",
-    "experiment/network_study.py",
     "input_checks.py",
     "packing.py",
     "registry.py",

@@ -35,7 +35,10 @@ def _convolution(norm: nn.BatchNorm2d) -> nn.Conv2d:
     shift = -norm.running_mean.double() * gain
     if norm.bias is not None:
         shift = shift + norm.bias.double()
-    made = nn.Conv2d(channels, channels, 1, groups=channels).eval()
+    # Its weights are set here: none are drawn from the global generator.
+    made = nn.utils.skip_init(
+        nn.Conv2d, channels, channels, 1, groups=channels
+    ).eval()
     made.weight.copy_(gain.float().reshape(-1, 1, 1, 1))
     made.bias.copy_(shift.float())
     return made

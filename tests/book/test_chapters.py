@@ -187,10 +187,10 @@ def test_chapter_refuses_bad_parameters_itself(given, told, cifar, tmp_path):
 
 CROWDED = """
 from pathlib import Path
-from ptq.book import figures
+from ptq.book import show, style
 for name in "ab":  # a caption each
-    made, _ = figures.figure()
-    figures.show(made, Path("drawn"), name, "None.", "Nothing.")
+    made, _ = style.figure()
+    show.figure(made, Path("drawn"), name, "None.", "Nothing.")
 """
 FAILURES = {
     "raises": ("boom = 1 / 0", "ZeroDivisionError"),

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from ptq.data import cifar10, image_sets
-from ptq.engines import eager_layers, eager_settings
+from ptq.engines import eager_layers
 from ptq.experiment import factors, strategies
 from ptq.graph import activations
 from ptq.measure import inference
+from ptq.registry import UnknownNameError
 
 Variant = factors.Variant
 
@@ -97,9 +98,7 @@ def test_zero_biases_change_no_prediction(network, pixels):
 def test_bad_levels_are_refused(network, images):
     with pytest.raises(ValueError, match="expected 100 or more"):
         factors.build(network, images, Variant())
-    with pytest.raises(
-        eager_settings.EngineError, match="minmax, moving_average"
-    ):
+    with pytest.raises(UnknownNameError, match="minmax, moving_average"):
         factors.build(network, images, Variant(observer="best", images=8))
 
 

@@ -64,7 +64,8 @@ IMAGE_FILE = re.compile(r"\.(svg|png)$")
 LISTINGS = [
     f"_modules/{path.relative_to(ROOT).with_suffix('')}"
     for path in sorted((ROOT / "ptq").rglob("[a-z]*.py"))
-    if path.stem != "commands"
+    # Commands are documented by what they print as help.
+    if not path.stem.endswith(("commands", "_command"))
 ]
 # Each page is loaded twice: in both colour schemes, and in both widths.
 PAIRS = (("light-1280", "dark-390"), ("dark-1280", "light-390"))
@@ -332,7 +333,7 @@ def test_first_page_is_light(browser, server, site):
 def test_site_is_small(site):
     files = [path for path in site.rglob("*") if path.is_file()]
     # A quarter of it are the listings of a hundred modules.
-    assert sum(path.stat().st_size for path in files) < 30e6
+    assert sum(path.stat().st_size for path in files) < 35e6
     assert (site / ".nojekyll").exists()
 
 

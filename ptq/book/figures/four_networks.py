@@ -51,26 +51,13 @@ def forest(
     for (title, rows), colour, marker in zip(
         groups.items(), colours, "Dos^", strict=False
     ):
-        axis.annotate(
-            title,
-            (1, place),
-            xycoords=("axes fraction", "data"),
-            color=colour,
-            ha="right",
-            va="center",
-            fontweight="bold",
-            fontsize=9,
-        )
+        look = {"color": colour, "fontsize": 9, "weight": "bold"}
+        place_of = {"xycoords": ("axes fraction", "data"), "ha": "right"}
+        axis.annotate(title, (1, place), va="center", **place_of, **look)
         places = place + 1 + np.arange(len(rows))
-        axis.errorbar(
-            [found.value for found in rows.values()],
-            places,
-            xerr=error_bars(rows.values()),
-            fmt=marker,
-            color=colour,
-            markersize=5,
-            capsize=3,
-        )
+        bars = {"fmt": marker, "color": colour, "markersize": 5, "capsize": 3}
+        values = [found.value for found in rows.values()]
+        axis.errorbar(values, places, xerr=error_bars(rows.values()), **bars)
         ticks |= dict(zip(places, rows, strict=True))
         place = places[-1] + 1
     axis.axvline(0, color=NEUTRAL, linewidth=0.8)
@@ -134,23 +121,11 @@ def channel_codes(codes: dict[str, dict[str, Tensor]]) -> Figure:
         colour, marker = NETWORKS[network]
         for place, found in enumerate(layers.values()):
             heights = found.clamp(min=0.4)
-            axis.plot(
-                np.full(len(found), place),
-                heights,
-                marker,
-                color=colour,
-                markersize=2.5,
-                alpha=0.5,
-                markeredgewidth=0,
-            )
-            axis.plot(
-                place,
-                heights.median(),
-                "_",
-                color=INK,
-                markersize=9,
-                markeredgewidth=2,
-            )
+            places = np.full(len(found), place)
+            small = {"markersize": 2.5, "markeredgewidth": 0, "alpha": 0.5}
+            dash = {"markersize": 9, "markeredgewidth": 2}
+            axis.plot(places, heights, marker, color=colour, **small)
+            axis.plot(place, heights.median(), "_", color=INK, **dash)
         axis.axhline(0.5, color=NEUTRAL, linestyle=":")
         axis.set_title(network, fontsize=10)
         axis.set_yscale("log")

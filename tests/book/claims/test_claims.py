@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from ptq.book import claims, tables
-from ptq.engines import eager_layers, eager_settings, torch_eager
+from ptq.engines import eager_layers, eager_settings
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.paired_tests import Flips
@@ -475,7 +475,7 @@ def test_limit_means_nothing_on_other_machines(monkeypatch):
     monkeypatch.setattr(saturation.platform, "machine", lambda: "aarch64")
     assert saturation.limits() == {"all": ""}
     monkeypatch.setattr(saturation.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(torch_eager, "available", lambda: ["qnnpack"])
+    monkeypatch.setattr(eager_settings, "available", lambda: ["qnnpack"])
     assert saturation.engine() == "qnnpack"
     assert saturation.limits() == {"all": ""}
 

@@ -5,7 +5,7 @@ import pytest
 
 from ptq.book.pages import network_answers
 from ptq.book.tables import four_networks
-from ptq.experiment import network_study, results
+from ptq.experiment import network_study, network_sweep, results
 from ptq.measure import timer
 
 NAMES = ("resnet8", "depthwise")
@@ -32,7 +32,7 @@ def run():
         }
         for n in NAMES
     }
-    judged = network_study.compared(records, torch.tensor(LABELS))
+    judged = network_sweep.compared(records, torch.tensor(LABELS))
     return records, dict.fromkeys(NAMES, "per_channel"), judged
 
 
