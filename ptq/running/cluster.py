@@ -20,6 +20,8 @@ DEATHS = 4
 # So long may a cluster of this machine have no living worker: starting one
 # takes a few seconds.
 LOST_SECONDS = 30
+# A result that was there is asked for so long: its worker may die meanwhile.
+RESULT_SECONDS = 30
 
 
 class ClusterError(RuntimeError):
@@ -167,7 +169,10 @@ class Batch:
             self.arriving.add(future)
             return None
         try:
-            return future.result()
+            return future.result(timeout=RESULT_SECONDS)
+        except TimeoutError:
+            self.arriving.add(future)
+            return None
         except distributed.KilledWorker:
             # Others' deaths may be among those that Dask has counted.
             self._submit([digest])
