@@ -59,6 +59,8 @@
   const sizes = new ResizeObserver((found) => requestAnimationFrame(() =>
     found.forEach((entry) => name(entry.target))));
   document.querySelectorAll(BOXES).forEach((box) => sizes.observe(box));
+  document.addEventListener("toggle", nameAll, true);
+  document.addEventListener("click", () => requestAnimationFrame(nameAll));
   // Equations are there when MathJax has set them.
   window.addEventListener("load", () =>
     window.MathJax?.startup?.promise?.then(nameAll));
