@@ -27,6 +27,11 @@ def cells(path, kind):
 
 
 @pytest.mark.parametrize("source", CHAPTERS, ids=NAMES)
+def text_of(source):
+    """All code of a chapter."""
+    return "\n".join(c.source for c in cells(source, "code"))
+
+
 class TestSource:
     def test_has_no_outputs(self, source):
         for cell in cells(source, "code"):
@@ -47,8 +52,10 @@ class TestSource:
         own = {n: values.pop(n) for n in values.keys() - known.keys()}
         assert values.items() <= known.items()
         needed = {"seed", "run_dir"}
-        if not own:  # the book's network and images
-            needed |= {"engine", "data_dir"}
+        if not own:  # the book's images
+            needed |= {"data_dir"}
+        if "lab.build(" in text_of(source) or "lab.engine" in text_of(source):
+            needed |= {"engine"}
         # What is a reader's own is empty in the book.
         assert needed <= values.keys() and not any(own.values())
 
