@@ -26,12 +26,12 @@ def cells(path, kind):
     return [c for c in notebook.cells if c.cell_type == kind]
 
 
-@pytest.mark.parametrize("source", CHAPTERS, ids=NAMES)
 def text_of(source):
     """All code of a chapter."""
     return "\n".join(c.source for c in cells(source, "code"))
 
 
+@pytest.mark.parametrize("source", CHAPTERS, ids=NAMES)
 class TestSource:
     def test_has_no_outputs(self, source):
         for cell in cells(source, "code"):
