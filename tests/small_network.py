@@ -3,6 +3,15 @@
 import torch
 from torch import nn
 
+# (mean, std) of pixels in [0, 1], as trained networks take them.
+NORMALIZATIONS = [
+    (0.5, 0.5),
+    (0.0, 1.0),
+    (0.1307, 0.3081),
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+]
+
 
 class Small(nn.Module):
     """Everything that a quantized network holds, in a few hundred weights."""

@@ -297,7 +297,6 @@ OTHER = {
     "deploying.deploy",
     "given.checked",
     "times.measured",
-    "network_study.logits",
     "laboratory.Experiment.logits",
     "layer_studies.dependence",
     "strategy_rules.counted_bytes",

@@ -23,7 +23,6 @@ from ptq.evidence.thresholds import MARGIN
 from ptq.judge import judgement
 from ptq.measure import activation_memory, host
 from ptq.quantizer import affine
-from ptq.quantizer.affine import Grid
 from ptq.quantizer.making import quantize
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.running import locks
@@ -190,7 +189,9 @@ class _Deployment:
             recipe=_recipe(network, rows, self.observer),
             images=given.described(),
             rows=rows,
-            ranges={n: _ends(grid) for n, grid in network.grids.items()},
+            ranges={
+                n: affine.ends(grid) for n, grid in network.grids.items()
+            },
             in_float=network.in_float(),
             checks=self.checks,
             judgement=self.judgement,
@@ -242,7 +243,7 @@ def _collected():
 def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
     """Bits and ranges in words."""
     grid = network.grid("input")
-    low, high = _ends(grid)
+    low, high = affine.ends(grid)
     kinds = dict.fromkeys(
         f"{row.bits} bits {row.grid}"
         for row in rows
@@ -258,7 +259,7 @@ def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
 
 def _row(network, layer: str, told) -> Row:
     grid = network.grid(layer)
-    low, high = _ends(grid) if grid else (None, None)
+    low, high = affine.ends(grid) if grid else (None, None)
     return Row(
         layer,
         told.operation,
@@ -269,13 +270,6 @@ def _row(network, layer: str, told) -> Row:
         int(told.macs),
         int(told.bytes),
     )
-
-
-def _ends(grid: Grid) -> tuple[float, float]:
-    """The values of the lowest and the highest code."""
-    codes = torch.tensor([grid.qmin, grid.qmax])
-    low, high = affine.dequantize(codes, grid).tolist()
-    return low, high
 
 
 def _time(timing) -> Time:

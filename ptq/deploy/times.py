@@ -5,9 +5,8 @@ import time
 import torch
 from torch import Tensor, nn
 
-from ptq.evidence import time_ratios
-from ptq.experiment.results import Timing
-from ptq.measure import host, timer
+from ptq.experiment.results import Timing, timing_of
+from ptq.measure import timer
 
 FLOAT, INT8, EAGER = "float", "INT8", "float in PyTorch"
 ROUNDS = 15
@@ -36,7 +35,10 @@ def measured(
         for count, mode in dict.fromkeys(kinds)
     ]
     found = timer.compare(networks, images, plan, rounds, seed)
-    return [_timing(*pair) for pair in zip(plan, found, strict=True)]
+    return [
+        timing_of(*pair, "ONNX Runtime")
+        for pair in zip(plan, found, strict=True)
+    ]
 
 
 def _full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
@@ -54,20 +56,3 @@ def _full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
         )
     fitting = max(int(MOST_SECONDS / slowest), 1)
     return min(BATCH, 2 ** (fitting.bit_length() - 1))
-
-
-def _timing(conditions: timer.Conditions, samples: timer.Samples) -> Timing:
-    first = samples.seconds[conditions.names[0]]
-    twin = samples.seconds[timer.TWIN]
-    return Timing(
-        name=conditions.title,
-        key="",
-        batch=conditions.batch,
-        threads=conditions.threads,
-        mode=conditions.mode,
-        engine="ONNX Runtime",
-        machine=host.machine(),
-        measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        busy=samples.busy + time_ratios.unsteady(first, twin),
-        seconds={n: v.tolist() for n, v in samples.seconds.items()},
-    )

@@ -34,16 +34,18 @@ def max_pool1d(x, kernel, stride, padding, dilation, ceil) -> Tensor:
     return F.max_pool2d(x[:, :, None], *settings, ceil)[:, :, 0]
 
 
-def counts_with_padding(node: Node, size: tuple) -> Tensor:
-    """Places of each window, those of the padding too, int64 (1, 1, ...).
+def places(node: Node, size: tuple) -> Tensor:
+    """How many values each window's mean is of, int64 (1, 1, ...).
 
-    ``size`` is that of the images, (H, W) or (L,).
+    ``size`` is that of the images, (H, W) or (L,). Zeros around them count
+    where the pooling says so.
     """
-    pads = node.args[3]
-    wider = (n + 2 * pad for n, pad in zip(size, pads, strict=True))
-    args = (*node.args[:3], (0,) * len(pads), *node.args[4:])
-    none = replace(node, args=args)
-    return window_sums(none, torch.ones(1, 1, *wider, dtype=torch.long))
+    if node.op == "average_pool" and node.args[5]:
+        pads = node.args[3]
+        size = (n + 2 * pad for n, pad in zip(size, pads, strict=True))
+        none = (0,) * len(pads)
+        node = replace(node, args=(*node.args[:3], none, *node.args[4:]))
+    return window_sums(node, torch.ones(1, 1, *size, dtype=torch.long))
 
 
 def _shares(whole: Tensor, dim: int, wanted: int) -> Tensor:

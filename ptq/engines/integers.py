@@ -75,12 +75,8 @@ class Integers:
             "average": self._average,
             "function": self._function,
         }
-        if node.op in JOINS:
-            return JOINS[node.op](self, node)
-        if kind == "move":
-            return (
-                self._clamp(node) if node.op == "clamp" else self._move(node)
-            )
+        if node.op in BY_WORD:
+            return BY_WORD[node.op](self, node)
         if kind not in make:
             raise UnsupportedError(f"{node}: no integers for {node.op}")
         return make[kind](node)
@@ -165,11 +161,7 @@ class Integers:
         """The sum of each window, times s_x / (count s_y)."""
         (name,) = node.inputs
         size = self._graph.nodes[name].shape[2:]
-        count = integer_pooling.window_sums(
-            node, torch.ones(1, 1, *size, dtype=torch.long)
-        )
-        if node.op == "average_pool" and node.args[5]:
-            count = integer_pooling.counts_with_padding(node, size)
+        count = integer_pooling.places(node, size)
         ratio = self._scale(name) / (count * self._scale(node.name))
         scaled = fixed_point(ratio)
         return lambda given: self._onto_grid(
@@ -217,7 +209,13 @@ class Integers:
         return step
 
 
-JOINS = {"add": Integers._add, "mul": Integers._mul, "cat": Integers._cat}
+# Operations that no kind of them has in common.
+BY_WORD = {
+    "add": Integers._add,
+    "mul": Integers._mul,
+    "cat": Integers._cat,
+    "clamp": Integers._clamp,
+}
 
 
 def available() -> Literal[True]:

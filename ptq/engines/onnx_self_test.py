@@ -44,6 +44,9 @@ def _agrees(groups: int, kernel: int) -> bool:
 
 
 def _run(x: np.ndarray, w: np.ndarray, groups: int, scale: float):
+    # Here, so that an engine without its package can say so.
+    import onnxruntime
+
     one, zero = np.float32(1), {t: np.array(0, t) for t in (x.dtype, w.dtype)}
     constants = {
         "one": one,
@@ -72,8 +75,6 @@ def _run(x: np.ndarray, w: np.ndarray, groups: int, scale: float):
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     )
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(

@@ -1,7 +1,6 @@
 """The book's networks at eight bits in ONNX Runtime, as measured records."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -14,21 +13,15 @@ from torch.nn import functional
 
 from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
-from ptq.experiment import (
-    results,
-    run_times,
-    source_hash,
-)
+from ptq.experiment import results, run_times, source_hash
 from ptq.graph import Graph
-from ptq.measure import channel_ranges, host, timer
+from ptq.measure import channel_ranges, host, inference, timer
 from ptq.methods.norm_apart import norm_apart
 from ptq.networks import recipes, training
 from ptq.quantizer import making
 from ptq.quantizer.network import QuantizedNetwork
 
 FLOAT = "fp32"
-# How images are normalized, of pixels in [0, 1]: mean and deviation.
-NORMALIZATION = (0.5, 0.5)
 BATCH = 100  # so many images at once stay in the processor's caches
 
 
@@ -67,6 +60,11 @@ class Subject:
     labels: Tensor
     _made: dict = field(default_factory=dict, init=False, repr=False)
 
+    @property
+    def normalization(self) -> tuple:
+        """(mean, std) of pixels in [0, 1], as the network takes them."""
+        return recipes.get(self.name).normalization
+
     def quantize(self, choice: str) -> QuantizedNetwork:
         """The network at eight bits by one of ``CHOICES``, made once."""
         if choice not in self._made:
@@ -75,7 +73,7 @@ class Subject:
                 network if asked.folded else norm_apart(network),
                 self.calibration,
                 per_channel=asked.per_channel,
-                normalization=NORMALIZATION,
+                normalization=self.normalization,
             )
         return self._made[choice]
 
@@ -154,9 +152,12 @@ def _measured(
 ) -> results.Record:
     file, bits, payload = file_of(of, name)
     module = onnx_module.OnnxModule(file, threads=1)
-    outputs = logits(module, images)
     count = len(images)
-    seen = logits(module, of.validation[:count]).argmax(1)
+    outputs, seen = (
+        inference.logits(module, given, of.normalization, BATCH)
+        for given in (images, of.validation[:count])
+    )
+    seen = seen.argmax(1)
     right = seen == of.labels[:count]
     predictions = outputs.argmax(1)
     return results.Record(
@@ -200,18 +201,13 @@ def records(
     }
 
 
-def logits(module: nn.Module, images: Tensor) -> Tensor:
-    """Outputs, float32 (N, C), for uint8 images (N, 3, 32, 32)."""
-    normalized = image_sets.normalize(images, *NORMALIZATION)
-    with torch.inference_mode():
-        return torch.cat([module(x) for x in normalized.split(BATCH)])
-
-
 def predictions(of: Subject, name: str, images: Tensor) -> Tensor:
     """Classes by a choice or ``FLOAT``, int64 (N,), for uint8 images."""
     with timer.pinned_threads(1):
         file, *_ = file_of(of, name)
-        return logits(onnx_module.OnnxModule(file, 1), images).argmax(1)
+        module = onnx_module.OnnxModule(file, 1)
+        found = inference.logits(module, images, of.normalization, BATCH)
+    return found.argmax(1)
 
 
 def simulated(network: QuantizedNetwork, images: Tensor) -> np.ndarray:
@@ -267,17 +263,17 @@ def times(
 def _key(of: Subject, name: str, images: int) -> str:
     """What a record depends on besides the data, as one short text."""
     drawn = hashlib.sha256(of.calibration.numpy().tobytes()).hexdigest()
-    parts = [
+    return source_hash.of(
         name,
         of.card["sha256"],
         drawn,
         images,
         source_hash.science_hash(),
+        # It makes records, and so is no part of the science's hash.
         Path(__file__).read_text(),
         _engine(),
         host.machine()["torch_capability"],
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    )
 
 
 def _engine() -> str:

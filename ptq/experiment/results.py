@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,8 @@ import numpy as np
 from ptq import paths
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
-from ptq.measure.timer import TWIN
+from ptq.measure import host
+from ptq.measure.timer import TWIN, Conditions, Samples
 
 NOT_JUDGED = "not judged"
 
@@ -150,6 +153,35 @@ class Timing:
         return (
             f"batch {self.batch}, {self.threads} thread{plural}, {self.mode}"
         )
+
+
+def timing_of(
+    conditions: Conditions,
+    samples: Samples,
+    engine: str,
+    name: str = "",
+    key: str = "",
+    signs: Iterable[str] = (),
+) -> Timing:
+    """What the timer took under ``conditions``, on this machine, now.
+
+    ``name`` is the conditions' title unless given; ``signs`` say how the
+    machine was busy, besides those that the samples and the times show.
+    """
+    first = samples.seconds[conditions.names[0]]
+    unsteady = time_ratios.unsteady(first, samples.seconds[TWIN])
+    return Timing(
+        name=name or conditions.title,
+        key=key,
+        batch=conditions.batch,
+        threads=conditions.threads,
+        mode=conditions.mode,
+        engine=engine,
+        machine=host.machine(),
+        measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        busy=[*samples.busy, *signs, *unsteady],
+        seconds={n: v.tolist() for n, v in samples.seconds.items()},
+    )
 
 
 def load_timing(path: Path) -> Timing:

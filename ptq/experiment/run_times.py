@@ -2,12 +2,10 @@
 
 import hashlib
 import os
-import time
 from pathlib import Path
 
 from torch import nn
 
-from ptq.evidence import time_ratios
 from ptq.experiment import results, strategies
 from ptq.measure import host, timer
 
@@ -108,24 +106,14 @@ def compare(
     images = lab.normalize(lab.test_images[:64])
     rounds, seed = lab.settings["rounds"], lab.settings["seed"]
     found = timer.compare(networks, images, plan, rounds, seed)
-    machine = host.machine()
     timings = [
-        results.Timing(
+        results.timing_of(
+            conditions,
+            samples,
+            lab.engine,
             name=f"{title}{conditions.title}",
             key=_key(lab),
-            batch=conditions.batch,
-            threads=conditions.threads,
-            mode=conditions.mode,
-            engine=lab.engine,
-            machine=machine,
-            measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-            busy=samples.busy
-            + timer.starved(conditions, plan, found)
-            + time_ratios.unsteady(
-                samples.seconds[conditions.names[0]],
-                samples.seconds[timer.TWIN],
-            ),
-            seconds={n: v.tolist() for n, v in samples.seconds.items()},
+            signs=timer.starved(conditions, plan, found),
         )
         for conditions, samples in zip(plan, found, strict=True)
     ]

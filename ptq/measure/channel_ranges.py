@@ -2,19 +2,17 @@
 
 from torch import Tensor
 
-from ptq.graph import Graph, Node
+from ptq.graph import Graph
 from ptq.graph.operations import operation
-from ptq.quantizer import affine
+from ptq.measure import layer_errors
 from ptq.quantizer.network import QuantizedNetwork
 
 
 def weight_ranges(graph: Graph) -> dict[str, Tensor]:
     """The largest absolute weight of each output channel, by layer.
 
-    The values are float32 (C_out,).
-
-    The layers are the convolutions and linear layers of ``graph``, whose BN
-    is folded or not.
+    The values are float32 (C_out,). The layers are the convolutions and
+    linear layers of ``graph``, whose BN is folded or not.
     """
     found = {}
     for node in graph.nodes.values():
@@ -42,23 +40,7 @@ def sqnr_of_layers(
     layer that is fused with a ReLU, both networks are compared behind the
     ReLU.
     """
-    points = {network.owners[name]: name for name in network.integers}
-    exact, found = {}, {}
-
-    def keep(node: Node, given: dict) -> Tensor:
-        value = network.graph.compute(node, given)
-        if node.name in points:
-            exact[node.name] = value
-        return value
-
-    def compare(node: Node, given: dict) -> Tensor:
-        value = network.compute(node, given)
-        if node.name in points:
-            wanted = exact.pop(node.name)
-            found[points[node.name]] = affine.sqnr(wanted, value)
-        return value
-
-    normalized = network.normalized(images)
-    network.graph.walk(normalized, keep)
-    network.graph.walk(normalized, compare)
-    return found
+    errors = layer_errors.graph_errors(network, images)
+    return {
+        name: errors[network.owners[name]].sqnr for name in network.integers
+    }

@@ -14,14 +14,16 @@ def logits(
     network: nn.Module,
     images: Tensor,
     normalization: tuple,
+    batch: int = EVALUATION_BATCH,
 ) -> Tensor:
     """Outputs, float32 (N, classes), for uint8 images (N, C, H, W).
 
-    ``normalization`` is (mean, std), as in ``image_sets.normalize``. The
-    network runs on its own device, in eval mode, and is not changed; images
-    and outputs are on the CPU. Raises InputError where
-    there are no images, their dtype or shape does not fit, or the network
-    puts out anything but one tensor of finite numbers.
+    ``normalization`` is (mean, std), as in ``image_sets.normalize``;
+    ``batch`` images are asked at once. The network runs on its own device,
+    in eval mode, and is not changed; images and outputs are on the CPU.
+    Raises InputError where there are no images, their dtype or shape does
+    not fit, or the network puts out anything but one tensor of finite
+    numbers.
     """
     input_checks.check_pixels(images)
     # An integer network has no parameters, and runs on the CPU.
@@ -33,7 +35,7 @@ def logits(
     ):
         parts = [
             network(image_sets.normalize(part, *normalization).to(device))
-            for part in images.split(EVALUATION_BATCH)
+            for part in images.split(batch)
         ]
     input_checks.check_outputs(parts[0])
     outputs = torch.cat(parts).cpu()

@@ -83,6 +83,12 @@ def dequantize(q: Tensor, grid: Grid) -> Tensor:
     return scale * (q - zero_point).to(torch.float32)
 
 
+def ends(grid: Grid) -> tuple[float, float]:
+    """The values of the lowest and the highest code of a grid of shape ()."""
+    low, high = dequantize(torch.tensor([grid.qmin, grid.qmax]), grid)
+    return float(low), float(high)
+
+
 def fake_quantize(x: Tensor, grid: Grid) -> Tensor:
     """``x`` moved to the nearest point of the grid.
 

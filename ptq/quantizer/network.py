@@ -159,8 +159,7 @@ class QuantizedNetwork:
     def warn_of_range(self, images: Tensor) -> None:
         """A word where images (N, ...) have another range than their grid."""
         grid = self.grid("input")
-        ends = torch.tensor([grid.qmin, grid.qmax])
-        low, high = affine.dequantize(ends, grid).tolist()
+        low, high = affine.ends(grid)
         least, most = (float(v) for v in images.aminmax())
         slack = max(RANGE_SLACK * (high - low), float(grid.scale))
         beyond = least < low - slack or most > high + slack

@@ -5,7 +5,7 @@ from dataclasses import replace
 import onnx
 import pytest
 import torch
-from small_network import Small, pixels_of, small
+from small_network import NORMALIZATIONS, Small, pixels_of, small
 from traps import Call
 
 from ptq.data import image_sets
@@ -132,15 +132,6 @@ def test_falling_back_to_float_is_an_error(images):
     layers = {n: layer for n, layer in made.integers.items() if n != "wide"}
     with pytest.raises(UnsupportedError, match=r"wide \(.*Conv\) in float"):
         onnx_runtime.load(replace(made, integers=layers))
-
-
-NORMALIZATIONS = [
-    (0.5, 0.5),
-    (0.0, 1.0),
-    (0.1307, 0.3081),
-    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-]
 
 
 @pytest.mark.parametrize("bits", [8, 7, 4])

@@ -87,42 +87,35 @@ def refuse(*arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "parts"),
+    ("command", "arguments", "parts"),
     [
-        (["-p", "sed", "42"], ["sed", *DEFAULTS]),
-        (["-p", "seed", "many"], ["seed='many'", "int"]),
-        (["-p", "seed", "1.5"], ["seed=1.5", "int"]),
-        (["-p", "seed", "true"], ["seed=True", "int"]),
-        (["-p", "seed", "["], ["seed"]),
-        (["-p", "calibration_images", "0"], ["1 to 45000"]),
-        (["-p", "threads", str(CORES + 1)], [f"1 to {CORES}"]),
-        (["-p", "engine", "cudnn"], [*eager_settings.available(), "auto"]),
-        (["--preset", "fast"], ["fast", "paper", "quick"]),
-        (["--only", "99"], ["99", "01_baseline"]),
-        (["--only", ""], ["01_baseline"]),
-        (["--only", "1", "--only", "baseline"], ["01_baseline"]),
-        (["--preset", "quick", "-p", "rounds", "1"], ["2 to"]),
+        ("run", ["-p", "sed", "42"], ["sed", *DEFAULTS]),
+        ("run", ["-p", "seed", "many"], ["seed='many'", "int"]),
+        ("run", ["-p", "seed", "1.5"], ["seed=1.5", "int"]),
+        ("run", ["-p", "seed", "true"], ["seed=True", "int"]),
+        ("run", ["-p", "seed", "["], ["seed"]),
+        ("run", ["-p", "calibration_images", "0"], ["1 to 45000"]),
+        ("run", ["-p", "threads", str(CORES + 1)], [f"1 to {CORES}"]),
+        (
+            "run",
+            ["-p", "engine", "cudnn"],
+            [*eager_settings.available(), "auto"],
+        ),
+        ("run", ["--preset", "fast"], ["fast", "paper", "quick"]),
+        ("run", ["--only", "99"], ["99", "01_baseline"]),
+        ("run", ["--only", ""], ["01_baseline"]),
+        ("run", ["--only", "1", "--only", "baseline"], ["01_baseline"]),
+        ("run", ["--preset", "quick", "-p", "rounds", "1"], ["2 to"]),
+        ("train", ["--epochs", "0"], ["epochs=0", "1 to"]),
+        ("train", ["--seed", "-1"], ["seed=-1", "0 to"]),
+        ("train", ["--seed", "many"], ["many", "integer"]),
     ],
 )
-def test_run_refuses_before_anything_runs(arguments, parts, tmp_path):
+def test_command_refuses_before_anything_runs(
+    command, arguments, parts, tmp_path
+):
     folder = tmp_path / "run"
-    output = refuse("run", "--run-dir", str(folder), *arguments)
-    for part in parts:
-        assert part in output
-    assert not folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["--epochs", "0"], ["epochs=0", "1 to"]),
-        (["--seed", "-1"], ["seed=-1", "0 to"]),
-        (["--seed", "many"], ["many", "integer"]),
-    ],
-)
-def test_train_refuses_before_anything_runs(arguments, parts, tmp_path):
-    folder = tmp_path / "run"
-    output = refuse("train", "--run-dir", str(folder), *arguments)
+    output = refuse(command, "--run-dir", str(folder), *arguments)
     for part in parts:
         assert part in output
     assert not folder.exists()

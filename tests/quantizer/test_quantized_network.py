@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_network import Small, pixels_of, small
+from small_network import NORMALIZATIONS, Small, pixels_of, small
 from torch import nn
 from traps import Call
 
@@ -292,16 +292,7 @@ def test_refused_images(images):
             quantize(small(), change(images))
 
 
-@pytest.mark.parametrize(
-    ("mean", "std"),
-    [
-        (0.5, 0.5),
-        (0.0, 1.0),
-        (0.1307, 0.3081),
-        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    ],
-)
+@pytest.mark.parametrize(("mean", "std"), NORMALIZATIONS)
 @pytest.mark.parametrize("bits", [8, 7, 4])
 def test_no_pixel_is_a_tie_on_the_input_grid(mean, std, bits):
     pixels = np.arange(256)[:, None] / 255
