@@ -66,11 +66,13 @@ _MODERN = Recipe(
 class Network:
     """A row: where a network is made, how trained, and what it is shown.
 
-    ``made`` is MODULE:CLASS, ``recipe`` the usual one, ``data_set`` a name
-    in ``data.DATA_SETS``, and ``normalization`` (mean, std) of pixels in
-    [0, 1], each for all channels or one a channel.
+    ``label`` is its name in words, ``made`` MODULE:CLASS, ``recipe`` the
+    usual one, ``data_set`` a name in ``data.DATA_SETS``, and
+    ``normalization`` (mean, std) of pixels in [0, 1], each for all channels
+    or one a channel.
     """
 
+    label: str
     made: str
     recipe: Recipe
     data_set: str = "cifar10"
@@ -98,18 +100,23 @@ NETWORKS = Registry(
     "network",
     {
         "compact_cnn": Network(
-            "ptq.networks.compact_cnn:CompactCNN", Recipe()
+            "compact CNN",
+            "ptq.networks.compact_cnn:CompactCNN",
+            Recipe(),
         ),
         "compact_cnn_tuned": Network(
+            "tuned compact CNN",
             "ptq.networks.compact_cnn:CompactCNN",
             replace(_MODERN, learning_rate=0.1),
         ),
         "resnet8": Network(
+            "ResNet8",
             "ptq.networks.resnet8:ResNet8",
             replace(_MODERN, learning_rate=0.3),
         ),
         # Depthwise convolutions gain nothing by bfloat16.
         "depthwise": Network(
+            "depthwise CNN",
             "ptq.networks.depthwise:Depthwise",
             replace(_MODERN, learning_rate=0.3, bfloat16=False),
         ),

@@ -17,6 +17,7 @@ from ptq.book.style import (
     styled,
 )
 from ptq.evidence.intervals import Interval
+from ptq.networks import recipes
 
 # A colour and a marker for each network; they stand beside no strategy.
 NETWORKS = {
@@ -98,7 +99,10 @@ def trainings(
                 markeredgewidth=2.5,
             )
     axis.axvline(0, color=NEUTRAL, linewidth=0.8)
-    words = [f"{n}, {labels[choice]}" for n, choice in changes]
+    words = [
+        f"{recipes.get(name).label}, {labels[choice]}"
+        for name, choice in changes
+    ]
     axis.set_yticks(range(len(changes)), words, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("change of accuracy against the same training (points)")
@@ -127,7 +131,7 @@ def channel_codes(codes: dict[str, dict[str, Tensor]]) -> Figure:
             axis.plot(places, heights, marker, color=colour, **small)
             axis.plot(place, heights.median(), "_", color=INK, **dash)
         axis.axhline(0.5, color=NEUTRAL, linestyle=":")
-        axis.set_title(network, fontsize=10)
+        axis.set_title(recipes.get(network).label, fontsize=10)
         axis.set_yscale("log")
         axis.set_yticks([1, 10, 127], ["1", "10", "127"])
         axis.minorticks_off()
@@ -164,7 +168,7 @@ def sqnr_lines(
                 markersize=4,
                 label=labels[choice],
             )
-        axis.set_title(network, fontsize=10)
+        axis.set_title(recipes.get(network).label, fontsize=10)
         axis.xaxis.get_major_locator().set_params(integer=True)
     made.supxlabel("layer, in order", fontsize=10)
     axes.flat[0].set_ylabel("SQNR behind the layer (dB)")

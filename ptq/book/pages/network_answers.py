@@ -11,6 +11,7 @@ from ptq.experiment import network_study
 from ptq.experiment.comparison import Paired
 from ptq.experiment.results import NOT_JUDGED, Record, Timing
 from ptq.measure import timer
+from ptq.networks import recipes
 
 FILE = "networks.csv"
 CHAPTER = "16_four_networks"
@@ -97,7 +98,7 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
         )
         rows.append(
             {
-                "network": row.Index,
+                "network": recipes.get(row.Index).label,
                 "FP32 (%)": f"{100 * row.accuracy:.2f}",
                 "INT8 (points)": f"{100 * change:+.2f}",
                 "accuracy is": row.verdict,
@@ -122,7 +123,10 @@ def _ratio(row: dict, prefix: str) -> str:
 
 def _caption(frame: pd.DataFrame) -> str:
     first = frame.iloc[0]
-    choices = ", ".join(f"{n} {c}" for n, c in frame.choice.items())
+    choices = ", ".join(
+        f"{recipes.get(name).label} {choice}"
+        for name, choice in frame.choice.items()
+    )
     threads = int(first.batch_threads)
     plural = "s" * (threads > 1)
     text = (

@@ -7,6 +7,7 @@ from ptq.experiment import network_study
 from ptq.experiment.comparison import Paired
 from ptq.experiment.network_study import CHOICES, FLOAT
 from ptq.experiment.results import Record, Timing
+from ptq.networks import recipes
 
 ONE = "one training"
 
@@ -22,7 +23,7 @@ def choice_rows(
     """
     return [
         {
-            "network": network,
+            "network": recipes.get(network).label,
             "quantized": CHOICES[choice].label,
             "top-1 (%)": _percent(records[network][choice]),
             "FP32 (%)": _percent(records[network][FLOAT]),
@@ -52,7 +53,8 @@ def training_rows(
     holm = dict(zip(repeated, adjusted, strict=True))
     rows = []
     for name, shares in changes.items():
-        row = {"network": name[0], "quantized": CHOICES[name[1]].label}
+        row = {"network": recipes.get(name[0]).label}
+        row |= {"quantized": CHOICES[name[1]].label}
         row |= {"trainings": len(shares)}
         worst = {"worst (points)": f"{100 * shares.min():+.2f}"}
         if name in holm:
@@ -83,7 +85,7 @@ def time_rows(
             ratio = timing.judged(timing.speedup(*pair))
             rows.append(
                 {
-                    "network": network,
+                    "network": recipes.get(network).label,
                     "measured at": timing.conditions,
                     "FP32 (ms)": f"{slow:.3f}",
                     "INT8 (ms)": f"{fast:.3f}",
