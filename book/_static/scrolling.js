@@ -30,19 +30,22 @@
     return equation || !number ? `${kind} ${number ?? ""}`.trim() : number.trim();
   };
 
+  const beyond = (box) => box.scrollWidth - box.clientWidth;
+
   const follow = (box) => {
-    const wide = box.scrollWidth > box.clientWidth + 1;
-    const more = box.scrollLeft + box.clientWidth < box.scrollWidth - 2;
+    const more = beyond(box) - box.scrollLeft > 1;
     const caption = box.querySelector("caption")?.offsetHeight ?? 0;
     box.style.setProperty("--caption", `${caption}px`);
-    box.toggleAttribute("data-wide", wide);
-    box.toggleAttribute("data-more", wide && more);
-    if (wide || cues.has(box)) cueOf(box).hidden = !(wide && more);
+    box.toggleAttribute("data-more", more);
+    if (more || cues.has(box)) cueOf(box).hidden = !more;
   };
 
   const name = (box) => {
+    // Measured as it is by itself: a wide table is laid out more closely.
+    box.removeAttribute("data-wide");
+    box.toggleAttribute("data-wide", beyond(box) > 1);
     follow(box);
-    if (box.hasAttribute("data-wide")) {
+    if (beyond(box) > 1) {
       box.setAttribute("role", "region");
       box.setAttribute("aria-label", `${nameOf(box)}, scrolls sideways`);
       box.tabIndex = 0;
@@ -55,12 +58,10 @@
   const nameAll = () => document.querySelectorAll(BOXES).forEach(name);
   nameAll();
   window.addEventListener("resize", nameAll);
-  // What is folded has no width before it is opened.
+  // What is folded has no size before it is opened.
   const sizes = new ResizeObserver((found) => requestAnimationFrame(() =>
     found.forEach((entry) => name(entry.target))));
   document.querySelectorAll(BOXES).forEach((box) => sizes.observe(box));
-  document.addEventListener("toggle", nameAll, true);
-  document.addEventListener("click", () => requestAnimationFrame(nameAll));
   // Equations are there when MathJax has set them.
   window.addEventListener("load", () =>
     window.MathJax?.startup?.promise?.then(nameAll));

@@ -25,7 +25,10 @@ BOXES = """() => [...document.querySelectorAll(
     && getComputedStyle(box).overflow === "hidden"
 ).map(box => {
     const whole = box.closest("div.math") ?? box;
-    const cue = [whole.previousElementSibling, whole.nextElementSibling]
+    // A button to copy may stand between.
+    const after = whole.nextElementSibling?.matches(".copybtn")
+        ? whole.nextElementSibling : whole;
+    const cue = [whole.previousElementSibling, after.nextElementSibling]
         .find(element => element?.matches(".scroll-cue"));
     const edge = box.getBoundingClientRect().right;
     return {
