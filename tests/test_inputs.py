@@ -225,7 +225,7 @@ USES = {
         g.network.pool1, g.images, g.images.square()
     ),
     "saved_networks.save": lambda g: saved_networks.save(g.quantized, g.path),
-    "strategies.assignment": lambda g: strategies.assignment(
+    "strategies.quantized": lambda g: strategies.quantized(
         g.network, g.images
     ),
     "strategies.build": lambda g: strategies.build(
@@ -1104,7 +1104,7 @@ OTHER_STRUCTURES = {
     "naive": (lambda n, x: strategies.naive(n, x), "bn.* absent there"),
     "float": (lambda n, x: copy.deepcopy(n), "absent"),
     "per channel": (
-        lambda n, x: strategies.assignment(
+        lambda n, x: strategies.quantized(
             n, x, qconfig=eager_settings.QConfig(True)
         ),
         "per_tensor_affine .* there, qint8 per_channel_affine",

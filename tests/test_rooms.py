@@ -163,6 +163,21 @@ def functions(source, prefix):
             yield f"{prefix}.{node.name}", node.end_lineno - node.lineno + 1
 
 
+@pytest.mark.parametrize(
+    "word", ["verdict", "headline", "speedup", "accuracy", "assignment"]
+)
+def test_one_word_names_one_function(word):
+    """Or its plural; methods of that name tell what the function gives."""
+    defined = [
+        module
+        for module, source in MODULES.items()
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef)
+        and node.name in (word, f"{word}s")
+    ]
+    assert len(defined) <= 1, defined
+
+
 def test_modules_and_functions_are_short():
     long = {n for n, s in MODULES.items() if len(s.splitlines()) > 300}
     assert long == LONG_MODULES

@@ -81,16 +81,16 @@ styled = mpl.rc_context(STYLE)
 
 
 def figure(
-    width: float = 7.0, height: float = 3.4, **grid
+    width: float = 7.0, height: float = 3.4, **panels
 ) -> tuple[Figure, Axes | np.ndarray]:
     """A figure, and its axes, outside pyplot's global state.
 
-    ``width`` and ``height`` are in inches; ``grid`` is as ``subplots`` of
+    ``width`` and ``height`` are in inches; ``panels`` is as ``subplots`` of
     matplotlib takes it, so the axes are one, or an array of objects, (n,)
     or (rows, columns). Called by functions that are ``styled``.
     """
     made = Figure(figsize=(width, height), layout="constrained")
-    return made, made.subplots(**grid)
+    return made, made.subplots(**panels)
 
 
 def colour(strategy: str) -> str:

@@ -282,6 +282,6 @@ def _time(timing) -> Time:
             for name in (FLOAT, INT8, times.EAGER)
         },
         timing.judged(timing.speedup(FLOAT, INT8)),
-        timing.verdict(FLOAT, INT8),
+        timing.time_verdict(FLOAT, INT8),
         timing.busy,
     )

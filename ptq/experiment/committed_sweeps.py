@@ -157,7 +157,7 @@ def agreement(
     found = []
     for row, record in zip(rows.itertuples(), records, strict=True):
         exact = same_arithmetic(manifest, record.engine)
-        known = intervals.accuracy(int(row.correct), int(row.n))
+        known = intervals.wilson(int(row.correct), int(row.n))
         now = record.correct / record.n
         found.append(
             {

@@ -179,7 +179,7 @@ def compare(
         rows[name] = Row(
             STRATEGIES[name].label if name in STRATEGIES else name,
             correct,
-            intervals.accuracy(correct, pair.n),
+            intervals.wilson(correct, pair.n),
             pair,
             REFERENCE_ROW if name == base else pair.verdict,
             *(sizes or {}).get(name, ()),

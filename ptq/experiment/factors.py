@@ -107,7 +107,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
     ``images`` is normalized float32 (N, 3, 32, 32); the first
     ``variant.images`` of them calibrate, and correct where that is chosen.
     Raises ValueError where there are fewer, and what
-    ``strategies.assignment`` raises.
+    ``strategies.quantized`` raises.
     """
     if len(images) < variant.images:
         raise ValueError(
@@ -118,7 +118,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
         variant.per_channel, variant.bits, variant.observer
     )
     source = network if variant.folded else with_biases(network)
-    quantized = strategies.assignment(
+    quantized = strategies.quantized(
         source,
         seen,
         fold=variant.folded,

@@ -86,7 +86,7 @@ def _measure(lab, plan: list[timer.Conditions]) -> list[results.Timing]:
     networks = {name: lab.build(name) for name in strategies.STRATEGIES}
     for name, (fold, kept) in strategies.assigned().items():
         if name not in networks:
-            networks[name] = strategies.assignment(
+            networks[name] = strategies.quantized(
                 lab.network, lab.calibration, kept, fold
             )
     return compare(lab, networks, plan)

@@ -47,7 +47,7 @@ def an_assignment(frame):
     first = np.arange(len(frame)) < 2
     given = frame.assign(folded=True, frontier=first)
     marked = dict(zip(frame.label, frame.index, strict=True))
-    return figures.frontier.assignments(given, marked, 0.001)
+    return figures.frontier.drawn_choices(given, marked, 0.001)
 
 
 def a_crowd(seed):

@@ -146,7 +146,7 @@ def test_times_are_named_and_not_judged_after_one_round(card):
     for one in card.times:
         assert set(one.milliseconds) == {"float", "INT8", "float in PyTorch"}
         assert all(value > 0 for value in one.milliseconds.values())
-        assert one.verdict in ("too few rounds", "not judged")
+        assert one.time_verdict in ("too few rounds", "not judged")
 
 
 def test_without_labels_there_is_the_disagreement(net, tmp_path):

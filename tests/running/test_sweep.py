@@ -174,12 +174,12 @@ def command(file, folder, *options):
     return CliRunner().invoke(commands.main, options)
 
 
-def test_grid_ranges_and_list_multiply():
+def test_crossed_ranges_and_list_multiply():
     points = sweep_plan.expand(
         {
             "fixed": {"a": 1},
             "list": [{"b": 1}, {"b": 2, "c": 3}],
-            "grid": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
+            "cross": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
         }
     )
     assert [p["d"] for p in points] == [0, 2, 4] * 2
@@ -188,21 +188,21 @@ def test_grid_ranges_and_list_multiply():
 
 
 WRONG = {
-    "grid: [1]": "grid: expected lines of NAME: VALUE",
-    "grid: {value: 3}": "grid: value: expected a list of values, or a range",
-    "grid: {value: {from: 3, to: 1}}": "grid: value: expected",
-    "grid: {value: {from: 0, to: 1.5}}": "grid: value: expected",
-    "grid: {value: {from: 0, to: 9, by: 2}}": "step: 1",
-    "grid: {value: [1, two]}": "value='two': expected int",
-    "grid: {valeu: [1]}": "valeu: no such parameter; expected value, kind",
+    "cross: [1]": "cross: expected lines of NAME: VALUE",
+    "cross: {value: 3}": "cross: value: expected a list of values, or a",
+    "cross: {value: {from: 3, to: 1}}": "cross: value: expected",
+    "cross: {value: {from: 0, to: 1.5}}": "cross: value: expected",
+    "cross: {value: {from: 0, to: 9, by: 2}}": "step: 1",
+    "cross: {value: [1, two]}": "value='two': expected int",
+    "cross: {valeu: [1]}": "valeu: no such parameter; expected value, kind",
     "list: []": "list: expected a list of points",
     "list: [{value: 1}, 7]": "list[1]: expected lines of NAME: VALUE",
     "list: [{value: 1}, {value: 1}]": "twice",
-    "fixed: {value: 1}\ngrid: {value: [2]}": "value: expected in one of",
+    "fixed: {value: 1}\ncross: {value: [2]}": "value: expected in one of",
     "fixed: {run_dir: x}": "each point has its own folder",
     "girds: {value: [1]}": "girds: no such key; expected chapter, fixed",
-    "grid: {value: {from: 1, to: 10000000}}": "more than 100,000 points",
-    "grid: {value: [1": "line 2",
+    "cross: {value: {from: 1, to: 10000000}}": "more than 100,000 points",
+    "cross: {value: [1": "line 2",
 }
 
 
@@ -249,7 +249,7 @@ def test_shipped_sweeps_are_valid():
 
 
 def test_point_is_known_by_chapter_and_parameters(toy, tmp_path):
-    first = sweep_plan.read(toy("grid: {value: [1, 2]}")).points
+    first = sweep_plan.read(toy("cross: {value: [1, 2]}")).points
     assert (
         sweep_plan.read(toy("list: [{value: 2}]")).points.items()
         < first.items()
@@ -257,7 +257,7 @@ def test_point_is_known_by_chapter_and_parameters(toy, tmp_path):
     source = tmp_path / "toy.ipynb"
     source.write_text(source.read_text().replace("1000", "999"))
     assert (
-        not sweep_plan.read(toy("grid: {value: [1, 2]}")).points.keys()
+        not sweep_plan.read(toy("cross: {value: [1, 2]}")).points.keys()
         & first
     )
 
@@ -271,7 +271,7 @@ def test_chapter_that_times_refuses_to_share_a_machine(tmp_path):
 
 
 def test_timing_points_of_one_host_take_turns(toy, tmp_path):
-    plan = sweep_plan.read(toy("grid: {value: [1, 2]}\nfixed: {log: LOG}"))
+    plan = sweep_plan.read(toy("cross: {value: [1, 2]}\nfixed: {log: LOG}"))
     alone = worker.Chapter(
         "toy", plan.chapter.text, plan.chapter.version, exclusive=True
     )
@@ -352,7 +352,7 @@ def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
 def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     file = toy("""
         fixed: {log: LOG, gated: true}
-        grid: {value: {from: 1, to: 6}}
+        cross: {value: {from: 1, to: 6}}
     """)
     folder = tmp_path / "run"
 
@@ -385,7 +385,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
 
 
 def test_interrupted_command_resumes(cluster, toy, tmp_path):
-    file = toy("fixed: {log: LOG, gated: true}\ngrid: {value: [1, 2, 3]}")
+    file = toy("fixed: {log: LOG, gated: true}\ncross: {value: [1, 2, 3]}")
     folder = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "ptq", "sweep", str(file), "--workers", "1"]
@@ -414,7 +414,7 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
 
 
 def test_sweep_without_worker_says_so_and_uses_one_that_comes(toy, tmp_path):
-    file = toy("fixed: {log: LOG}\ngrid: {value: [1, 2, 3]}")
+    file = toy("fixed: {log: LOG}\ncross: {value: [1, 2, 3]}")
     folder = tmp_path / "run"
     told = tmp_path / "told"
     started = Cluster(tmp_path, workers=0)
@@ -500,7 +500,7 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
     file.write_text(
         f"chapter: {source.name}\n"
         "fixed: {test_images: 100, calibration_images: 8}\n"
-        "grid: {seed: {from: 1, to: 2}}\n"
+        "cross: {seed: {from: 1, to: 2}}\n"
     )
     folder = tmp_path / "run"
     result = command(file, folder, "--scheduler", cluster.address)
@@ -526,7 +526,7 @@ def test_workers_fetch_data_and_train_networks_themselves(tmp_path):
         "chapter: 02_naive\n"
         "fixed: {test_images: 100, calibration_images: 8, rounds: 2,\n"
         "  train_seed: 3, epochs: 1}\n"
-        "grid: {seed: [1, 2]}\n"
+        "cross: {seed: [1, 2]}\n"
     )
     trained = paths.REPOSITORY / "runs" / "checkpoints"
     for old in trained.glob("*/compact_cnn-seed3-epochs1.*"):

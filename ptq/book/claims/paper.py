@@ -71,8 +71,8 @@ def pairs(frame: pd.DataFrame) -> dict[str, dict[str, list[Interval]]]:
     shares, speedups = found.values()
     for name, paper in published().items():
         ours, ratio = frame.loc[name], paper["speedup"]
-        theirs = intervals.accuracy(round(100 * paper["accuracy"]), 10_000)
-        counted = intervals.accuracy(int(ours.correct), int(ours.n))
+        theirs = intervals.wilson(round(100 * paper["accuracy"]), 10_000)
+        counted = intervals.wilson(int(ours.correct), int(ours.n))
         shares[paper["label"]] = [100 * theirs, 100 * counted]
         speedups[paper["label"]] = [
             Interval(ratio, ratio, ratio),

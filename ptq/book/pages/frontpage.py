@@ -9,7 +9,7 @@ from ptq import paths
 from ptq.book.pages import network_answers
 from ptq.book.pages.answer import answer, threads
 from ptq.book.show import captioned, markdown
-from ptq.book.tables.networks import headline
+from ptq.book.tables.networks import front_page
 from ptq.experiment import committed_sweeps
 from ptq.experiment.comparison import (
     QUIET,
@@ -28,8 +28,8 @@ def write_headline(run_folder: Path, target: Path) -> None:
     manifest = json.loads((run_folder / "manifest.json").read_text())
     told = {"machine": manifest["machine"]} | manifest["chapters"][COMPARISON]
     frame, origin = timed(load_comparison(run_folder), told)
-    table = captioned(headline(frame), "headline", _caption(frame, origin))
-    text = f"{table}\n{verdict(frame)}\n"
+    table = captioned(front_page(frame), "headline", _caption(frame, origin))
+    text = f"{table}\n{which_differ(frame)}\n"
     paths.write_whole(target / "headline.md", text)
     found = answer(frame, *committed_sweeps.load("replication"), origin)
     paths.write_whole(target / "answer.md", found)
@@ -117,7 +117,7 @@ def readme_block() -> str:
         kept |= {"busy": busy, "stand_in": False}
     return (
         f"{answer(frame, *committed_sweeps.load('replication'), kept)}\n"
-        f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
+        f"{markdown(front_page(frame))}\n\n{which_differ(frame)}\n\n"
         "![Change of accuracy over time per image, with intervals]"
         f"(book/reference/frontier.png)\n\n{_caption(frame, kept)}\n"
     )
@@ -147,7 +147,7 @@ def figure(frame: pd.DataFrame) -> str:
     )
 
 
-def verdict(frame: pd.DataFrame) -> str:
+def which_differ(frame: pd.DataFrame) -> str:
     """Which accuracies differ from the reference's, and which are safe."""
     others = frame.iloc[1:]
     reference = frame.label.iloc[0]

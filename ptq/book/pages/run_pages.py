@@ -172,4 +172,4 @@ def _coverage() -> str:
 
 
 def _share(row: dict, what: str) -> str:
-    return f"{100 * intervals.accuracy(row[what], row['trials']):.1f}"
+    return f"{100 * intervals.wilson(row[what], row['trials']):.1f}"
