@@ -163,6 +163,19 @@ def functions(source, prefix):
             yield f"{prefix}.{node.name}", node.end_lineno - node.lineno + 1
 
 
+def test_a_file_has_one_name():
+    """What several modules write or read is named in one of them."""
+    kinds = r"[\w-]+\.(json|csv|parquet|yml|onnx|ptq|npy)"
+    named = {}
+    for module, source in MODULES.items():
+        for node in ast.walk(ast.parse(source)):
+            text = getattr(node, "value", None)
+            if isinstance(text, str) and re.fullmatch(kinds, text):
+                named.setdefault(text, set()).add(module)
+    assert "paths" in named["manifest.json"]
+    assert {n: m for n, m in named.items() if len(m) > 1} == {}
+
+
 @pytest.mark.parametrize(
     "word", ["verdict", "headline", "speedup", "accuracy", "assignment"]
 )

@@ -33,7 +33,7 @@ def data(folder):
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, network, run_dir, data_dir):
     """Train from scratch; an interrupted training continues."""
-    from ptq import registry
+    from ptq import paths, registry
     from ptq.data import cifar10
     from ptq.networks import recipes
     from ptq.running import locks
@@ -49,7 +49,7 @@ def train(seed, epochs, network, run_dir, data_dir):
         parameters.check(given, parameters.DEFAULTS)
         settings = parameters.DEFAULTS | given | {"run_dir": run_dir}
         told.folder = parameters.run_folder(settings)
-        folder = told.folder / "models"
+        folder = told.folder / paths.MODELS
         with locks.folder(told.folder):
             cifar = cifar10.load(data_dir)
             _, card = training.trained(recipe, cifar, folder, retrain=True)

@@ -20,6 +20,7 @@ def run(pairs, preset, only, run_dir, force, times):
     from ptq.book.pages import frontpage, run_pages
     from ptq.experiment import (
         committed_sweeps,
+        comparison,
         results,
     )
     from ptq.running import execution, locks, pipeline
@@ -40,7 +41,7 @@ def run(pairs, preset, only, run_dir, force, times):
         if folder == paths.run_folder():
             generated = paths.REPOSITORY / "book" / "_generated"
             run_pages.write(folder, generated)
-            if (folder / "comparison.csv").exists():
+            if (folder / comparison.FILE).exists():
                 frontpage.write_headline(folder, generated)
     click.echo(f"records, models and executed chapters: {folder}")
 

@@ -2,12 +2,13 @@
 
 import textwrap
 
+from ptq.deploy import loading
 from ptq.judge import wording
 
 WIDTH = 78
 MANY = 100_000  # bytes
 NOTHING = "nothing"
-BESIDES = {"network.ptq": ", with the float reference"}
+BESIDES = {loading.SAVED: ", with the float reference"}
 
 
 def text(card) -> str:
@@ -59,7 +60,7 @@ def _summary(card) -> list[tuple[str, str]]:
         *told,
         (
             "file",
-            _change(card.files["float.onnx"], card.files["network.onnx"]),
+            _change(card.files[loading.FLOAT_ONNX], card.files[loading.ONNX]),
         ),
         ("activations", _change(*(p.bytes for p in card.memory.values()))),
         ("one image", f"{' → '.join(each)}, {fastest.time_verdict}"),

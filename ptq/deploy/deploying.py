@@ -31,7 +31,7 @@ SEED = 42
 EXAMPLES = 8
 FLOAT, INT8 = times.FLOAT, times.INT8
 RUNTIME = "onnxruntime"
-SAVED, FLOAT_ONNX, PARTS = "network.ptq", "float.onnx", "parts"
+PARTS = "parts"
 
 
 def deploy(
@@ -112,8 +112,10 @@ class _Deployment:
         )
         self.contents = {FLOAT: real, INT8: integer}
         self._write(loading.ONNX, integer)
-        self._write(FLOAT_ONNX, real)
-        self.files[SAVED] = self.network.save(self.out / SAVED)
+        self._write(loading.FLOAT_ONNX, real)
+        self.files[loading.SAVED] = self.network.save(
+            self.out / loading.SAVED
+        )
         self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
 
     def check_float(self) -> None:

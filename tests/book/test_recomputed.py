@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ptq import paths
 from ptq.book import claims
-from ptq.book.pages import answer, frontpage
+from ptq.book.pages import answer
 from ptq.evidence import intervals, replicates, time_ratios
 from ptq.experiment import (
     committed_sweeps,
@@ -74,7 +75,7 @@ def glued(notebook, name):
 
 @pytest.fixture(scope="module")
 def committed():
-    return comparison.load_comparison(frontpage.REFERENCE)
+    return comparison.load_comparison(paths.REFERENCE)
 
 
 class TestComparison:

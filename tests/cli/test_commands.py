@@ -122,7 +122,7 @@ def kills_once(values, chapter):
         os.kill(os.getpid(), signal.SIGKILL)
     with (gate / "ended").open("a") as log:
         log.write(f"{values['i']}\n")
-    return {worker.MANIFEST: b"{}"}
+    return {paths.MANIFEST: b"{}"}
 
 
 def test_what_a_dying_worker_had_finished_is_made_again(tmp_path):
@@ -136,7 +136,7 @@ def test_what_a_dying_worker_had_finished_is_made_again(tmp_path):
         wait(lambda: batch.futures["0"].status == "lost")
         ended = dict(filter(None, batch.ended()))
         batch.close()
-    assert ended == dict.fromkeys("01", {worker.MANIFEST: b"{}"})
+    assert ended == dict.fromkeys("01", {paths.MANIFEST: b"{}"})
     assert not batch.deaths["0"]
     assert sorted((tmp_path / "ended").read_text().split()) == ["0", "0", "1"]
 
@@ -549,7 +549,7 @@ def test_a_point_that_finds_no_room_leaves_no_part(tmp_path, monkeypatch):
         f"Error: cannot write to {folder}: {os.strerror(number)}; free some "
         "or give another --run-dir"
     )
-    assert not [*(folder / "points").iterdir()]
+    assert not [*(folder / paths.POINTS).iterdir()]
 
 
 def test_a_full_disk_in_a_chapter_is_told_as_such(tmp_path):

@@ -59,7 +59,7 @@ if value:
     results.Record(
         "toy", "", {}, value, 10, 0.5, 7, 7, "none", {}, {},
         np.zeros(10, np.uint8),
-    ).save(Path(run_dir) / "records")
+    ).save(Path(run_dir) / paths.RECORDS)
 Path(run_dir, "models").mkdir()
 Path(run_dir, "models", "toy.pt").write_text("large")
 with open(log, "a") as file:
@@ -112,7 +112,7 @@ def alive(tmp_path, process):
 
 
 def kept(folder):
-    return len(list(folder.glob(f"points/*/{worker.MANIFEST}")))
+    return len(list(folder.glob(f"points/*/{paths.MANIFEST}")))
 
 
 def wait(condition, seconds=300):
@@ -279,7 +279,7 @@ def test_timing_points_of_one_host_take_turns(toy, tmp_path):
         done = list(
             pool.map(lambda v: worker.run(v, alone), plan.points.values())
         )
-    assert all(worker.MANIFEST in files for files in done)
+    assert all(paths.MANIFEST in files for files in done)
     order = [value for value, _ in logged(tmp_path)]
     assert order in ([1, 1, 2, 2], [2, 2, 1, 1])
 
@@ -345,7 +345,7 @@ def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
     assert third.exit_code == 0 and "6 points done, 0 failed" in third.output
     assert len(logged(tmp_path)) == count + 2 * 4
     assert not list(folder.rglob("*failed*")) + list(folder.rglob("models"))
-    table = pd.read_parquet(folder / "table.parquet")
+    table = pd.read_parquet(folder / paths.TABLE)
     assert set(table.correct.dropna()) == {4, 5, 6, 7, 8}
 
 
@@ -377,7 +377,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     cluster.workers[0].wait()
     cluster.workers[0] = cluster.start_worker()
     assert (outcome.done, outcome.failed) == (6, {})
-    table = pd.read_parquet(folder / "table.parquet")
+    table = pd.read_parquet(folder / paths.TABLE)
     assert sorted(table.value) == list(range(1, 7))
     assert (table.correct == table.value).all()
     # Six starts, six ends, and the start that the dead worker made.
@@ -509,7 +509,7 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
     assert list(table.seed) == [1, 1, 2, 2]
     assert list(table.strategy) == ["fp32", "naive"] * 2
     for row in table.itertuples():
-        place = folder / "points" / row.point
+        place = folder / paths.POINTS / row.point
         record = results.load_record(place / f"records/{row.strategy}.json")
         assert record.correct == row.correct == round(100 * row.accuracy)
         copy = nbformat.read(place / source.name, as_version=4)
