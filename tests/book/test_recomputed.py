@@ -410,10 +410,9 @@ class TestCalibration:
         assert set(calibrations.source) == set(factors.SOURCES)
 
     def test_batches_of_one_make_no_moving_average(self, calibrations):
-        few = calibrations[calibrations.images <= factors.BATCH].pivot(
-            index=["seed", "source", "images"], columns="observer",
-            values="predictions",
-        )  # fmt: skip
+        draw = ["seed", "source", "images"]
+        few = calibrations[calibrations.images <= factors.BATCH]
+        few = few.set_index([*draw, "observer"]).predictions.unstack()
         assert (few.minmax == few.moving_average).all()
 
     def test_safe_sizes_and_shares_by_counting(

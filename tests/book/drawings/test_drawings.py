@@ -131,9 +131,9 @@ def grids(network, images):
 
 
 DRAWINGS = [
-    of_network, observers, one_box, region, number_line, requantization,
-    pair_sums, caches, paired, residual, grids,
-]  # fmt: skip
+    *(of_network, observers, one_box, region, number_line, requantization),
+    *(pair_sums, caches, paired, residual, grids),
+]
 
 
 @pytest.fixture(scope="module")
