@@ -2,7 +2,7 @@
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 from ptq.experiment import parameters
 from ptq.networks import training
 
@@ -14,7 +14,7 @@ def data(folder):
     from ptq import paths
     from ptq.data import cifar10
 
-    with telling.told(cifar10.DataError):
+    with error_messages.told(cifar10.DataError):
         cifar = cifar10.load(folder)
     click.echo(
         f"CIFAR-10 verified: {len(cifar.train_labels):,} training and "
@@ -38,7 +38,7 @@ def train(seed, epochs, network, run_dir, data_dir):
     from ptq.networks import recipes
     from ptq.running import locks
 
-    with telling.told(
+    with error_messages.told(
         parameters.ParameterError,
         cifar10.DataError,
         locks.LockedError,

@@ -2,7 +2,7 @@
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 from ptq.cli.book_command import BookCommand
 from ptq.experiment import parameters
 
@@ -25,7 +25,7 @@ def run(pairs, preset, only, run_dir, force, times):
     )
     from ptq.running import execution, locks, pipeline
 
-    with telling.told(
+    with error_messages.told(
         parameters.ParameterError,
         execution.ChapterFailed,
         locks.LockedError,
@@ -88,7 +88,7 @@ def headline(run_dir):
     from ptq.book.pages import frontpage
     from ptq.experiment import committed_sweeps
 
-    with telling.told(OSError, committed_sweeps.ReferenceError):
+    with error_messages.told(OSError, committed_sweeps.ReferenceError):
         frontpage.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
 

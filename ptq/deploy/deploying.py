@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import checking, given, loading, risks, times
+from ptq.deploy import checking, inputs, loading, risks, times
 from ptq.deploy.card import Card, Check, Row, Time
-from ptq.deploy.given import Given
+from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import Kept, asked, digest
 from ptq.engines import onnx_file, onnx_runtime
 from ptq.engines.onnx_module import OnnxModule
@@ -64,7 +64,7 @@ def deploy(
     """
     with locks.folder(Path(out), "folder"), _collected() as warned:
         images = calibration_images, test_images, test_labels
-        made = given.checked(network, *images, normalization, classes)
+        made = inputs.checked(network, *images, normalization, classes)
         run = _Deployment(made, Path(out), tell)
         run.all_steps(recipe, margin, rounds, seed)
         card = run.card([*dict.fromkeys(warned), *notes])
@@ -75,7 +75,7 @@ def deploy(
 class _Deployment:
     """The steps of ``deploy``, in order, and what each leaves."""
 
-    def __init__(self, given: Given, out: Path, tell: Callable):
+    def __init__(self, given: Inputs, out: Path, tell: Callable):
         self.given, self.out, self.tell = given, out, tell
         self.files: dict[str, int] = {}
         self.checks: list[Check] = []

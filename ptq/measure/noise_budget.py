@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptq import input_checks
-from ptq.graph import activations, groups, supported
+from ptq.graph import activations, allow_list, module_groups
 
 BATCH = 250
 # Calibrated ranges use codes 0 to 127, but the engine's kernels clip at 255.
@@ -145,8 +145,9 @@ def noise_budget(
     """
     input_checks.check_normalized(images)
     children = dict(network.named_children())
-    if (ran := groups.order(supported.check(network))) != list(children):
-        raise supported.UnsupportedError(
+    ran = module_groups.order(allow_list.check(network))
+    if ran != list(children):
+        raise allow_list.UnsupportedError(
             f"the network lists {', '.join(children)} and runs "
             f"{', '.join(ran)}: expected a chain of all that it lists"
         )

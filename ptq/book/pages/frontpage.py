@@ -7,7 +7,7 @@ import pandas as pd
 
 from ptq import paths
 from ptq.book.pages import network_answers
-from ptq.book.pages.answer import answer, threads
+from ptq.book.pages.strategy_answer import answer, threads
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
 from ptq.experiment import committed_sweeps
