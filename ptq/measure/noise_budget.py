@@ -137,11 +137,10 @@ def noise_budget(
     each layer's output, and of the input as "quant"; ``steps``, the scale of
     each layer's weight codes. ``points`` names, for each layer, the float
     module whose output the layer's codes stand for; ``images`` is float32
-    (N, C, H, W). Raises ValueError where
-    a point is no module of ``network``, TypeError where one is not folded,
-    UnsupportedError where the network does not run all its modules in the
-    order in which it lists them, and InputError where images are none, not
-    float32, or not finite.
+    (N, C, H, W). Raises ValueError where a point is no module of
+    ``network``, TypeError where one is not folded, UnsupportedError where
+    not all its modules run in the order in which it lists them, InputError
+    where images are none, not float32, or not finite.
     """
     input_checks.check_normalized(images)
     children = dict(network.named_children())
