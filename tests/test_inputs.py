@@ -29,7 +29,7 @@ from ptq.engines import (
 )
 from ptq.experiment import (
     correction_study,
-    eager_bias_correction,
+    eager_biases,
     factors,
     layer_studies,
     strategies,
@@ -109,19 +109,17 @@ def decibels(wanted, found):
 
 LAYER = "conv1"
 USES = {
-    "eager_bias_correction.correct_biases": lambda g: (
-        eager_bias_correction.correct_biases(g.folded, g.quantized, g.images)
+    "eager_biases.correct_biases": lambda g: eager_biases.correct_biases(
+        g.folded, g.quantized, g.images
     ),
-    "eager_bias_correction.outputs_before_relu": lambda g: (
-        eager_bias_correction.outputs_before_relu(
-            g.quantized, [LAYER], g.images
-        )
+    "eager_biases.outputs_before_relu": lambda g: (
+        eager_biases.outputs_before_relu(g.quantized, [LAYER], g.images)
     ),
-    "eager_bias_correction.published_shifts": lambda g: (
-        eager_bias_correction.published_shifts(g.folded, g.prepared, g.images)
+    "eager_biases.published_shifts": lambda g: eager_biases.published_shifts(
+        g.folded, g.prepared, g.images
     ),
-    "eager_bias_correction.apply_published": lambda g: (
-        eager_bias_correction.apply_published(g.prepared, {"fc2": g.shift})
+    "eager_biases.apply_published": lambda g: eager_biases.apply_published(
+        g.prepared, {"fc2": g.shift}
     ),
     "calibration.activation_grids": lambda g: calibration.activation_grids(
         g.network, [LAYER], g.images, 127
@@ -1024,9 +1022,7 @@ def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
     for names in (list, reversed):
         network = Chain(names).eval()
         built = strategies.naive(network, noise)
-        found.append(
-            eager_bias_correction.correct_biases(network, built, noise)
-        )
+        found.append(eager_biases.correct_biases(network, built, noise))
     with torch.inference_mode():
         assert torch.equal(*(net(noise) for net in found))
     with pytest.raises(allow_list.UnsupportedError, match="runs them as"):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
-from ptq.experiment import eager_bias_correction, strategies
+from ptq.experiment import eager_biases, strategies
 from ptq.methods import folding
 
 # Calibration images per batch, as published.
@@ -129,7 +129,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
     if not variant.corrected:
         return quantized
     wanted = folding.fold(source) if variant.folded else source
-    return eager_bias_correction.correct_biases(wanted, quantized, seen)
+    return eager_biases.correct_biases(wanted, quantized, seen)
 
 
 def with_biases(network: nn.Module) -> nn.Module:

@@ -18,7 +18,7 @@ SCIENCE = (
     "methods",
     "engines",
     "measure",
-    "experiment/eager_bias_correction.py",
+    "experiment/eager_biases.py",
     "experiment/strategies.py",
     "experiment/factors.py",
     "input_checks.py",

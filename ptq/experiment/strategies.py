@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.engines import eager_settings, torch_eager
-from ptq.experiment import eager_bias_correction
+from ptq.experiment import eager_biases
 from ptq.methods import folding, mixed_precision
 from ptq.networks.compact_cnn import BLOCKS, LAYERS
 from ptq.registry import Registry
@@ -117,8 +117,8 @@ def bias_correction_published(
     ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
     prepared = torch_eager.prepare(network)
-    shifts = eager_bias_correction.published_shifts(network, prepared, images)
-    shifted = eager_bias_correction.apply_published(prepared, shifts)
+    shifts = eager_biases.published_shifts(network, prepared, images)
+    shifted = eager_biases.apply_published(prepared, shifts)
     return torch_eager.convert(shifted, images)
 
 
@@ -144,7 +144,7 @@ def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
     ``images``, float32 (N, 3, 32, 32), calibrate and correct. Errors are
     those of ``quantized``, and ValueError where a layer has no bias.
     """
-    return eager_bias_correction.correct_biases(
+    return eager_biases.correct_biases(
         folding.fold(network), folded(network, images), images
     )
 

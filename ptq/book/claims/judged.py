@@ -19,7 +19,7 @@ from ptq.engines import eager_layers, torch_eager
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
-from ptq.experiment import eager_bias_correction, saturation
+from ptq.experiment import eager_biases, saturation
 from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
 from ptq.measure import layer_errors, resources
@@ -116,7 +116,7 @@ def best(
 def correction(lab: Experiment) -> dict[str, Finding]:
     """Whether the published bias correction corrects, and gains time."""
     prepared = torch_eager.prepare(lab.network)
-    shifts = eager_bias_correction.published_shifts(
+    shifts = eager_biases.published_shifts(
         lab.network, prepared, lab.calibration
     )
     largest = max(float(shift.abs().max()) for shift in shifts.values())

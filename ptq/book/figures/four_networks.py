@@ -108,17 +108,11 @@ def trainings(
         name,
         "Change of accuracy of every training, and the mean where there are "
         f"several. The largest mean loss, {abs(min(means[worst], 0)):.2f} "
-        f"points, is that of the {in_words(*worst)}.",
+        f"points, is that of the {_in_words(*worst)}.",
         "A row for each network and choice, with an open mark for each "
         "training and a bar at the mean. The folded choices lie close to "
         "zero.",
     )
-
-
-def in_words(network: str, choice: str) -> str:
-    """A network and how it is quantized, for readers."""
-    label = network_study.CHOICES[choice].label
-    return f"{recipes.get(network).label}, {label}"
 
 
 @styled
@@ -130,29 +124,22 @@ def changes_by_row(changes: dict[tuple[str, str], np.ndarray]) -> Figure:
     made, axis = figure(7.0, 0.27 * len(changes) + 1.1)
     for row, ((network, _), shares) in enumerate(changes.items()):
         colour, marker = NETWORKS[network]
-        axis.plot(
-            100 * shares,
-            np.full(len(shares), row),
-            marker,
-            color=colour,
-            markersize=5,
-            markerfacecolor="none",
-        )
+        look = {"color": colour, "markersize": 5, "markerfacecolor": "none"}
+        axis.plot(100 * shares, np.full(len(shares), row), marker, **look)
         if len(shares) > 1:
-            axis.plot(
-                100 * shares.mean(),
-                row,
-                "|",
-                color=colour,
-                markersize=13,
-                markeredgewidth=2.5,
-            )
+            dash = {"color": colour, "markersize": 13, "markeredgewidth": 2.5}
+            axis.plot(100 * shares.mean(), row, "|", **dash)
     axis.axvline(0, color=NEUTRAL, linewidth=0.8)
-    words = [in_words(*pair) for pair in changes]
+    words = [_in_words(*pair) for pair in changes]
     axis.set_yticks(range(len(changes)), words, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("change of accuracy against the same training (points)")
     return made
+
+
+def _in_words(network: str, choice: str) -> str:
+    label = network_study.CHOICES[choice].label
+    return f"{recipes.get(network).label}, {label}"
 
 
 def channel_codes(
@@ -248,15 +235,10 @@ def sqnr_lines(panels: dict[str, dict[str, dict[str, float]]]) -> Figure:
     ):
         for choice, found in series.items():
             colour, line, marker = CHOICES[choice]
-            axis.plot(
-                range(1, len(found) + 1),
-                list(found.values()),
-                line,
-                marker=marker,
-                color=colour,
-                markersize=4,
-                label=network_study.CHOICES[choice].label,
-            )
+            look = {"marker": marker, "color": colour, "markersize": 4}
+            look["label"] = network_study.CHOICES[choice].label
+            places = range(1, len(found) + 1)
+            axis.plot(places, list(found.values()), line, **look)
         axis.set_title(recipes.get(network).label, fontsize=10)
         axis.xaxis.get_major_locator().set_params(integer=True)
     made.supxlabel("layer, in order", fontsize=10)
