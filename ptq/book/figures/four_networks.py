@@ -21,13 +21,11 @@ from ptq.evidence.intervals import Interval
 from ptq.experiment import network_study
 from ptq.networks import recipes
 
-# A colour and a marker for each network; they stand beside no strategy.
-NETWORKS = {
-    "compact_cnn": (FAMILIES["fp32"], "o"),
-    "compact_cnn_tuned": (FAMILIES["naive"], "s"),
-    "resnet8": (FAMILIES["folded"], "^"),
-    "depthwise": (FAMILIES["bias_correction"], "D"),
-}
+# Of the networks, in the order of their table; they stand beside no strategy.
+COLOURS = [
+    FAMILIES[n] for n in ("fp32", "naive", "folded", "bias_correction")
+]
+MARKERS = "os^Dv"
 # Per channel or per tensor, folded or not: in grey, lines and marks differ.
 CHOICES = {
     "per_channel": (AFTER, "-", "o"),
@@ -123,9 +121,9 @@ def changes_by_row(changes: dict[tuple[str, str], np.ndarray]) -> Figure:
     """
     made, axis = figure(7.0, 0.27 * len(changes) + 1.1)
     for row, ((network, _), shares) in enumerate(changes.items()):
-        colour, marker = NETWORKS[network]
-        look = {"color": colour, "markersize": 5, "markerfacecolor": "none"}
-        axis.plot(100 * shares, np.full(len(shares), row), marker, **look)
+        colour, marker = look(network)
+        ring = {"color": colour, "markersize": 5, "markerfacecolor": "none"}
+        axis.plot(100 * shares, np.full(len(shares), row), marker, **ring)
         if len(shares) > 1:
             dash = {"color": colour, "markersize": 13, "markeredgewidth": 2.5}
             axis.plot(100 * shares.mean(), row, "|", **dash)
@@ -135,6 +133,12 @@ def changes_by_row(changes: dict[tuple[str, str], np.ndarray]) -> Figure:
     axis.invert_yaxis()
     axis.set_xlabel("change of accuracy against the same training (points)")
     return made
+
+
+def look(network: str) -> tuple[str, str]:
+    """Colour and marker of a row of ``recipes.NETWORKS``, by its place."""
+    place = list(recipes.NETWORKS).index(network)
+    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 
 
 def _in_words(network: str, choice: str) -> str:
@@ -181,7 +185,7 @@ def codes_by_layer(codes: dict[str, dict[str, Tensor]]) -> Figure:
         7.0, 2.2 * rows + 0.4, nrows=rows, ncols=2, squeeze=False, sharey=True
     )
     for axis, (network, layers) in zip(axes.flat, codes.items(), strict=True):
-        colour, marker = NETWORKS[network]
+        colour, marker = look(network)
         for place, found in enumerate(layers.values()):
             heights = found.clamp(min=0.4)
             places = np.full(len(found), place)
@@ -235,10 +239,10 @@ def sqnr_lines(panels: dict[str, dict[str, dict[str, float]]]) -> Figure:
     ):
         for choice, found in series.items():
             colour, line, marker = CHOICES[choice]
-            look = {"marker": marker, "color": colour, "markersize": 4}
-            look["label"] = network_study.CHOICES[choice].label
+            drawn = {"marker": marker, "color": colour, "markersize": 4}
+            drawn["label"] = network_study.CHOICES[choice].label
             places = range(1, len(found) + 1)
-            axis.plot(places, list(found.values()), line, **look)
+            axis.plot(places, list(found.values()), line, **drawn)
         axis.set_title(recipes.get(network).label, fontsize=10)
         axis.xaxis.get_major_locator().set_params(integer=True)
     made.supxlabel("layer, in order", fontsize=10)

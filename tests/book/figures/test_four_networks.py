@@ -25,6 +25,15 @@ def test_trainings_name_the_choice_that_loses_most(
     assert (tmp_path / "lost.svg").exists()
 
 
+def test_a_fifth_network_joins_with_its_row(monkeypatch):
+    before = {name: four_networks.look(name) for name in recipes.NETWORKS}
+    monkeypatch.setitem(recipes.NETWORKS, "fifth", recipes.get("resnet8"))
+    assert four_networks.look("fifth") not in before.values()
+    changes = {("fifth", "per_channel"): np.array([-0.01, 0.01])}
+    assert four_networks.changes_by_row(changes).axes[0].get_lines()
+    assert {n: four_networks.look(n) for n in before} == before
+
+
 def test_a_recipe_is_compared_with_the_largest_change(tmp_path, capsys):
     steps = {"crop": Interval(5, 4, 6), "all": Interval(14, 13, 15)}
     eager = {"naive": Interval(-0.25, -0.3, -0.2)}
