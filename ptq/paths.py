@@ -12,6 +12,15 @@ from pathlib import Path
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Results that are kept with the book.
+REFERENCE = REPOSITORY / "book" / "reference"
+# In the folder of a run: folders of what it measured and made. In that of a
+# sweep: a folder for each point, and the table of all.
+CHAPTERS, MODELS = "chapters", "models"
+RECORDS, TIMINGS = "records", "timings"
+POINTS, TABLE = "points", "table.parquet"
+# When, where and from what a run or a point was made; written last.
+MANIFEST = "manifest.json"
 
 
 class RepositoryError(RuntimeError):
@@ -60,7 +69,7 @@ def figures_folder(run: Path) -> Path:
 
 def checkpoint_folder() -> Path:
     """Folder of the FP32 checkpoints that the repository ships."""
-    return REPOSITORY / "notebooks" / "models"
+    return REPOSITORY / "notebooks" / MODELS
 
 
 @contextmanager

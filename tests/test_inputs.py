@@ -28,13 +28,13 @@ from ptq.engines import (
     torch_eager,
 )
 from ptq.experiment import (
-    bias_corrections,
     correction_study,
+    eager_biases,
     factors,
     layer_studies,
     strategies,
 )
-from ptq.graph import activations, supported, tracing
+from ptq.graph import activations, allow_list, tracing
 from ptq.measure import (
     diagnostics,
     inference,
@@ -48,7 +48,7 @@ from ptq.methods.norm_apart import norm_apart as _norm_apart
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration, making
 
-REFUSED = (input_checks.InputError, supported.UnsupportedError)
+REFUSED = (input_checks.InputError, allow_list.UnsupportedError)
 BLOCKS = (("conv", "bn", "relu"),)
 POINTS = layer_errors.LIKE_FOR_LIKE_POINTS
 
@@ -109,17 +109,17 @@ def decibels(wanted, found):
 
 LAYER = "conv1"
 USES = {
-    "bias_corrections.correct_biases": lambda g: (
-        bias_corrections.correct_biases(g.folded, g.quantized, g.images)
+    "eager_biases.correct_biases": lambda g: eager_biases.correct_biases(
+        g.folded, g.quantized, g.images
     ),
-    "bias_corrections.outputs_before_relu": lambda g: (
-        bias_corrections.outputs_before_relu(g.quantized, [LAYER], g.images)
+    "eager_biases.outputs_before_relu": lambda g: (
+        eager_biases.outputs_before_relu(g.quantized, [LAYER], g.images)
     ),
-    "bias_corrections.published_shifts": lambda g: (
-        bias_corrections.published_shifts(g.folded, g.prepared, g.images)
+    "eager_biases.published_shifts": lambda g: eager_biases.published_shifts(
+        g.folded, g.prepared, g.images
     ),
-    "bias_corrections.apply_published": lambda g: (
-        bias_corrections.apply_published(g.prepared, {"fc2": g.shift})
+    "eager_biases.apply_published": lambda g: eager_biases.apply_published(
+        g.prepared, {"fc2": g.shift}
     ),
     "calibration.activation_grids": lambda g: calibration.activation_grids(
         g.network, [LAYER], g.images, 127
@@ -225,13 +225,13 @@ USES = {
         g.network.pool1, g.images, g.images.square()
     ),
     "saved_networks.save": lambda g: saved_networks.save(g.quantized, g.path),
-    "strategies.assignment": lambda g: strategies.assignment(
+    "strategies.quantized": lambda g: strategies.quantized(
         g.network, g.images
     ),
     "strategies.build": lambda g: strategies.build(
         "naive", g.network, g.images
     ),
-    "supported.check": lambda g: supported.check(g.network),
+    "allow_list.check": lambda g: allow_list.check(g.network),
     "training.evaluate": lambda g: training.evaluate(
         g.network, g.pixels, g.labels, (0.5, 0.5)
     ),
@@ -277,17 +277,17 @@ OTHER = {
     "checkpoints.load_checkpoint",
     "saturation.runs",
     "saved_networks.load",
-    "groups.check_fused",
-    "groups.check_order",
-    "groups.check_regions",
-    "groups.costs",
-    "groups.blocks",
+    "module_groups.check_fused",
+    "module_groups.check_order",
+    "module_groups.check_regions",
+    "module_groups.costs",
+    "module_groups.blocks",
     # Parts of tracing.trace, which is tried.
     "checks.example",
     "checks.prepared",
     "checks.unused",
     "checks.warn_of_initial_statistics",
-    "places.reason",
+    "user_code.reason",
     # They take files, a laboratory, or the parts of the timer.
     "checkpoints.filled",
     "input_checks.fitting",
@@ -295,7 +295,7 @@ OTHER = {
     "judged.counts",
     "layers.stability",
     "deploying.deploy",
-    "given.checked",
+    "inputs.checked",
     "times.measured",
     "laboratory.Experiment.logits",
     "layer_studies.dependence",
@@ -649,7 +649,7 @@ def test_a_scripted_network_is_refused(good, noise):
         torch.jit.script(layers),
         torch.jit.trace(layers, noise[:1]),
     ):
-        with pytest.raises(supported.UnsupportedError, match="torch.jit"):
+        with pytest.raises(allow_list.UnsupportedError, match="torch.jit"):
             strategies.naive(network, noise)
 
 
@@ -858,7 +858,7 @@ def test_unsupported_networks_are_refused(kind, use, noise):
         "naive": lambda: strategies.naive(network, noise),
         "folded": lambda: strategies.folded(network, noise),
     }
-    with pytest.raises(supported.UnsupportedError, match=message) as caught:
+    with pytest.raises(allow_list.UnsupportedError, match=message) as caught:
         uses[use]()
     assert "\n" not in str(caught.value)
 
@@ -866,7 +866,9 @@ def test_unsupported_networks_are_refused(kind, use, noise):
 def test_what_the_engine_has_no_kernel_for_is_one_sentence(noise, good):
     prepared = torch_eager.prepare(good)
     prepared.module.relu.register_forward_hook(lambda m, i, o: o + i[0])
-    with pytest.raises(supported.UnsupportedError, match="does not run") as e:
+    with pytest.raises(
+        allow_list.UnsupportedError, match="does not run"
+    ) as e:
         torch_eager.convert(prepared, noise)
     assert "Facebook" not in str(e.value)
 
@@ -923,7 +925,7 @@ WRONG_BLOCKS = {
 def test_wrong_blocks_are_refused(kind, use, good):
     network = copy.deepcopy(good)
     network.blocks, message = WRONG_BLOCKS[kind]
-    with pytest.raises(supported.UnsupportedError, match=message):
+    with pytest.raises(allow_list.UnsupportedError, match=message):
         use(network)
 
 
@@ -931,7 +933,7 @@ def test_a_part_named_blocks_is_told_from_the_list(noise):
     network = nn.Sequential(OrderedDict(blocks=small()))
     for use in (folding.fold, folding.fusable):
         with pytest.raises(
-            supported.UnsupportedError, match="has a part named blocks"
+            allow_list.UnsupportedError, match="has a part named blocks"
         ):
             use(network)
     assert eager_layers.quantized_layers(strategies.naive(network, noise))
@@ -941,7 +943,7 @@ def test_an_output_used_elsewhere_is_not_fused(noise):
     network = Residual("module").eval()
     network.blocks = (("conv", "bn", None),)
     folding.fold(network)
-    with pytest.raises(supported.UnsupportedError, match="no rule to fuse"):
+    with pytest.raises(allow_list.UnsupportedError, match="no rule to fuse"):
         torch_eager.prepare(network, [("bn", "relu")])
     network.blocks = (("conv", "bn", "relu"),)
     assert folding.fusable(network) == [("conv", "relu")]
@@ -978,11 +980,11 @@ def test_a_norm_without_parameters_has_gain_one(noise):
 
 def test_averages_and_joined_branches_say_what_they_cost(noise):
     network = warmed(small(pool=nn.AvgPool2d(8)), noise)
-    with pytest.warns(supported.CostWarning, match="^pool averages"):
+    with pytest.warns(allow_list.CostWarning, match="^pool averages"):
         built = strategies.folded(network, noise)
     fused = folding.fusable(network)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", supported.CostWarning)
+        warnings.simplefilter("error", allow_list.CostWarning)
         apart = torch_eager.prepare(folding.fold(network), fused, [("pool",)])
     with torch.inference_mode():
         found = [
@@ -1020,15 +1022,15 @@ def test_layers_are_corrected_in_the_order_in_which_they_run(noise):
     for names in (list, reversed):
         network = Chain(names).eval()
         built = strategies.naive(network, noise)
-        found.append(bias_corrections.correct_biases(network, built, noise))
+        found.append(eager_biases.correct_biases(network, built, noise))
     with torch.inference_mode():
         assert torch.equal(*(net(noise) for net in found))
-    with pytest.raises(supported.UnsupportedError, match="runs them as"):
+    with pytest.raises(allow_list.UnsupportedError, match="runs them as"):
         torch_eager.prepare(network, keep_float=[("conv1",)])
 
 
 def test_a_float_region_of_unknown_parts_is_refused(good):
-    with pytest.raises(supported.UnsupportedError, match="'nocv' is no"):
+    with pytest.raises(allow_list.UnsupportedError, match="'nocv' is no"):
         torch_eager.prepare(good, keep_float=[("nocv",)])
 
 
@@ -1104,7 +1106,7 @@ OTHER_STRUCTURES = {
     "naive": (lambda n, x: strategies.naive(n, x), "bn.* absent there"),
     "float": (lambda n, x: copy.deepcopy(n), "absent"),
     "per channel": (
-        lambda n, x: strategies.assignment(
+        lambda n, x: strategies.quantized(
             n, x, qconfig=eager_settings.QConfig(True)
         ),
         "per_tensor_affine .* there, qint8 per_channel_affine",

@@ -3,28 +3,31 @@
 import pytest
 import torch
 
-from ptq import data
+from ptq import data, engines
+from ptq.cli import commands
 from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.experiment import strategies
 from ptq.measure import resources
 from ptq.networks import recipes
+from ptq.quantizer import activation_grids
+from ptq.quantizer.making import quantize
 from ptq.registry import UnknownNameError
 
-TABLES = {
-    table.kind: table
-    for table in (
-        data.DATA_SETS,
-        eager_settings.OBSERVERS,
-        recipes.NETWORKS,
-        strategies.STRATEGIES,
-    )
-}
+QUANTIZE = commands.COMMANDS["quantize"]
+
+TABLES = (
+    activation_grids.OBSERVERS,
+    data.DATA_SETS,
+    eager_settings.OBSERVERS,
+    engines.ENGINES,
+    recipes.NETWORKS,
+    strategies.STRATEGIES,
+)
 
 
-@pytest.mark.parametrize("kind", TABLES)
-def test_an_unknown_name_is_refused_with_those_known(kind):
-    table = TABLES[kind]
-    name = next(iter(table))
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+def test_an_unknown_name_is_refused_with_those_known(table):
+    kind, name = table.kind, next(iter(table))
     with pytest.raises(UnknownNameError) as caught:
         table.row(f"{name}s")
     told = str(caught.value)
@@ -33,6 +36,13 @@ def test_an_unknown_name_is_refused_with_those_known(kind):
     assert told.endswith(f"; did you mean {name}?")
     with pytest.raises(UnknownNameError, match=name):
         table.row("")
+
+
+def test_quantize_refuses_an_observer_that_it_does_not_offer(images):
+    with pytest.raises(UnknownNameError, match=r"observer='mse2'.*mse\?"):
+        quantize(torch.nn.Conv2d(3, 4, 3), images, observer="mse2")
+    option = next(p for p in QUANTIZE.params if p.name == "observer")
+    assert list(option.type.choices) == list(activation_grids.OBSERVERS)
 
 
 @pytest.mark.parametrize("name", data.DATA_SETS)

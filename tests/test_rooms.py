@@ -163,6 +163,34 @@ def functions(source, prefix):
             yield f"{prefix}.{node.name}", node.end_lineno - node.lineno + 1
 
 
+def test_a_file_has_one_name():
+    """What several modules write or read is named in one of them."""
+    kinds = r"[\w-]+\.(json|csv|parquet|yml|onnx|ptq|npy)"
+    named = {}
+    for module, source in MODULES.items():
+        for node in ast.walk(ast.parse(source)):
+            text = getattr(node, "value", None)
+            if isinstance(text, str) and re.fullmatch(kinds, text):
+                named.setdefault(text, set()).add(module)
+    assert "paths" in named["manifest.json"]
+    assert {n: m for n, m in named.items() if len(m) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    "word", ["verdict", "headline", "speedup", "accuracy", "assignment"]
+)
+def test_one_word_names_one_function(word):
+    """Or its plural; methods of that name tell what the function gives."""
+    defined = [
+        module
+        for module, source in MODULES.items()
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef)
+        and node.name in (word, f"{word}s")
+    ]
+    assert len(defined) <= 1, defined
+
+
 def test_modules_and_functions_are_short():
     long = {n for n, s in MODULES.items() if len(s.splitlines()) > 300}
     assert long == LONG_MODULES

@@ -1,1 +1,1 @@
-"""What only the book needs: tables, figures, explorers, pages."""
+"""What only the book needs: what chapters show, and its pages."""

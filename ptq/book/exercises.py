@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.engines import eager_layers, torch_eager
-from ptq.experiment import bias_corrections
+from ptq.experiment import eager_biases
 from ptq.methods import folding
 from ptq.networks.compact_cnn import LAYERS
 
@@ -68,7 +68,7 @@ def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
     folded = folding.fold(network)
     made = _quantized(folded, images)
     quantized = made.quantized
-    corrected = bias_corrections.correct_biases(folded, quantized, images)
+    corrected = eager_biases.correct_biases(folded, quantized, images)
     found = eager_layers.changes(quantized, corrected).values()
     largest = max(change.bias for change in found)
     claim = f"{made.claim}; biases corrected, largest shift {largest:.2g}"

@@ -96,10 +96,8 @@ def _written(axis: Axes, name: str, place: Place) -> _Name:
     looks = {"color": INK, "fontsize": 8, "ha": "center", "va": "center"}
     line = {"arrowstyle": "-", "color": NEUTRAL, "linewidth": 0.6}
     line |= {"shrinkA": 0, "shrinkB": NEAR}
-    text = axis.annotate(
-        name, place, (0, 0), textcoords="offset points", arrowprops=line,
-        **looks,
-    )  # fmt: skip
+    looks |= {"textcoords": "offset points", "arrowprops": line}
+    text = axis.annotate(name, place, (0, 0), **looks)
     size = np.array(text.get_window_extent().size)
     return _Name(text, axis.transData.transform(place), size)
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptq.evidence.intervals import Interval
+from ptq.experiment import factors
 from ptq.experiment.strategies import STRATEGIES
 
 # Each ink's replacement on a dark page; the background becomes transparent.
@@ -66,6 +67,8 @@ OBSERVERS = {
     "moving_average": _ink("#b070f0", "#7050d0"),
     "histogram": _ink("#903010", "#f09010"),
 }
+# No strategy uses these.
+OBSERVER_MARKERS = ">p*1"
 # Steps of one quantity, the faintest first.
 SHADES = (
     _ink("#5c80ff", "#2454ff"),
@@ -81,16 +84,16 @@ styled = mpl.rc_context(STYLE)
 
 
 def figure(
-    width: float = 7.0, height: float = 3.4, **grid
+    width: float = 7.0, height: float = 3.4, **panels
 ) -> tuple[Figure, Axes | np.ndarray]:
     """A figure, and its axes, outside pyplot's global state.
 
-    ``width`` and ``height`` are in inches; ``grid`` is as ``subplots`` of
+    ``width`` and ``height`` are in inches; ``panels`` is as ``subplots`` of
     matplotlib takes it, so the axes are one, or an array of objects, (n,)
     or (rows, columns). Called by functions that are ``styled``.
     """
     made = Figure(figsize=(width, height), layout="constrained")
-    return made, made.subplots(**grid)
+    return made, made.subplots(**panels)
 
 
 def colour(strategy: str) -> str:
@@ -107,6 +110,17 @@ def look(strategy: str) -> dict[str, str]:
     """
     marker = MARKERS[list(STRATEGIES).index(strategy) % len(MARKERS)]
     return {"color": colour(strategy), "marker": marker}
+
+
+def observer_look(name: str) -> dict[str, str]:
+    """Colour and marker of an observer, for matplotlib.
+
+    The marker goes by its place in ``factors.OBSERVERS``; one without a
+    colour of its own is neutral. ValueError for a name that is not there.
+    """
+    place = list(factors.OBSERVERS).index(name)
+    marker = OBSERVER_MARKERS[place % len(OBSERVER_MARKERS)]
+    return {"color": OBSERVERS.get(name, NEUTRAL), "marker": marker}
 
 
 def shaded(ink: str, pale: bool) -> dict:

@@ -3,12 +3,12 @@
 import click
 
 from ptq.cli import (
+    error_messages,
     judge_command,
     network_commands,
     quantize_command,
     run_commands,
     sweep_commands,
-    telling,
 )
 
 
@@ -16,7 +16,7 @@ class _Commands(click.Group):
     """Commands whose errors end in a sentence, from the first import on."""
 
     def invoke(self, ctx):
-        with telling.told():
+        with error_messages.told():
             return super().invoke(ctx)
 
 

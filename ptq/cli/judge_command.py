@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 
 
 @click.command()
@@ -56,7 +56,7 @@ def judge(reference, candidates, form, json_file, page, fail_unless, **given):
     from ptq import paths
     from ptq.evidence import checks
 
-    with telling.told(checks.InputError, OSError, status=2):
+    with error_messages.told(checks.InputError, OSError, status=2):
         found = _judged([reference, *candidates], **given)
         for file, make in ((json_file, found.json), (page, found.page)):
             if file:

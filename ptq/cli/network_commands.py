@@ -2,7 +2,7 @@
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 from ptq.experiment import parameters
 from ptq.networks import training
 
@@ -14,7 +14,7 @@ def data(folder):
     from ptq import paths
     from ptq.data import cifar10
 
-    with telling.told(cifar10.DataError):
+    with error_messages.told(cifar10.DataError):
         cifar = cifar10.load(folder)
     click.echo(
         f"CIFAR-10 verified: {len(cifar.train_labels):,} training and "
@@ -33,12 +33,12 @@ def data(folder):
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, network, run_dir, data_dir):
     """Train from scratch; an interrupted training continues."""
-    from ptq import registry
+    from ptq import paths, registry
     from ptq.data import cifar10
     from ptq.networks import recipes
     from ptq.running import locks
 
-    with telling.told(
+    with error_messages.told(
         parameters.ParameterError,
         cifar10.DataError,
         locks.LockedError,
@@ -49,7 +49,7 @@ def train(seed, epochs, network, run_dir, data_dir):
         parameters.check(given, parameters.DEFAULTS)
         settings = parameters.DEFAULTS | given | {"run_dir": run_dir}
         told.folder = parameters.run_folder(settings)
-        folder = told.folder / "models"
+        folder = told.folder / paths.MODELS
         with locks.folder(told.folder):
             cifar = cifar10.load(data_dir)
             _, card = training.trained(recipe, cifar, folder, retrain=True)

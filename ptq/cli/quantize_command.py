@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 
 
 @click.command("quantize")
@@ -93,7 +93,7 @@ def quantize(network, out, fail_unless, **given):
     from ptq.running.progress import Line
 
     errors = checks.InputError, UnsupportedError, locks.LockedError, OSError
-    with telling.told(*errors, status=2) as told, Line() as line:
+    with error_messages.told(*errors, status=2) as told, Line() as line:
         told.folder = Path(out)
         checks.between(given["margin"], "--margin", 0, 100)
         card = _card(network, out, line.tell, given)

@@ -2,7 +2,7 @@
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 from ptq.cli.book_command import BookCommand
 from ptq.experiment import parameters
 
@@ -20,11 +20,12 @@ def run(pairs, preset, only, run_dir, force, times):
     from ptq.book.pages import frontpage, run_pages
     from ptq.experiment import (
         committed_sweeps,
+        comparison,
         results,
     )
     from ptq.running import execution, locks, pipeline
 
-    with telling.told(
+    with error_messages.told(
         parameters.ParameterError,
         execution.ChapterFailed,
         locks.LockedError,
@@ -40,7 +41,7 @@ def run(pairs, preset, only, run_dir, force, times):
         if folder == paths.run_folder():
             generated = paths.REPOSITORY / "book" / "_generated"
             run_pages.write(folder, generated)
-            if (folder / "comparison.csv").exists():
+            if (folder / comparison.FILE).exists():
                 frontpage.write_headline(folder, generated)
     click.echo(f"records, models and executed chapters: {folder}")
 
@@ -87,7 +88,7 @@ def headline(run_dir):
     from ptq.book.pages import frontpage
     from ptq.experiment import committed_sweeps
 
-    with telling.told(OSError, committed_sweeps.ReferenceError):
+    with error_messages.told(OSError, committed_sweeps.ReferenceError):
         frontpage.update_readme(paths.run_folder(run_dir))
     click.echo("README.md and book/reference are those of this run")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ptq.cli import telling
+from ptq.cli import error_messages
 from ptq.cli.book_command import BookCommand
 
 
@@ -30,7 +30,7 @@ def sweep(
     from ptq.experiment import results
     from ptq.running import cluster, locks, sweep, sweep_plan
 
-    with telling.told(
+    with error_messages.told(
         sweep_plan.SweepError,
         cluster.ClusterError,
         locks.LockedError,
@@ -59,7 +59,7 @@ def reference(runs):
     from ptq import paths
     from ptq.experiment import committed_sweeps
 
-    with telling.told(OSError, committed_sweeps.ReferenceError):
+    with error_messages.told(OSError, committed_sweeps.ReferenceError):
         folder = Path(runs or paths.REPOSITORY / "runs").absolute()
         for name in committed_sweeps.NAMES:
             click.echo(f"kept {committed_sweeps.keep(name, folder / name)}")
@@ -74,7 +74,7 @@ def overhead(points, workers, keep):
     from ptq.experiment import committed_sweeps
     from ptq.running import sweep, sweep_plan
 
-    with telling.told(sweep_plan.SweepError):
+    with error_messages.told(sweep_plan.SweepError):
         seconds = sweep.overhead(points, workers)
         if keep:
             committed_sweeps.keep_overhead(points, workers, seconds)
@@ -90,7 +90,7 @@ def coverage(sessions):
     """Count how often intervals of times hold on this machine."""
     from ptq.experiment import coverage
 
-    with telling.told():
+    with error_messages.told():
         found = coverage.keep(sessions)
     for pair in ("equal", "twice"):
         counted = found["real"][pair]

@@ -45,8 +45,8 @@ class Time:
     """Median milliseconds of one image under one condition, by network.
 
     ``speedup`` is how many times faster INT8 is than float in the same
-    runtime, with the interval of the next session (NaN without); ``verdict``
-    is on that. ``busy`` says why nothing was judged.
+    runtime, with the interval of the next session (NaN without), and
+    ``time_verdict`` the word on that. ``busy`` says why nothing was judged.
     """
 
     batch: int
@@ -54,7 +54,7 @@ class Time:
     mode: str
     milliseconds: dict[str, float]
     speedup: Interval
-    verdict: str
+    time_verdict: str
     busy: list[str]
 
 

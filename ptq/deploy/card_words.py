@@ -2,12 +2,13 @@
 
 import textwrap
 
+from ptq.deploy import loading
 from ptq.judge import wording
 
 WIDTH = 78
 MANY = 100_000  # bytes
 NOTHING = "nothing"
-BESIDES = {"network.ptq": ", with the float reference"}
+BESIDES = {loading.SAVED: ", with the float reference"}
 
 
 def text(card) -> str:
@@ -59,10 +60,10 @@ def _summary(card) -> list[tuple[str, str]]:
         *told,
         (
             "file",
-            _change(card.files["float.onnx"], card.files["network.onnx"]),
+            _change(card.files[loading.FLOAT_ONNX], card.files[loading.ONNX]),
         ),
         ("activations", _change(*(p.bytes for p in card.memory.values()))),
-        ("one image", f"{' → '.join(each)}, {fastest.verdict}"),
+        ("one image", f"{' → '.join(each)}, {fastest.time_verdict}"),
     ]
 
 
@@ -108,7 +109,8 @@ def _time(one) -> tuple[str, str]:
         f"{name} {milliseconds:.3g} ms"
         for name, milliseconds in one.milliseconds.items()
     )
-    told = f"{each}; INT8 {one.speedup:.2f} times as fast: {one.verdict}"
+    faster = f"INT8 {one.speedup:.2f} times as fast: {one.time_verdict}"
+    told = f"{each}; {faster}"
     if one.busy:
         told += f", for {'; '.join(one.busy)}"
     threads = "one thread" if one.threads == 1 else f"{one.threads} threads"

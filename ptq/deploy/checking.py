@@ -3,6 +3,7 @@
 import numpy as np
 from torch import Tensor
 
+from ptq.deploy import loading
 from ptq.deploy.card import Check
 from ptq.deploy.outputs import asked
 from ptq.engines.onnx_module import OnnxModule
@@ -46,7 +47,7 @@ def float_file(content: bytes, exact: Tensor, images: Tensor) -> Check:
 
     ``images`` is float32 (N, ...), normalized. Errors as of ``in_float``.
     """
-    return in_float("float.onnx", exact, OnnxModule(content)(images))
+    return in_float(loading.FLOAT_ONNX, exact, OnnxModule(content)(images))
 
 
 def parity(

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import checking, given, loading, risks, times
+from ptq.deploy import checking, inputs, loading, risks, times
 from ptq.deploy.card import Card, Check, Row, Time
-from ptq.deploy.given import Given
+from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import Kept, asked, digest
 from ptq.engines import onnx_file, onnx_runtime
 from ptq.engines.onnx_module import OnnxModule
@@ -31,7 +31,7 @@ SEED = 42
 EXAMPLES = 8
 FLOAT, INT8 = times.FLOAT, times.INT8
 RUNTIME = "onnxruntime"
-SAVED, FLOAT_ONNX, PARTS = "network.ptq", "float.onnx", "parts"
+PARTS = "parts"
 
 
 def deploy(
@@ -64,7 +64,7 @@ def deploy(
     """
     with locks.folder(Path(out), "folder"), _collected() as warned:
         images = calibration_images, test_images, test_labels
-        made = given.checked(network, *images, normalization, classes)
+        made = inputs.checked(network, *images, normalization, classes)
         run = _Deployment(made, Path(out), tell)
         run.all_steps(recipe, margin, rounds, seed)
         card = run.card([*dict.fromkeys(warned), *notes])
@@ -75,7 +75,7 @@ def deploy(
 class _Deployment:
     """The steps of ``deploy``, in order, and what each leaves."""
 
-    def __init__(self, given: Given, out: Path, tell: Callable):
+    def __init__(self, given: Inputs, out: Path, tell: Callable):
         self.given, self.out, self.tell = given, out, tell
         self.files: dict[str, int] = {}
         self.checks: list[Check] = []
@@ -112,8 +112,10 @@ class _Deployment:
         )
         self.contents = {FLOAT: real, INT8: integer}
         self._write(loading.ONNX, integer)
-        self._write(FLOAT_ONNX, real)
-        self.files[SAVED] = self.network.save(self.out / SAVED)
+        self._write(loading.FLOAT_ONNX, real)
+        self.files[loading.SAVED] = self.network.save(
+            self.out / loading.SAVED
+        )
         self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
 
     def check_float(self) -> None:
@@ -282,6 +284,6 @@ def _time(timing) -> Time:
             for name in (FLOAT, INT8, times.EAGER)
         },
         timing.judged(timing.speedup(FLOAT, INT8)),
-        timing.verdict(FLOAT, INT8),
+        timing.time_verdict(FLOAT, INT8),
         timing.busy,
     )

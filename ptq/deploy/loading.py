@@ -6,7 +6,10 @@ from torch import Tensor
 from ptq.engines import onnx_self_test
 from ptq.quantizer.network import QuantizedNetwork
 
-ONNX, EXAMPLE = "network.onnx", "example.npy"
+# What a deployment writes: both networks in ONNX, the integer one for
+# Python, and a few images.
+ONNX, FLOAT_ONNX = "network.onnx", "float.onnx"
+SAVED, EXAMPLE = "network.ptq", "example.npy"
 CODE = """\
 import numpy as np, onnxruntime as ort
 options = ort.SessionOptions(){exact}

@@ -86,7 +86,7 @@ def of_times(found) -> list[str]:
         if places := [
             w
             for w, one in zip(where, found, strict=True)
-            if word == one.verdict
+            if word == one.time_verdict
         ]:
             told.append(f"{TIMES[word]}: {', '.join(places)}")
     return told

@@ -1,4 +1,4 @@
-"""One file a runtime that executes a quantized network."""
+"""Runtimes that execute a quantized network, and what they are made of."""
 
 from ptq.registry import Registry
 

@@ -1,7 +1,6 @@
 """ONNX Runtime beside the simulation, code by code."""
 
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor
 
@@ -29,11 +28,7 @@ def runtime_codes(
                 f"{name}/codes", onnx.TensorProto.UINT8, None
             )
         )
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(),
-        onnx_runtime.session_options(threads=1),
-        ["CPUExecutionProvider"],
-    )
+    session = onnx_runtime.session(model.SerializeToString(), threads=1)
     wanted = [f"{name}/codes" for name in names]
     found = session.run(wanted, {"images": images.numpy()})
     return dict(zip(names, map(torch.from_numpy, found), strict=True))

@@ -1,10 +1,9 @@
 """A network of an ONNX file as a module, as timers and predictions ask it."""
 
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from ptq.engines.onnx_runtime import session_options
+from ptq.engines import onnx_runtime
 
 
 class OnnxModule(nn.Module):
@@ -17,11 +16,7 @@ class OnnxModule(nn.Module):
     def __init__(self, content: bytes, threads: int = 0):
         super().__init__()
         self.content, self.threads = content, threads
-        self._session = onnxruntime.InferenceSession(
-            content,
-            session_options(threads),
-            providers=["CPUExecutionProvider"],
-        )
+        self._session = onnx_runtime.session(content, threads)
 
     def __deepcopy__(self, memo):
         return OnnxModule(self.content, self.threads)

@@ -12,9 +12,6 @@ from ptq.engines.onnx_words import operands, simple, to_shape
 from ptq.graph import Node, UnsupportedError
 from ptq.quantizer import affine
 
-# torch counts no more than this in "everything from here on".
-FAR = np.iinfo(np.int64).max
-
 
 def write_layer(writer, node: Node, numbers: list[str], result: str) -> None:
     """A convolution or linear layer; ``numbers`` are weight and bias."""

@@ -47,12 +47,8 @@ class Runner:
     ):
         self._network, self._pixels = network, pixels
         with tempfile.TemporaryDirectory() as folder:
-            options = session_options(threads)
-            options.enable_profiling = True
-            options.profile_file_prefix = str(Path(folder, "profile"))
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
+            profile = str(Path(folder, "profile"))
+            self._session = session(content, threads, profile)
             shape = network.graph.nodes["input"].shape[1:]
             dtype = torch.uint8 if pixels else torch.float32
             self._ask(torch.zeros(1, *shape, dtype=dtype))
@@ -108,18 +104,26 @@ def load(
     return runner
 
 
-def session_options(threads: int) -> "onnxruntime.SessionOptions":
-    """For a session on ``threads`` threads; 0 leaves that to the runtime.
+def session(
+    content: bytes, threads: int, profile: str = ""
+) -> "onnxruntime.InferenceSession":
+    """A session of a file on ``threads`` threads; 0 leaves it to the runtime.
 
     Nothing is logged, and no sum saturates: where the runtime's fastest
-    kernels are not exact on this processor, it takes others.
+    kernels are not exact on this processor, it takes others. What runs is
+    written into a file whose path begins with ``profile``, if that is given.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     if not onnx_self_test.exact():
         options.add_session_config_entry(onnx_self_test.PRECISE, "1")
-    return options
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile
+    return onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )
 
 
 def _operators(events: list[dict]) -> list[Ran]:

@@ -15,7 +15,7 @@ from torch.ao import quantization as ao
 from ptq import input_checks
 from ptq.engines import saved_networks
 from ptq.engines.eager_settings import QConfig, available, quiet
-from ptq.graph import groups, supported
+from ptq.graph import allow_list, module_groups
 
 
 @quiet
@@ -35,14 +35,14 @@ def prepare(
     finite. The flow is that of torch's eager mode.
     """
     fused, regions = list(map(list, fuse)), list(map(tuple, keep_float))
-    graph = supported.check(network)
-    groups.check_fused(network, graph, fused)
+    graph = allow_list.check(network)
+    module_groups.check_fused(network, graph, fused)
     if regions:
-        groups.check_regions(network, graph, regions)
+        module_groups.check_regions(network, graph, regions)
     kept = {name for region in regions for name in region}
-    for name, sentence in groups.costs(network, graph):
+    for name, sentence in module_groups.costs(network, graph):
         if name not in kept:
-            warnings.warn(sentence, supported.CostWarning, stacklevel=3)
+            warnings.warn(sentence, allow_list.CostWarning, stacklevel=3)
     copied = _with_affine(copy.deepcopy(network).eval())
     if fused:
         copied = ao.fuse_modules(copied, fused)
@@ -110,7 +110,7 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
         quantized(images[:1])
     except (RuntimeError, NotImplementedError) as error:
         first = str(error).partition(". ")[0].partition("\n")[0]
-        raise supported.UnsupportedError(
+        raise allow_list.UnsupportedError(
             f"the integer network does not run: {first}"
         ) from error
     return quantized

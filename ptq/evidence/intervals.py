@@ -36,7 +36,7 @@ class Interval:
         return Interval(*(factor * v for v in astuple(self)))
 
 
-def accuracy(correct: int, n: int) -> Interval:
+def wilson(correct: int, n: int) -> Interval:
     """Share of correct images with its Wilson interval (Wilson, 1927).
 
     ``correct`` of ``n`` images, whole numbers. InputError (a ValueError)
@@ -54,9 +54,9 @@ def newcombe(correct: int, n: int, other: int, other_n: int) -> Interval:
 
     Its 95 % interval is Newcombe's (1998, method 10), made of the two Wilson
     intervals. Equation (eq-newcombe). Counts, and InputError, as for
-    ``accuracy``.
+    ``wilson``.
     """
-    first, second = accuracy(correct, n), accuracy(other, other_n)
+    first, second = wilson(correct, n), wilson(other, other_n)
     value = second.value - first.value
     down = np.hypot(second.value - second.low, first.high - first.value)
     up = np.hypot(second.high - second.value, first.value - first.low)

@@ -238,7 +238,7 @@ def safe_share(changes: np.ndarray, margin: float = MARGIN) -> Interval:
     """
     changes = checks.sample(changes, "changes", 1)
     margin = checks.between(margin, "margin")
-    return intervals.accuracy(int((changes > -margin).sum()), len(changes))
+    return intervals.wilson(int((changes > -margin).sum()), len(changes))
 
 
 def safe_sizes(

@@ -18,7 +18,7 @@ from ptq.evidence import intervals
 from ptq.experiment.results import Record
 from ptq.measure import host, timer
 
-FOLDER = paths.REPOSITORY / "book" / "reference"
+PAPER, OVERHEAD = "paper.yml", "overhead.json"
 NAMES = ("replication", "factorial", "calibration", "networks")
 # What decides, besides the code, whether predictions come out the same:
 # scales come from float kernels, and each processor selects its own.
@@ -34,25 +34,27 @@ class ReferenceError(RuntimeError):
 def files() -> list[Path]:
     """The committed references, which chapters read."""
     tables = (f"{name}.{kind}" for name in NAMES for kind in ("csv", "json"))
-    found = (FOLDER / name for name in ("paper.yml", *tables))
+    found = (paths.REFERENCE / name for name in (PAPER, *tables))
     return [path for path in found if path.exists()]
 
 
-def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
+def keep(
+    name: str, sweep_folder: Path, target: Path = paths.REFERENCE
+) -> Path:
     """Make a finished sweep's table the reference ``name``; its path.
 
     Columns with one value throughout go into the manifest. Raises
     ReferenceError where points are missing, failed, or were measured on
     different kinds of machine.
     """
-    manifest = json.loads((sweep_folder / "manifest.json").read_text())
+    manifest = json.loads((sweep_folder / paths.MANIFEST).read_text())
     states = manifest["points"]
-    if unfinished := [p for p, s in states.items() if s != "manifest.json"]:
+    if unfinished := [p for p, s in states.items() if s != paths.MANIFEST]:
         raise ReferenceError(
             f"{sweep_folder}: {len(unfinished)} of {len(states)} points are "
             "not done; run the sweep again, with --retry if they failed"
         )
-    frame = pd.read_parquet(sweep_folder / "table.parquet")
+    frame = pd.read_parquet(sweep_folder / paths.TABLE)
     frame = frame.drop(columns=[c for c in REDUNDANT if c in frame])
     constant = {
         column: frame[column].tolist()[0]
@@ -70,9 +72,9 @@ def keep(name: str, sweep_folder: Path, target: Path = FOLDER) -> Path:
 
 def _measured(sweep_folder: Path, points: list[str]) -> dict:
     """When, where and from which commit, as the points' manifests say."""
-    folder = sweep_folder / "points"
+    folder = sweep_folder / paths.POINTS
     told = [
-        json.loads((folder / point / "manifest.json").read_text())
+        json.loads((folder / point / paths.MANIFEST).read_text())
         for point in points
     ]
     machines = [
@@ -96,7 +98,7 @@ def _measured(sweep_folder: Path, points: list[str]) -> dict:
 
 
 def keep_overhead(
-    points: int, workers: int, seconds: float, target: Path = FOLDER
+    points: int, workers: int, seconds: float, target: Path = paths.REFERENCE
 ) -> None:
     """Keep what scheduling one trivial point cost, in ``seconds``."""
     found = {
@@ -106,10 +108,12 @@ def keep_overhead(
         "measured": time.strftime("%Y-%m-%d", time.gmtime()),
         "processor": host.machine()["processor"],
     }
-    paths.write_json(target / "overhead.json", found)
+    paths.write_json(target / OVERHEAD, found)
 
 
-def load(name: str, folder: Path = FOLDER) -> tuple[pd.DataFrame, dict]:
+def load(
+    name: str, folder: Path = paths.REFERENCE
+) -> tuple[pd.DataFrame, dict]:
     """Table and manifest of a reference, ``accuracy`` (0 to 1) included.
 
     ReferenceError where one of the two is missing or damaged.
@@ -157,7 +161,7 @@ def agreement(
     found = []
     for row, record in zip(rows.itertuples(), records, strict=True):
         exact = same_arithmetic(manifest, record.engine)
-        known = intervals.accuracy(int(row.correct), int(row.n))
+        known = intervals.wilson(int(row.correct), int(row.n))
         now = record.correct / record.n
         found.append(
             {

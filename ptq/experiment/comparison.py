@@ -14,6 +14,7 @@ from ptq.evidence.network_pairs import Paired
 from ptq.experiment.results import Record, Timing
 from ptq.experiment.strategies import STRATEGIES
 
+FILE = "comparison.csv"
 REFERENCE_ROW, QUIET = "reference", "no"
 
 
@@ -179,7 +180,7 @@ def compare(
         rows[name] = Row(
             STRATEGIES[name].label if name in STRATEGIES else name,
             correct,
-            intervals.accuracy(correct, pair.n),
+            intervals.wilson(correct, pair.n),
             pair,
             REFERENCE_ROW if name == base else pair.verdict,
             *(sizes or {}).get(name, ()),
@@ -218,9 +219,9 @@ def paired(first: Record, second: Record, labels: np.ndarray) -> Paired:
 
 def save_comparison(frame: pd.DataFrame, folder: Path) -> None:
     """Keep the frame of a comparison as ``comparison.csv`` in a folder."""
-    paths.write_whole(folder / "comparison.csv", frame.to_csv())
+    paths.write_whole(folder / FILE, frame.to_csv())
 
 
 def load_comparison(folder: Path) -> pd.DataFrame:
     """Read ``comparison.csv`` of a run's (or the reference) folder."""
-    return pd.read_csv(folder / "comparison.csv", index_col=0)
+    return pd.read_csv(folder / FILE, index_col=0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 from torch import Tensor, nn
 
-from ptq.experiment import bias_corrections
+from ptq.experiment import eager_biases
 from ptq.graph.activations import capture
 from ptq.methods import bias_correction
 from ptq.networks.compact_cnn import LAYERS
@@ -26,7 +26,7 @@ def mean_errors(
 def _errors(
     wanted: dict[str, Tensor], quantized: nn.Module, images: Tensor
 ) -> dict[str, Tensor]:
-    found = bias_corrections.outputs_before_relu(quantized, wanted, images)
+    found = eager_biases.outputs_before_relu(quantized, wanted, images)
     return {
         name: -bias_correction.mean_shift(wanted[name], found[name])
         for name in wanted
@@ -54,14 +54,14 @@ def left_by_count(
 
     ``draws`` and ``images`` are float32 (N, 3, 32, 32). The result has, for
     each of the ``counts``, a row a draw and a column a layer, as of
-    ``percent_left``. Errors as of ``bias_corrections.correct_biases``.
+    ``percent_left``. Errors as of ``eager_biases.correct_biases``.
     """
     wanted = capture(network, LAYERS, images)
     uncorrected = _errors(wanted, quantized, images)
     left = {}
     for count in counts:
         corrected = (
-            bias_corrections.correct_biases(network, quantized, drawn[:count])
+            eager_biases.correct_biases(network, quantized, drawn[:count])
             for drawn in draws
         )
         left[count] = pd.DataFrame(

@@ -23,7 +23,7 @@ from ptq.evidence import time_ratios
 from ptq.measure import host, timer
 from ptq.networks import compact_cnn
 
-FILE = paths.REPOSITORY / "book" / "reference" / "coverage.json"
+FILE = paths.REFERENCE / "coverage.json"
 ROUNDS, BATCH = 40, 16
 Clock = Callable[[np.random.Generator, int, int], np.ndarray]
 

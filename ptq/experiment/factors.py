@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
-from ptq.experiment import bias_corrections, strategies
+from ptq.experiment import eager_biases, strategies
 from ptq.methods import folding
 
 # Calibration images per batch, as published.
@@ -107,7 +107,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
     ``images`` is normalized float32 (N, 3, 32, 32); the first
     ``variant.images`` of them calibrate, and correct where that is chosen.
     Raises ValueError where there are fewer, and what
-    ``strategies.assignment`` raises.
+    ``strategies.quantized`` raises.
     """
     if len(images) < variant.images:
         raise ValueError(
@@ -118,7 +118,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
         variant.per_channel, variant.bits, variant.observer
     )
     source = network if variant.folded else with_biases(network)
-    quantized = strategies.assignment(
+    quantized = strategies.quantized(
         source,
         seen,
         fold=variant.folded,
@@ -129,7 +129,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
     if not variant.corrected:
         return quantized
     wanted = folding.fold(source) if variant.folded else source
-    return bias_corrections.correct_biases(wanted, quantized, seen)
+    return eager_biases.correct_biases(wanted, quantized, seen)
 
 
 def with_biases(network: nn.Module) -> nn.Module:

@@ -42,7 +42,7 @@ def compared(
     rows = {}
     for name, (fold, kept) in strategies.assigned().items():
         correct = int((predictions[name] == labels).sum())
-        right = intervals.accuracy(correct, len(labels))
+        right = intervals.wilson(correct, len(labels))
         rows[name] = {
             "folded": fold,
             "float_layers": kept,

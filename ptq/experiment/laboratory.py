@@ -118,7 +118,7 @@ class Experiment:
             machine=host.machine(),
             predictions=predictions.to(torch.uint8).numpy(),
         )
-        record.save(self.run_folder / "records")
+        record.save(self.run_folder / paths.RECORDS)
         return record
 
     def evaluate_variant(
@@ -137,7 +137,7 @@ class Experiment:
 
     def record(self, name: str) -> results.Record:
         """The record of a strategy: from the run folder, else measured."""
-        path = self.run_folder / "records" / f"{name}.json"
+        path = self.run_folder / paths.RECORDS / f"{name}.json"
         if path.exists():
             found = results.load_record(path)
             if found.key == self._key(name):
@@ -171,7 +171,7 @@ class Experiment:
         return run_times.of_run(self, batch, threads, mode)
 
     def _path(self, name: str) -> Path:
-        return self.run_folder / "models" / f"{name}.pt"
+        return self.run_folder / paths.MODELS / f"{name}.pt"
 
     def key(self, *settings: str, **more) -> str:
         """What a result depends on besides the data, as one short text.
@@ -245,7 +245,7 @@ def open_experiment(*, retrain: bool = False, **settings) -> Experiment:
     settings = DEFAULTS | settings
     cifar = cifar10.load(settings["data_dir"])
     folder = parameters.run_folder(settings)
-    return _made(settings, cifar, folder, folder / "models", retrain)
+    return _made(settings, cifar, folder, folder / paths.MODELS, retrain)
 
 
 def _made(

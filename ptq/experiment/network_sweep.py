@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from ptq import paths
 from ptq.evidence import network_pairs
 from ptq.experiment import committed_sweeps, network_study, results
 from ptq.experiment.network_study import CHOICES, FLOAT
@@ -63,7 +64,7 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
 
 
 def _record(there, network: str, choice: str, folder):
-    models = there.run_folder / "models"
+    models = there.run_folder / paths.MODELS
     of = network_study.subject(there.cifar, network, models)
     images, labels = there.test_images, there.test_labels
     return network_study.record(of, choice, images, labels, folder / network)

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from ptq import paths
 from ptq.experiment import committed_sweeps
 
-TABLE = committed_sweeps.FOLDER / "recipes.csv"
+TABLE = paths.REFERENCE / "recipes.csv"
 PUBLISHED = "published"
 # Each step keeps what the steps before it changed.
 STEPS = {

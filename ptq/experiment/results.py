@@ -127,7 +127,7 @@ class Timing:
         """Speed-up of the first network over itself: the timer's error."""
         return self.speedup(next(iter(self.seconds)), TWIN)
 
-    def verdict(self, slow: str, fast: str) -> str:
+    def time_verdict(self, slow: str, fast: str) -> str:
         """The verdict on ``fast`` against ``slow``, as of ``word``."""
         return self.word(self.speedup(slow, fast))
 

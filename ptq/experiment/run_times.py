@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from ptq import paths
 from ptq.experiment import results, strategies
 from ptq.measure import host, timer
 
@@ -26,7 +27,7 @@ def of_run(
     wanted = timer.Conditions((), batch, threads, mode).title
     if wanted not in (known := [c.title for c in plan]):
         raise KeyError(f"{wanted}: expected one of {', '.join(known)}")
-    path = lab.run_folder / "timings" / f"{wanted}.json"
+    path = lab.run_folder / paths.TIMINGS / f"{wanted}.json"
     if path.exists():
         found = results.load_timing(path)
         if found.key == _key(lab):
@@ -52,7 +53,7 @@ def of_networks(
 
 def stamp(run_folder: Path) -> list[str]:
     """A value that changes when the times of a run are measured again."""
-    found = (run_folder / "timings").glob("batch*.json")
+    found = (run_folder / paths.TIMINGS).glob("batch*.json")
     return [hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(found)]
 
 
@@ -86,7 +87,7 @@ def _measure(lab, plan: list[timer.Conditions]) -> list[results.Timing]:
     networks = {name: lab.build(name) for name in strategies.STRATEGIES}
     for name, (fold, kept) in strategies.assigned().items():
         if name not in networks:
-            networks[name] = strategies.assignment(
+            networks[name] = strategies.quantized(
                 lab.network, lab.calibration, kept, fold
             )
     return compare(lab, networks, plan)
@@ -118,5 +119,5 @@ def compare(
         for conditions, samples in zip(plan, found, strict=True)
     ]
     for timing in timings:
-        timing.save(lab.run_folder / "timings")
+        timing.save(lab.run_folder / paths.TIMINGS)
     return timings

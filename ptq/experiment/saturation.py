@@ -165,7 +165,7 @@ def told(
 
 def _build(network: nn.Module, calibration: Tensor, bits: int) -> nn.Module:
     qconfig = eager_settings.QConfig(bits=bits)
-    return strategies.assignment(network, calibration, qconfig=qconfig)
+    return strategies.quantized(network, calibration, qconfig=qconfig)
 
 
 def _run(folder: Path, limit: str) -> Predictions:

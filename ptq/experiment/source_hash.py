@@ -18,7 +18,7 @@ SCIENCE = (
     "methods",
     "engines",
     "measure",
-    "experiment/bias_corrections.py",
+    "experiment/eager_biases.py",
     "experiment/strategies.py",
     "experiment/factors.py",
     "input_checks.py",

@@ -1,7 +1,7 @@
 """The named recipes of the comparison, each a network that runs.
 
 Each takes the float network, which it does not change, and calibration
-images, float32 (N, 3, 32, 32); ``assignment`` lists what it raises.
+images, float32 (N, 3, 32, 32); ``quantized`` lists what it raises.
 """
 
 import copy
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.engines import eager_settings, torch_eager
-from ptq.experiment import bias_corrections
+from ptq.experiment import eager_biases
 from ptq.methods import folding, mixed_precision
 from ptq.networks.compact_cnn import BLOCKS, LAYERS
 from ptq.registry import Registry
@@ -71,7 +71,7 @@ def fp32_channels_last(network: nn.Module, images: Tensor) -> nn.Module:
     return folding.fold(network).to(memory_format=torch.channels_last)
 
 
-def assignment(
+def quantized(
     network: nn.Module,
     images: Tensor,
     float_layers: tuple[str, ...] = (),
@@ -104,9 +104,9 @@ def assignment(
 def naive(network: nn.Module, images: Tensor) -> nn.Module:
     """As published: no fusion, so BN and ReLU are layers of their own.
 
-    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
-    return assignment(network, images, fold=False)
+    return quantized(network, images, fold=False)
 
 
 def bias_correction_published(
@@ -114,37 +114,37 @@ def bias_correction_published(
 ) -> nn.Module:
     """Naive, with the published shift of the biases (which is zero).
 
-    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
     prepared = torch_eager.prepare(network)
-    shifts = bias_corrections.published_shifts(network, prepared, images)
-    shifted = bias_corrections.apply_published(prepared, shifts)
+    shifts = eager_biases.published_shifts(network, prepared, images)
+    shifted = eager_biases.apply_published(prepared, shifts)
     return torch_eager.convert(shifted, images)
 
 
 def folded(network: nn.Module, images: Tensor) -> nn.Module:
     """BN folded, ReLU fused into both convolutions, as published.
 
-    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
-    return assignment(network, images)
+    return quantized(network, images)
 
 
 def folded_fused(network: nn.Module, images: Tensor) -> nn.Module:
     """Folded, with the ReLU fused into fc1 as well.
 
-    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
-    return assignment(network, images, fuse_fc1=True)
+    return quantized(network, images, fuse_fc1=True)
 
 
 def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
     """Folded, with biases corrected layer after layer.
 
     ``images``, float32 (N, 3, 32, 32), calibrate and correct. Errors are
-    those of ``assignment``, and ValueError where a layer has no bias.
+    those of ``quantized``, and ValueError where a layer has no bias.
     """
-    return bias_corrections.correct_biases(
+    return eager_biases.correct_biases(
         folding.fold(network), folded(network, images), images
     )
 
@@ -154,17 +154,17 @@ def mixed_precision_published(
 ) -> nn.Module:
     """Naive, with conv2, its BN and its ReLU left in float32.
 
-    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
-    return assignment(network, images, ("conv2",), fold=False)
+    return quantized(network, images, ("conv2",), fold=False)
 
 
 def mixed_precision_folded(network: nn.Module, images: Tensor) -> nn.Module:
     """Folded, with conv2 and its ReLU left in float32.
 
-    ``images``, float32 (N, 3, 32, 32), and errors as for ``assignment``.
+    ``images``, float32 (N, 3, 32, 32), and errors as for ``quantized``.
     """
-    return assignment(network, images, ("conv2",))
+    return quantized(network, images, ("conv2",))
 
 
 _ROWS = (
@@ -228,7 +228,7 @@ get = STRATEGIES.row
 def assigned() -> dict[str, tuple[bool, tuple[str, ...]]]:
     """Every choice of folding and float layers, by a name.
 
-    Values are the arguments ``fold`` and ``float_layers`` of ``assignment``.
+    Values are the arguments ``fold`` and ``float_layers`` of ``quantized``.
     A choice that is a strategy has the strategy's name.
     """
     known = {
@@ -256,7 +256,7 @@ def build(name: str, network: nn.Module, images: Tensor) -> nn.Module:
     """The network of a strategy, made of a float network that is kept.
 
     ``images``, float32 (N, 3, 32, 32), calibrate. Raises UnknownNameError,
-    with the strategies there are, for another name, and what ``assignment``
+    with the strategies there are, for another name, and what ``quantized``
     raises.
     """
     return get(name).build(network, images)

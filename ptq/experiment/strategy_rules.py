@@ -21,7 +21,7 @@ def needed(frame: pd.DataFrame) -> str:
     return f"{found.min():.2f} to {found.max():.2f} points"
 
 
-def verdicts(frame: pd.DataFrame, margin: float) -> list[str]:
+def with_margin(frame: pd.DataFrame, margin: float) -> list[str]:
     """Verdicts on all rows but the first, with another margin (a share).
 
     ``frame`` is that of ``Comparison.frame``.

@@ -23,12 +23,12 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 
-from ptq.graph import checks, places
-from ptq.graph.call import Call
+from ptq.graph import checks, user_code
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
 from ptq.graph.operations import operation
 from ptq.graph.rules import RULES
+from ptq.graph.torch_call import Call
 
 # The graph may differ from the network by this share of the largest logit.
 TOLERANCE = 1e-4
@@ -66,7 +66,7 @@ def _exported(model: nn.Module, example: Tensor) -> ExportedProgram:
         with torch.no_grad(), _quiet():
             return export(model, (torch.empty(COUNT, *example.shape[1:]),))
     except Exception as error:  # torch raises many kinds
-        raise UnsupportedError(places.reason(model, error)) from error
+        raise UnsupportedError(user_code.reason(model, error)) from error
 
 
 @contextmanager
@@ -137,7 +137,7 @@ class _Translation:
         try:
             made = self._made(found, name, result)
         except UnsupportedError as error:
-            place = places.of_call(found, name)
+            place = user_code.of_call(found, name)
             raise UnsupportedError(f"{place}: {error}") from error
         if found.target._schema.is_mutable:
             self.current[found.args[0]] = made
@@ -153,10 +153,10 @@ class _Translation:
 
     def _call(self, found, name, given, result) -> Call:
         shape = _shape(result)
-        module, source = places.module(found), places.source(found)
+        module, source = user_code.module(found), user_code.source(found)
 
         def emit(word, *args, shape=shape):
-            own = places.in_layer(found) and word not in AROUND
+            own = user_code.in_layer(found) and word not in AROUND
             if operation(word).kind in IMAGEWISE and shape[0] != BATCH:
                 raise UnsupportedError(
                     f"its result has shape {shape}: expected the images in "

@@ -78,7 +78,7 @@ class Row:
 
 def right(predictions: np.ndarray, truth: np.ndarray) -> Interval:
     """Share of right predictions; both hold class numbers (N,)."""
-    return intervals.accuracy(int((predictions == truth).sum()), len(truth))
+    return intervals.wilson(int((predictions == truth).sum()), len(truth))
 
 
 def without_labels(
@@ -168,7 +168,7 @@ def _detectable(pair: paired_tests.Flips, candidates: int) -> float | None:
 
 def _disagreement(found: dict, name: str) -> Interval:
     first = next(iter(found.values()))
-    return intervals.accuracy(int((first != found[name]).sum()), len(first))
+    return intervals.wilson(int((first != found[name]).sum()), len(first))
 
 
 def _notes(found: dict, made: dict, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptq import input_checks
-from ptq.graph import activations, groups, supported
+from ptq.graph import activations, allow_list, module_groups
 
 BATCH = 250
 # Calibrated ranges use codes 0 to 127, but the engine's kernels clip at 255.
@@ -137,16 +137,16 @@ def noise_budget(
     each layer's output, and of the input as "quant"; ``steps``, the scale of
     each layer's weight codes. ``points`` names, for each layer, the float
     module whose output the layer's codes stand for; ``images`` is float32
-    (N, C, H, W). Raises ValueError where
-    a point is no module of ``network``, TypeError where one is not folded,
-    UnsupportedError where the network does not run all its modules in the
-    order in which it lists them, and InputError where images are none, not
-    float32, or not finite.
+    (N, C, H, W). Raises ValueError where a point is no module of
+    ``network``, TypeError where one is not folded, UnsupportedError where
+    not all its modules run in the order in which it lists them, InputError
+    where images are none, not float32, or not finite.
     """
     input_checks.check_normalized(images)
     children = dict(network.named_children())
-    if (ran := groups.order(supported.check(network))) != list(children):
-        raise supported.UnsupportedError(
+    ran = module_groups.order(allow_list.check(network))
+    if ran != list(children):
+        raise allow_list.UnsupportedError(
             f"the network lists {', '.join(children)} and runs "
             f"{', '.join(ran)}: expected a chain of all that it lists"
         )

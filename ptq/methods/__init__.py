@@ -1,1 +1,1 @@
-"""One file a method: a network in, a better one out."""
+"""Methods of quantization, a file each; none knows an engine."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ptq import input_checks
-from ptq.graph import groups, supported
+from ptq.graph import allow_list, module_groups
 
 
 def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
@@ -19,7 +19,7 @@ def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     a variance is zero or negative with its eps.
     """
     if bn.running_var is None or bn.num_features != conv.out_channels:
-        raise supported.UnsupportedError(
+        raise allow_list.UnsupportedError(
             f"{bn}: expected running statistics of {conv.out_channels} "
             "channels, to fold it into the convolution"
         )
@@ -43,7 +43,7 @@ def fusable(network: nn.Module) -> list[tuple[str, str]]:
 
     BN is folded, or will be. Raises UnsupportedError as ``fold`` does.
     """
-    blocks = groups.blocks(network, supported.check(network))
+    blocks = module_groups.blocks(network, allow_list.check(network))
     return [(conv, relu) for conv, _, relu in blocks if relu is not None]
 
 
@@ -56,10 +56,11 @@ def fold(network: nn.Module) -> nn.Module:
     naming the part, where the network is none that the recipe takes or a
     block is none of it, InputError where a weight is not finite.
     """
-    graph = supported.check(network)
+    graph = allow_list.check(network)
     folded = copy.deepcopy(network).eval()
-    pairs = [(conv, bn) for conv, bn, _ in groups.blocks(network, graph)]
-    groups.check_fused(network, graph, pairs)
+    blocks = module_groups.blocks(network, graph)
+    pairs = [(conv, bn) for conv, bn, _ in blocks]
+    module_groups.check_fused(network, graph, pairs)
     for conv, bn in pairs:
         layers = folded.get_submodule(conv), folded.get_submodule(bn)
         folded.set_submodule(conv, fold_batch_norm(*layers))

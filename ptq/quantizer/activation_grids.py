@@ -8,6 +8,7 @@ from torch import Tensor
 from ptq.graph import Graph, UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
+from ptq.registry import Registry
 
 BATCH = 64
 BINS = 2048
@@ -27,14 +28,14 @@ def activation_grids(
 
     ``images`` is float32 (N, ...); ``how`` names one of ``OBSERVERS``. The
     input's grid is ``input_grid``. Raises UnsupportedError where a result
-    is not finite.
+    is not finite, UnknownNameError where there is no such observer.
     """
     owners = set(owners) - {"input"}
     ranges = _extremes(graph, images, owners)
     if how != "minmax":
         found = _histograms(graph, images, ranges)
         ranges = {
-            name: OBSERVERS[how](histogram, *ranges[name], bits)
+            name: OBSERVERS.row(how)(histogram, *ranges[name], bits)
             for name, histogram in found.items()
         }
     grids = {
@@ -143,4 +144,7 @@ def _percentile(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     return low + first * width, low + min(last, BINS) * width
 
 
-OBSERVERS = {"minmax": None, "mse": _least_error, "percentile": _percentile}
+OBSERVERS = Registry(
+    "observer",
+    {"minmax": None, "mse": _least_error, "percentile": _percentile},
+)

@@ -33,7 +33,7 @@ def quantize(
     for each channel. ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
-    something is not as expected.
+    something is not as expected, UnknownNameError for another observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
     if normalization is not None:
@@ -106,11 +106,7 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
     ):
         if bits not in BITS:
             raise UnsupportedError(f"{name}={bits!r}: expected 2 to 8")
-    if observer not in activation_grids.OBSERVERS:
-        raise UnsupportedError(
-            f"observer={observer!r}: expected one of "
-            f"{', '.join(activation_grids.OBSERVERS)}"
-        )
+    activation_grids.OBSERVERS.row(observer)
 
 
 def plain_normalization(normalization, images: Tensor):

@@ -25,7 +25,7 @@ from ptq.running import locks, plain_yaml
 from ptq.running.execution import defaults, execute
 
 SOURCES = paths.REPOSITORY / "notebooks"
-PUBLISHED = paths.REPOSITORY / "book" / "chapters"
+PUBLISHED = paths.REPOSITORY / "book" / paths.CHAPTERS
 
 
 def chapters(only: tuple[str, ...] = ()) -> list[Path]:
@@ -107,10 +107,10 @@ def run(
     plan = resolve(chapters(only), values)
     with locks.folder(folder):
         # We hold the folder's lock, so a killed run left these.
-        for left in (folder / "chapters").glob("*.running.ipynb"):
+        for left in (folder / paths.CHAPTERS).glob("*.running.ipynb"):
             left.unlink()
         if anew:
-            shutil.rmtree(folder / "timings", ignore_errors=True)
+            shutil.rmtree(folder / paths.TIMINGS, ignore_errors=True)
         _execute_plan(plan, values, folder, force)
     return folder
 
@@ -125,14 +125,14 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
     }
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
-        copy = folder / "chapters" / source.name
+        copy = folder / paths.CHAPTERS / source.name
         executed = _bring_up_to_date(
             source, given, copy, manifest["chapters"], force
         )
         if executed:
             # Load and versions are those of the last execution.
             manifest = now | {"chapters": manifest["chapters"]}
-            paths.write_json(folder / "manifest.json", manifest)
+            paths.write_json(folder / paths.MANIFEST, manifest)
         if folder == paths.run_folder():
             paths.write_whole(PUBLISHED / copy.name, copy.read_bytes())
 
@@ -169,7 +169,7 @@ def _fingerprint(text: str, values: dict) -> str:
     machine, known = host.machine(), DEFAULTS | values
     recipe = Recipe(known["train_seed"], known["epochs"])
     folder = run_folder(known)
-    trained = checkpoints.of_recipe(recipe, folder / "models")
+    trained = checkpoints.of_recipe(recipe, folder / paths.MODELS)
     return source_hash.of(
         text,
         values,
@@ -184,7 +184,7 @@ def _fingerprint(text: str, values: dict) -> str:
 def _earlier_manifest(folder: Path) -> dict:
     """What the run folder says about its last execution."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / paths.MANIFEST).read_text())
         return manifest | {"chapters": dict(manifest["chapters"])}
     except (OSError, ValueError, TypeError, KeyError):
         return {"chapters": {}}

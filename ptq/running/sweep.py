@@ -118,16 +118,16 @@ def overhead(points: int = 1000, workers: int = 2) -> float:
         started = time.perf_counter()
         _collect(client, worker.trivial, chapter, todo, Path(name))
         seconds = time.perf_counter() - started
-        kept = len(list(Path(name).glob(f"points/*/{worker.MANIFEST}")))
+        kept = len(list(Path(name).glob(f"points/*/{paths.MANIFEST}")))
     if kept != points:
         raise SweepError(f"{kept} of {points} points arrived")
     return seconds / points
 
 
 def _state(folder: Path, digest: str) -> str:
-    """MANIFEST of a point that is done, FAILURE of one that failed."""
-    for name in (worker.MANIFEST, worker.FAILURE):
-        if (folder / "points" / digest / name).exists():
+    """The manifest of a point that is done, FAILURE of one that failed."""
+    for name in (paths.MANIFEST, worker.FAILURE):
+        if (folder / paths.POINTS / digest / name).exists():
             return name
     return ""
 
@@ -141,7 +141,7 @@ def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
         for ended in batch.ended():
             if ended:
                 digest, files = ended
-                _keep(files, folder / "points" / digest)
+                _keep(files, folder / paths.POINTS / digest)
                 done += 1
             progress.show(done)
     finally:
@@ -152,7 +152,7 @@ def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
 def _keep(files: dict[str, bytes], folder: Path) -> None:
     """Write the files of a point; the manifest or failure comes last."""
     shutil.rmtree(folder, ignore_errors=True)
-    last = (worker.MANIFEST, worker.FAILURE)
+    last = (paths.MANIFEST, worker.FAILURE)
     try:
         for name in sorted(files, key=lambda name: name in last):
             paths.write_whole(folder / name, files[name])
@@ -165,10 +165,10 @@ def _keep(files: dict[str, bytes], folder: Path) -> None:
 def _gather(sweep: Sweep, folder: Path) -> Outcome:
     """Write table and manifest of the points in a sweep's folder."""
     states = {digest: _state(folder, digest) for digest in sweep.points}
-    done = [d for d, state in states.items() if state == worker.MANIFEST]
+    done = [d for d, state in states.items() if state == paths.MANIFEST]
     failed = {
         digest: json.loads(
-            (folder / "points" / digest / worker.FAILURE).read_text()
+            (folder / paths.POINTS / digest / worker.FAILURE).read_text()
         )
         for digest, state in states.items()
         if state == worker.FAILURE
@@ -176,7 +176,7 @@ def _gather(sweep: Sweep, folder: Path) -> Outcome:
     frame = table({d: sweep.points[d] for d in done}, folder)
     packed = io.BytesIO()
     frame.to_parquet(packed, index=False)
-    paths.write_whole(folder / "table.parquet", packed.getvalue())
+    paths.write_whole(folder / paths.TABLE, packed.getvalue())
     paths.write_whole(folder / "table.csv", frame.to_csv(index=False))
     manifest = {
         "sweep": sweep.name,
@@ -186,7 +186,7 @@ def _gather(sweep: Sweep, folder: Path) -> Outcome:
         "machine": host.machine(),
         "points": states,
     }
-    paths.write_json(folder / worker.MANIFEST, manifest)
+    paths.write_json(folder / paths.MANIFEST, manifest)
     return Outcome(folder, len(done), failed)
 
 
@@ -201,7 +201,7 @@ def table(points: dict[str, dict], folder: Path) -> pd.DataFrame:
     for digest, values in points.items():
         row = {"point": digest}
         row |= {n: v for n, v in values.items() if n not in PLACES}
-        place = folder / "points" / digest / "records"
+        place = folder / paths.POINTS / digest / paths.RECORDS
         records = [results.load_record(p) for p in place.glob("[!.]*.json")]
         records.sort(key=lambda record: record.strategy)
         base = next((r for r in records if r.strategy == "fp32"), None)

@@ -13,7 +13,7 @@ import yaml
 from ptq.experiment import parameters, source_hash
 from ptq.running import execution, pipeline, plain_yaml, worker
 
-KEYS = ("chapter", "fixed", "list", "grid")
+KEYS = ("chapter", "fixed", "list", "cross")
 RANGE = ("from", "to", "step")
 # The worker decides where a chapter reads and writes.
 PLACES = ("run_dir", "data_dir")
@@ -60,7 +60,7 @@ def read(path: Path, elsewhere: bool = False) -> Sweep:
 
 
 def expand(content: dict) -> list[dict]:
-    """Parameters of each point: ``fixed``, and ``list`` times ``grid``.
+    """Parameters of each point: ``fixed``, and ``list`` times ``cross``.
 
     Raises SweepError with every fault of these three.
     """
@@ -72,9 +72,9 @@ def expand(content: dict) -> list[dict]:
 
 def _points(content: dict, faults: list[str]) -> list[dict]:
     """The points without those that are added to ``faults``."""
-    fixed, grid = (
+    fixed, crossed = (
         _mapping(content.get(key, {}), key, faults)
-        for key in ("fixed", "grid")
+        for key in ("fixed", "cross")
     )
     listed = content.get("list", [{}])
     if not isinstance(listed, list) or not listed:
@@ -83,12 +83,12 @@ def _points(content: dict, faults: list[str]) -> list[dict]:
     rows = [
         _mapping(row, f"list[{i}]", faults) for i, row in enumerate(listed)
     ]
-    axes = {name: _axis(name, given, faults) for name, given in grid.items()}
+    axes = {n: _axis(n, given, faults) for n, given in crossed.items()}
     for row in rows:
         if twice := sorted(map(str, _repeated([*fixed, *row, *axes]))):
             faults.append(
                 f"{', '.join(twice)}: expected in one of fixed, list and "
-                "grid only"
+                "cross only"
             )
     axes = {name: values for name, values in axes.items() if values}
     if math.prod(map(len, [rows, *axes.values()])) > LIMIT:
@@ -160,7 +160,7 @@ def _mapping(given, key: str, faults: list[str]) -> dict:
 
 
 def _axis(name: str, given, faults: list[str]) -> Sequence:
-    """The values of a parameter of the grid: a list, or a range of int."""
+    """The values of a parameter of `cross`: a list, or a range of int."""
     if isinstance(given, list) and given:
         return given
     if isinstance(given, dict) and {"from", "to"} <= given.keys():
@@ -170,7 +170,7 @@ def _axis(name: str, given, faults: list[str]) -> Sequence:
         if whole and known and ends[0] <= ends[1] and ends[2] > 0:
             return range(ends[0], ends[1] + 1, ends[2])
     faults.append(
-        f"grid: {name}: expected a list of values, or a range of whole "
+        f"cross: {name}: expected a list of values, or a range of whole "
         f"numbers {{from: 0, to: 9, step: 1}}, both ends in; not {given!r}"
     )
     return []

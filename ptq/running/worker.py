@@ -27,7 +27,6 @@ from ptq.measure import host, timer
 from ptq.networks import checkpoints, recipes, training
 from ptq.running import execution, locks, pipeline
 
-MANIFEST = "manifest.json"
 FAILURE = "failure.json"
 
 
@@ -77,8 +76,8 @@ def version() -> str:
 def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
     """Execute the chapter in a folder of its own; return the files in it.
 
-    One of them is MANIFEST or, where the point failed, FAILURE, with the
-    traceback. Networks are not returned, since they are large.
+    One of them is the manifest or, where the point failed, FAILURE, with
+    the traceback. Networks are not returned, since they are large.
     """
     with tempfile.TemporaryDirectory(dir=_scratch()) as name:
         folder = Path(name) / "point"
@@ -86,7 +85,7 @@ def run(values: dict, chapter: Chapter) -> dict[str, bytes]:
             alone = locks.timer(chapter.holder or locks.myself(), say)
             with alone if chapter.exclusive else nullcontext():
                 facts = _execute(folder, values, chapter)
-            last = {MANIFEST: _packed({"parameters": values} | facts)}
+            last = {paths.MANIFEST: _packed({"parameters": values} | facts)}
         except Exception as error:
             told = failure(values, error)
             last = {FAILURE: told.replace(f"{folder}/".encode(), b"")}
@@ -105,7 +104,7 @@ def failure(values: dict, error: BaseException) -> bytes:
 
 def trivial(values: dict, chapter: Chapter) -> dict[str, bytes]:
     """A point that costs nothing, to measure what scheduling costs."""
-    return {MANIFEST: _packed({"parameters": values})}
+    return {paths.MANIFEST: _packed({"parameters": values})}
 
 
 def mark() -> None:
@@ -137,7 +136,7 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
     started = time.time()
     _check_version(chapter)
     _prepare_kernels()
-    _provide_network(values, folder / "models")
+    _provide_network(values, folder / paths.MODELS)
     given = values | ({"run_dir": str(folder)} if "run_dir" in values else {})
     source = folder.parent / f"{chapter.name}.ipynb"
     source.write_text(chapter.text)
@@ -207,7 +206,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and folder / "models" not in path.parents
+        if path.is_file() and folder / paths.MODELS not in path.parents
     }
 
 

@@ -256,7 +256,7 @@ def test_bad_input_is_named(network, images):
 def test_changes_refuses_networks_with_other_layers(
     network, images, quantized
 ):
-    mixed = strategies.assignment(network, images, ("conv2",))
+    mixed = strategies.quantized(network, images, ("conv2",))
     with pytest.raises(ValueError, match="expected the same ones"):
         eager_layers.changes(quantized, mixed)
 

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 
+from ptq import paths
 from ptq.book import figures, style
-from ptq.book.pages import frontpage
 from ptq.book.point_names import name_points, together
 from ptq.evidence import time_ratios
 from ptq.evidence.intervals import Interval
@@ -17,7 +17,7 @@ from ptq.experiment import comparison
 
 @pytest.fixture(scope="module")
 def frame():
-    return comparison.load_comparison(frontpage.REFERENCE)
+    return comparison.load_comparison(paths.REFERENCE)
 
 
 def taken(frame, prefix=""):
@@ -47,7 +47,7 @@ def an_assignment(frame):
     first = np.arange(len(frame)) < 2
     given = frame.assign(folded=True, frontier=first)
     marked = dict(zip(frame.label, frame.index, strict=True))
-    return figures.frontier.assignments(given, marked, 0.001)
+    return figures.frontier.drawn_choices(given, marked, 0.001)
 
 
 def a_crowd(seed):

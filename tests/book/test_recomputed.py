@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ptq import paths
 from ptq.book import claims
-from ptq.book.pages import answer, frontpage
+from ptq.book.pages import strategy_answer
 from ptq.evidence import intervals, replicates, time_ratios
 from ptq.experiment import (
     committed_sweeps,
@@ -74,7 +75,7 @@ def glued(notebook, name):
 
 @pytest.fixture(scope="module")
 def committed():
-    return comparison.load_comparison(frontpage.REFERENCE)
+    return comparison.load_comparison(paths.REFERENCE)
 
 
 class TestComparison:
@@ -306,14 +307,14 @@ class TestReplication:
         quick.loc[name, "milliseconds"] = 0.001
         sweep = committed_sweeps.load("replication")[1]
         for frame, word in ((quick, "Stay"), (committed, "Use")):
-            text = answer.answer(frame, replication, sweep, ORIGIN)
+            text = strategy_answer.answer(frame, replication, sweep, ORIGIN)
             assert text.startswith(f"**{word}**")
 
     def test_front_page_says_what_the_tables_say(
         self, replication, committed
     ):
         sweep = committed_sweeps.load("replication")[1]
-        text = answer.answer(committed, replication, sweep, ORIGIN)
+        text = strategy_answer.answer(committed, replication, sweep, ORIGIN)
         text = text.replace("\u2212", "-")
         label = text.split("(row *")[1].split("* of the table")[0]
         (name,) = committed.index[committed.label == label]
@@ -409,10 +410,9 @@ class TestCalibration:
         assert set(calibrations.source) == set(factors.SOURCES)
 
     def test_batches_of_one_make_no_moving_average(self, calibrations):
-        few = calibrations[calibrations.images <= factors.BATCH].pivot(
-            index=["seed", "source", "images"], columns="observer",
-            values="predictions",
-        )  # fmt: skip
+        draw = ["seed", "source", "images"]
+        few = calibrations[calibrations.images <= factors.BATCH]
+        few = few.set_index([*draw, "observer"]).predictions.unstack()
         assert (few.minmax == few.moving_average).all()
 
     def test_safe_sizes_and_shares_by_counting(

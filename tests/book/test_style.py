@@ -1,5 +1,6 @@
 """The look of figures: colours told apart, dark inks, error bars."""
 
+import itertools
 import re
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ from inks import BLINDNESS, THEMES, closest, contrast, lab
 
 from ptq.book import figures, show, style
 from ptq.evidence.intervals import Interval
+from ptq.experiment.factors import OBSERVERS, SOURCES
 from ptq.experiment.strategies import STRATEGIES
 
 
@@ -69,9 +71,23 @@ class TestColours:
 def test_no_two_strategies_or_observers_look_alike():
     looks = [tuple(style.look(name).values()) for name in STRATEGIES]
     assert len(set(looks)) == len(STRATEGIES)
-    of_observers = set(figures.designs.OBSERVER_MARKERS.values())
-    assert len(of_observers) == len(style.OBSERVERS)
-    assert not of_observers & set(style.MARKERS)
+    of_observers = [style.observer_look(n)["marker"] for n in OBSERVERS]
+    assert len(set(of_observers)) == len(OBSERVERS)
+    assert not set(style.OBSERVER_MARKERS) & set(style.MARKERS)
+
+
+def test_a_fourth_observer_joins_with_its_name(monkeypatch):
+    before = {known: style.observer_look(known) for known in OBSERVERS}
+    monkeypatch.setitem(OBSERVERS, "percentile", "percentile")
+    assert style.observer_look("percentile") not in before.values()
+    assert {n: style.observer_look(n) for n in before} == before
+    draws = pd.DataFrame(
+        itertools.product([*SOURCES][:1], [10, 100], OBSERVERS, [-0.01]),
+        columns=["source", "images", "observer", "change"],
+    )
+    made = figures.designs.bands(draws, 0.005)
+    named = [text.get_text() for text in made.legends[0].get_texts()]
+    assert named == list(OBSERVERS.values())
 
 
 @pytest.mark.parametrize("name", ["adaround", "folded_equalized"])

@@ -100,7 +100,7 @@ def test_a_point_fails_for_the_death_of_its_own_worker_only(
 ):
     log = tmp_path / "log"
     write(tmp_path / "a.ipynb", KILLER.format(log=str(log)))
-    plan = sweep_plan.read(swept(tmp_path, "grid: {seed: {from: 1, to: 4}}"))
+    plan = sweep_plan.read(swept(tmp_path, "cross: {seed: {from: 1, to: 4}}"))
     outcome = sweep.run(plan, tmp_path / "out", workers)
     assert outcome.done == 3
     (failure,) = outcome.failed.values()
@@ -122,7 +122,7 @@ def kills_once(values, chapter):
         os.kill(os.getpid(), signal.SIGKILL)
     with (gate / "ended").open("a") as log:
         log.write(f"{values['i']}\n")
-    return {worker.MANIFEST: b"{}"}
+    return {paths.MANIFEST: b"{}"}
 
 
 def test_what_a_dying_worker_had_finished_is_made_again(tmp_path):
@@ -136,7 +136,7 @@ def test_what_a_dying_worker_had_finished_is_made_again(tmp_path):
         wait(lambda: batch.futures["0"].status == "lost")
         ended = dict(filter(None, batch.ended()))
         batch.close()
-    assert ended == dict.fromkeys("01", {worker.MANIFEST: b"{}"})
+    assert ended == dict.fromkeys("01", {paths.MANIFEST: b"{}"})
     assert not batch.deaths["0"]
     assert sorted((tmp_path / "ended").read_text().split()) == ["0", "0", "1"]
 
@@ -188,7 +188,7 @@ while True:
 def test_an_interrupted_sweep_says_one_sentence(tmp_path, number):
     gate = tmp_path / "gate"
     write(tmp_path / "a.ipynb", GATE.format(gate=gate))
-    file = swept(tmp_path, "grid: {seed: [1, 2]}")
+    file = swept(tmp_path, "cross: {seed: [1, 2]}")
     (tmp_path / "t").mkdir()
     process = start(
         *("sweep", file, "--workers", 1, "--run-dir", tmp_path / "out")
@@ -290,7 +290,7 @@ def test_a_folder_in_use_is_refused_with_its_holder(tmp_path, command):
 
 def test_who_waits_for_the_timer_says_for_whom(tmp_path, capfd):
     write(tmp_path / "a.ipynb", "if False:\n    lab.times()")
-    file = swept(tmp_path, "grid: {seed: [1]}")
+    file = swept(tmp_path, "cross: {seed: [1]}")
     held = filelock.FileLock(locks.timer_file())
     with held:
         Path(held.lock_file).write_text("PID 12 on moon")
@@ -326,9 +326,9 @@ UNCLEAR = {
     "fixed: {rate: -.inf}": "rate=-inf: expected a finite number",
     "fixed: {name: null}": "write 'null' in quotes",
     "fixed: {name: 7}": "write '7' in quotes",
-    "grid:\n  seed: [1]\n  seed: [3]": "seed: given in line 3 and again in "
+    "cross:\n  seed: [1]\n  seed: [3]": "seed: given in line 3 and again in "
     "line 4",
-    "grid: {seed: [1]}\ngrid: {rate: [0.5]}": "grid: given in line 2 and "
+    "cross: {seed: [1]}\ncross: {rate: [0.5]}": "cross: given in line 2 and "
     "again in line 3",
     "---\nchapter: 2": "line 3: a second document begins here",
     "fixed: &a {seed: *a}": "seed=",
@@ -353,14 +353,14 @@ def test_all_faults_of_a_file_come_in_one_message(tmp_path):
         list:
           - {sede: 1}
           - {rate: 2}
-        grid: {seed: 5}
-        grib: {}
+        cross: {seed: 5}
+        crss: {}
     """
     with pytest.raises(sweep_plan.SweepError) as caught:
         sweep_plan.read(swept(tmp_path, text.replace("\n        ", "\n")))
     lines = str(caught.value).removeprefix(f"{tmp_path}/a.yml: ").splitlines()
     begins = [line.split(":")[0] for line in lines]
-    assert begins == ["line 3", "grib", "grid", "name=3", "sede", "rate=2"]
+    assert begins == ["line 3", "crss", "cross", "name=3", "sede", "rate=2"]
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_plain_values_mean_what_they_meant():
 def test_a_notebook_without_parameters_is_told_how_to_tag(tmp_path):
     write(tmp_path / "a.ipynb", tags=())
     with pytest.raises(sweep_plan.SweepError) as caught:
-        sweep_plan.read(swept(tmp_path, "grid: {seed: [1]}"))
+        sweep_plan.read(swept(tmp_path, "cross: {seed: [1]}"))
     said = "a.ipynb has no cell tagged parameters; tag the one that sets them"
     assert said in str(caught.value)
 
@@ -460,7 +460,7 @@ def test_a_notebook_whose_parameters_cannot_be_told_is_refused(
     change, told = ODD_NOTEBOOKS[kind]
     with_cells(tmp_path / "a.ipynb", change)
     with pytest.raises(sweep_plan.SweepError, match=told):
-        sweep_plan.read(swept(tmp_path, "grid: {seed: [1]}"))
+        sweep_plan.read(swept(tmp_path, "cross: {seed: [1]}"))
 
 
 def test_a_constant_that_no_file_holds_is_no_parameter(tmp_path):
@@ -468,7 +468,7 @@ def test_a_constant_that_no_file_holds_is_no_parameter(tmp_path):
         tmp_path / "a.ipynb",
         lambda made, cells: cells[0].update(source="seed = 1\nmark = b'x'"),
     )
-    points = sweep_plan.read(swept(tmp_path, "grid: {seed: [2]}")).points
+    points = sweep_plan.read(swept(tmp_path, "cross: {seed: [2]}")).points
     assert list(points.values()) == [{"seed": 2}]
 
 
@@ -504,7 +504,7 @@ def arguments(command, tmp_path, folder):
     given = [command, FOLDERS[command], folder]
     if command == "sweep":
         write(tmp_path / "a.ipynb")
-        given.append(swept(tmp_path, "grid: {seed: [1]}"))
+        given.append(swept(tmp_path, "cross: {seed: [1]}"))
     return given
 
 
@@ -549,7 +549,7 @@ def test_a_point_that_finds_no_room_leaves_no_part(tmp_path, monkeypatch):
         f"Error: cannot write to {folder}: {os.strerror(number)}; free some "
         "or give another --run-dir"
     )
-    assert not [*(folder / "points").iterdir()]
+    assert not [*(folder / paths.POINTS).iterdir()]
 
 
 def test_a_full_disk_in_a_chapter_is_told_as_such(tmp_path):

@@ -15,6 +15,7 @@ from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
 from ptq.quantizer.network import QuantizedNetwork
+from ptq.registry import UnknownNameError
 
 
 def deploy(net, out, labels=True, **given):
@@ -146,7 +147,7 @@ def test_times_are_named_and_not_judged_after_one_round(card):
     for one in card.times:
         assert set(one.milliseconds) == {"float", "INT8", "float in PyTorch"}
         assert all(value > 0 for value in one.milliseconds.values())
-        assert one.verdict in ("too few rounds", "not judged")
+        assert one.time_verdict in ("too few rounds", "not judged")
 
 
 def test_without_labels_there_is_the_disagreement(net, tmp_path):
@@ -236,9 +237,8 @@ WRONG = {
 
 @pytest.mark.parametrize("sentence", WRONG)
 def test_wrong_choices_are_told(net, tmp_path, sentence):
-    with pytest.raises(
-        (InputError, UnsupportedError), match=sentence
-    ) as told:
+    refusals = InputError, UnsupportedError, UnknownNameError
+    with pytest.raises(refusals, match=sentence) as told:
         deploy(net, tmp_path, **WRONG[sentence])
     assert "\n" not in str(told.value)
 
@@ -280,9 +280,8 @@ UNFIT = {
 @pytest.mark.parametrize("sentence", UNFIT)
 def test_what_does_not_fit_is_told(net, tmp_path, sentence):
     network, calibration, test, labels = UNFIT[sentence](net)
-    with pytest.raises(
-        (InputError, UnsupportedError), match=sentence
-    ) as told:
+    refusals = InputError, UnsupportedError, UnknownNameError
+    with pytest.raises(refusals, match=sentence) as told:
         deploying.deploy(
             *(network, calibration, test, labels),
             out=tmp_path,

@@ -32,7 +32,7 @@ LAYERS = ("conv1", "conv2", "fc1", "fc2")
 def paths(request, network, images):
     """Both paths of the trained network, per tensor, BN folded."""
     bits = request.param
-    eager = strategies.assignment(
+    eager = strategies.quantized(
         network,
         images,
         fuse_fc1=True,

@@ -36,14 +36,14 @@ def wilson(correct, n, z=1.959963984540054):
     ],
 )
 def test_wilson_interval_as_published(correct, n, low, high):
-    found = intervals.accuracy(correct, n)
+    found = intervals.wilson(correct, n)
     assert found.value == correct / n
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize("correct", [0, 1, 7165, 9999, 10_000])
 def test_wilson_interval_by_its_formula(correct):
-    found = intervals.accuracy(correct, 10_000)
+    found = intervals.wilson(correct, 10_000)
     assert [found.low, found.high] == pytest.approx(
         wilson(correct, 10_000), abs=1e-9
     )
@@ -56,7 +56,7 @@ def test_wilson_interval_by_its_formula(correct):
 )
 def test_impossible_counts_are_refused(correct, n):
     with pytest.raises(ValueError, match="correct=|n="):
-        intervals.accuracy(correct, n)
+        intervals.wilson(correct, n)
 
 
 def predictions(lost, gained, both, neither):

@@ -19,7 +19,7 @@ SIMULATIONS = 4000
 @pytest.mark.parametrize("share", [0.5, 0.72, 0.95])
 def test_accuracy_interval_covers(share):
     counts = np.random.default_rng(1).binomial(1000, share, SIMULATIONS)
-    found = {c: intervals.accuracy(int(c), 1000) for c in set(counts)}
+    found = {c: intervals.wilson(int(c), 1000) for c in set(counts)}
     covered = [found[c].low <= share <= found[c].high for c in counts]
     assert 0.93 < np.mean(covered) < 0.97
 

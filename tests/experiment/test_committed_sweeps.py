@@ -11,10 +11,9 @@ from ptq.measure import host
 
 
 def record(predictions, strategy="naive", correct=3):
-    return results.Record(
-        strategy, "", {}, correct, len(predictions), 0.5, 7, 7, "x86", {}, {},
-        np.asarray(predictions, np.uint8),
-    )  # fmt: skip
+    counted = correct, len(predictions), 0.5, 7, 7
+    found = np.asarray(predictions, np.uint8)
+    return results.Record(strategy, "", {}, *counted, "x86", {}, {}, found)
 
 
 @pytest.fixture
@@ -22,13 +21,18 @@ def finished(tmp_path):
     """A sweep's folder with two done points of one record each."""
     rows = [
         {
-            "point": point, "seed": seed,
-            "strategy": "naive", "engine": "x86",
-            "correct": 3 + seed, "n": 10, "accuracy": 0.3 + seed / 10,
-            "loss": 1 / 3, "predictions": f"00000000000{seed}",
+            "point": point,
+            "seed": seed,
+            "strategy": "naive",
+            "engine": "x86",
+            "correct": 3 + seed,
+            "n": 10,
+            "accuracy": 0.3 + seed / 10,
+            "loss": 1 / 3,
+            "predictions": f"00000000000{seed}",
         }
         for point, seed in (("aa", 1), ("bb", 2))
-    ]  # fmt: skip
+    ]
     pd.DataFrame(rows).to_parquet(tmp_path / "table.parquet")
     manifest = {
         "sweep": "toy",

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ptq.experiment import (
-    bias_corrections,
     correction_study,
+    eager_biases,
     strategies,
 )
 from ptq.methods import folding
@@ -15,7 +15,7 @@ from ptq.methods import folding
 def test_a_correction_leaves_nothing_on_its_own_images(network, images):
     float_network = folding.fold(network)
     before = strategies.folded(network, images)
-    after = bias_corrections.correct_biases(float_network, before, images)
+    after = eager_biases.correct_biases(float_network, before, images)
     errors = [
         correction_study.mean_errors(float_network, quantized, images)
         for quantized in (before, after)
@@ -37,7 +37,7 @@ def test_each_count_takes_the_first_images_of_each_draw(network, images):
     assert found[1].shape == (2, 4)
     assert (found[1].loc[0] != found[1].loc[1]).any()
     assert (found[len(images)] < 1).all(axis=None)
-    alone = bias_corrections.correct_biases(float_network, before, images[:1])
+    alone = eager_biases.correct_biases(float_network, before, images[:1])
     left = correction_study.percent_left(
         correction_study.mean_errors(float_network, alone, images),
         correction_study.mean_errors(float_network, before, images),

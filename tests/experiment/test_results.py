@@ -144,7 +144,7 @@ def test_comparison_counts_against_the_first_record():
     assert list(frame.lost) == [0, 1]
     assert list(frame.gained) == [0, 2]
     assert list(frame.p) == [1, 1]
-    interval = intervals.accuracy(98, 100)
+    interval = intervals.wilson(98, 100)
     row = frame.loc["naive"]
     assert (row.accuracy, row.accuracy_low, row.accuracy_high) == (
         interval.value,
@@ -253,7 +253,7 @@ def test_the_timers_error_is_computed_once_a_timing(monkeypatch):
 
 def test_a_busy_machine_is_said_and_gives_no_verdict(capsys):
     busy = dataclasses.replace(TIMING, busy=["other programs computed"])
-    assert busy.verdict("fp32", "naive") == "not judged"
+    assert busy.time_verdict("fp32", "naive") == "not judged"
     found = busy.judged(busy.speedup("fp32", "naive"))
     assert found.value == pytest.approx(2)
     assert np.isnan([found.low, found.high]).all()
@@ -271,7 +271,7 @@ def test_too_few_rounds_are_said_in_every_table():
     few = with_times(
         **{name: [times[0]] for name, times in TIMING.seconds.items()}
     )
-    assert few.verdict("fp32", "naive") == "too few rounds"
+    assert few.time_verdict("fp32", "naive") == "too few rounds"
     names = ["fp32", "naive"]
     cells = tables.times.speedup_table([few], names).iloc[1, 2:].tolist()
     assert cells == ["2.00", "too few rounds"]
@@ -280,7 +280,9 @@ def test_too_few_rounds_are_said_in_every_table():
     records = [record("fp32"), record()]
     frame = comparison.of_records(records, LABELS, few, single=few).frame
     assert frame.loc["naive", "time_verdict"] == "too few rounds"
-    shown = tables.networks.headline(frame).set_index("strategy").loc["Naive"]
+    shown = (
+        tables.networks.front_page(frame).set_index("strategy").loc["Naive"]
+    )
     for batch in (64, 1):
         assert shown[f"batch {batch}: times as fast"] == "2.00"
         assert shown[f"batch {batch}: verdict"] == "too few rounds"

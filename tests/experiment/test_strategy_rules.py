@@ -39,7 +39,7 @@ def test_margin_decides_where_no_difference_is_shown():
         (0.001, "no difference shown"),
         (0.05, "non-inferior"),
     ):
-        found = strategy_rules.verdicts(frame, margin)
+        found = strategy_rules.with_margin(frame, margin)
         assert found == [word, "worse"]
 
 

@@ -231,6 +231,10 @@ def two_lists(x):
     return x + x[:, [0], [1]][..., None]
 
 
+def in_three_dimensions(x):
+    return F.conv3d(x[:, :, None], torch.ones(4, 4, 1, 1, 1))[:, :, 0]
+
+
 def into_part(x):
     y = x.clone()
     y[:, :2] = x[:, :2].relu()
@@ -248,8 +252,11 @@ def into_part(x):
         (lambda: Several(lambda y: (y, y)), "returns a tuple of 2"),
         (lambda: Several(lambda y: {"logits": y}), "returns a dict of 1"),
         (lambda: Several(torch.sum), r"returns shape \(\) for 2 images"),
-        (lambda: Net(by_value), r"test_trace.py:\d+, `if x.sum\(\) > 0:`.*"
-            "depends on the values of the images"),
+        (
+            lambda: Net(by_value),
+            r"test_trace.py:\d+, `if x.sum\(\) > 0:`.*"
+            "depends on the values of the images",
+        ),
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
         (lambda: Net(torch.sort), "do not fit|no rule for aten.sort"),
         (lambda: Net(into_view), "gives other results than its graph"),
@@ -263,14 +270,13 @@ def into_part(x):
         ),
         (lambda: Net(lambda x: x - x.mean(0)), "averages over the images"),
         (lambda: Net(lambda x: x.flip(0)), "reorders the images of a batch"),
-        (lambda: Net(lambda x: x.unsqueeze(2).mean((2,)) + F.conv3d(
-            x[:, :, None], torch.ones(4, 4, 1, 1, 1))[:, :, 0]), "3-d"),
+        (lambda: Net(in_three_dimensions), "3-d"),
         (lambda: Net(nn.LazyConv2d(4, 1)), "has no shape yet"),
         (lambda: torch.jit.script(nn.Linear(3, 3)), "TorchScript"),
         (lambda: {"weight": torch.ones(3)}, "is a dict: expected a torch.nn"),
         (lambda: torch.ao.nn.quantized.Linear(3, 3), "quantized already"),
     ],
-)  # fmt: skip
+)
 def test_refused_in_one_sentence(make, message, images):
     with pytest.raises(UnsupportedError, match=f"(?s){message}") as refusal:
         trace(make(), images)

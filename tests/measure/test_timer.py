@@ -222,7 +222,7 @@ def test_threads_that_starve_each_other_are_seen(one, two, expected):
 def test_the_next_session_lies_in_the_interval(clock):
     """In about 95 % of the cases; equal networks are told apart in few."""
     found = coverage.simulated(coverage.CLOCKS[clock], 1000, seed=3)
-    inside = intervals.accuracy(found["inside"], found["trials"])
+    inside = intervals.wilson(found["inside"], found["trials"])
     assert inside.value > 0.92 and inside.high > 0.93
     assert found["judged"] <= 0.05 * found["trials"]
 

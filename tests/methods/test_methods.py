@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ptq.engines import eager_layers, torch_eager
-from ptq.experiment import bias_corrections, strategies
+from ptq.experiment import eager_biases, strategies
 from ptq.graph.activations import capture
 from ptq.measure import inference, layer_errors
 from ptq.methods import bias_correction, folding, mixed_precision
@@ -70,7 +70,7 @@ def test_an_unknown_strategy_is_refused(network, images):
 def test_published_bias_correction_is_the_naive_network(
     network, images, pixels
 ):
-    shifts = bias_corrections.published_shifts(
+    shifts = eager_biases.published_shifts(
         network, torch_eager.prepare(network), images
     )
     assert set(shifts) == set(LAYERS)
@@ -87,14 +87,14 @@ def test_published_bias_correction_is_the_naive_network(
 def test_correction_removes_a_known_offset(
     folded_float, quantized, images, name
 ):
-    clean = bias_corrections.correct_biases(folded_float, quantized, images)
+    clean = eager_biases.correct_biases(folded_float, quantized, images)
     spoiled = copy.deepcopy(clean)
     right = eager_layers.quantized_layers(clean)[name].bias()
     offset = torch.linspace(-0.7, 0.9, len(right))
     eager_layers.add_to_bias(
         eager_layers.quantized_layers(spoiled)[name], offset
     )
-    again = bias_corrections.correct_biases(folded_float, spoiled, images)
+    again = eager_biases.correct_biases(folded_float, spoiled, images)
     found = eager_layers.quantized_layers(again)[name].bias()
     torch.testing.assert_close(found, right, rtol=0, atol=1e-4)
 
@@ -102,9 +102,7 @@ def test_correction_removes_a_known_offset(
 def test_corrected_layers_are_right_on_average(
     folded_float, quantized, images
 ):
-    corrected = bias_corrections.correct_biases(
-        folded_float, quantized, images
-    )
+    corrected = eager_biases.correct_biases(folded_float, quantized, images)
     wanted = capture(folded_float, LAYERS, images)
     layers = eager_layers.quantized_layers(corrected)
     assert layers.keys() == set(LAYERS)
@@ -121,9 +119,7 @@ def test_correction_leaves_the_quantized_network_alone(
     folded_float, quantized, images, pixels
 ):
     before = inference.logits(quantized, pixels, (0.5, 0.5))
-    corrected = bias_corrections.correct_biases(
-        folded_float, quantized, images
-    )
+    corrected = eager_biases.correct_biases(folded_float, quantized, images)
     assert torch.equal(
         inference.logits(quantized, pixels, (0.5, 0.5)), before
     )

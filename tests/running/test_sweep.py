@@ -59,7 +59,7 @@ if value:
     results.Record(
         "toy", "", {}, value, 10, 0.5, 7, 7, "none", {}, {},
         np.zeros(10, np.uint8),
-    ).save(Path(run_dir) / "records")
+    ).save(Path(run_dir) / paths.RECORDS)
 Path(run_dir, "models").mkdir()
 Path(run_dir, "models", "toy.pt").write_text("large")
 with open(log, "a") as file:
@@ -112,7 +112,7 @@ def alive(tmp_path, process):
 
 
 def kept(folder):
-    return len(list(folder.glob(f"points/*/{worker.MANIFEST}")))
+    return len(list(folder.glob(f"points/*/{paths.MANIFEST}")))
 
 
 # Only a hang lasts so long, on however busy a machine.
@@ -178,12 +178,12 @@ def command(file, folder, *options):
     return CliRunner().invoke(commands.main, options)
 
 
-def test_grid_ranges_and_list_multiply():
+def test_crossed_ranges_and_list_multiply():
     points = sweep_plan.expand(
         {
             "fixed": {"a": 1},
             "list": [{"b": 1}, {"b": 2, "c": 3}],
-            "grid": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
+            "cross": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
         }
     )
     assert [p["d"] for p in points] == [0, 2, 4] * 2
@@ -192,21 +192,21 @@ def test_grid_ranges_and_list_multiply():
 
 
 WRONG = {
-    "grid: [1]": "grid: expected lines of NAME: VALUE",
-    "grid: {value: 3}": "grid: value: expected a list of values, or a range",
-    "grid: {value: {from: 3, to: 1}}": "grid: value: expected",
-    "grid: {value: {from: 0, to: 1.5}}": "grid: value: expected",
-    "grid: {value: {from: 0, to: 9, by: 2}}": "step: 1",
-    "grid: {value: [1, two]}": "value='two': expected int",
-    "grid: {valeu: [1]}": "valeu: no such parameter; expected value, kind",
+    "cross: [1]": "cross: expected lines of NAME: VALUE",
+    "cross: {value: 3}": "cross: value: expected a list of values, or a",
+    "cross: {value: {from: 3, to: 1}}": "cross: value: expected",
+    "cross: {value: {from: 0, to: 1.5}}": "cross: value: expected",
+    "cross: {value: {from: 0, to: 9, by: 2}}": "step: 1",
+    "cross: {value: [1, two]}": "value='two': expected int",
+    "cross: {valeu: [1]}": "valeu: no such parameter; expected value, kind",
     "list: []": "list: expected a list of points",
     "list: [{value: 1}, 7]": "list[1]: expected lines of NAME: VALUE",
     "list: [{value: 1}, {value: 1}]": "twice",
-    "fixed: {value: 1}\ngrid: {value: [2]}": "value: expected in one of",
+    "fixed: {value: 1}\ncross: {value: [2]}": "value: expected in one of",
     "fixed: {run_dir: x}": "each point has its own folder",
     "girds: {value: [1]}": "girds: no such key; expected chapter, fixed",
-    "grid: {value: {from: 1, to: 10000000}}": "more than 100,000 points",
-    "grid: {value: [1": "line 2",
+    "cross: {value: {from: 1, to: 10000000}}": "more than 100,000 points",
+    "cross: {value: [1": "line 2",
 }
 
 
@@ -253,7 +253,7 @@ def test_shipped_sweeps_are_valid():
 
 
 def test_point_is_known_by_chapter_and_parameters(toy, tmp_path):
-    first = sweep_plan.read(toy("grid: {value: [1, 2]}")).points
+    first = sweep_plan.read(toy("cross: {value: [1, 2]}")).points
     assert (
         sweep_plan.read(toy("list: [{value: 2}]")).points.items()
         < first.items()
@@ -261,7 +261,7 @@ def test_point_is_known_by_chapter_and_parameters(toy, tmp_path):
     source = tmp_path / "toy.ipynb"
     source.write_text(source.read_text().replace("1000", "999"))
     assert (
-        not sweep_plan.read(toy("grid: {value: [1, 2]}")).points.keys()
+        not sweep_plan.read(toy("cross: {value: [1, 2]}")).points.keys()
         & first
     )
 
@@ -275,7 +275,7 @@ def test_chapter_that_times_refuses_to_share_a_machine(tmp_path):
 
 
 def test_timing_points_of_one_host_take_turns(toy, tmp_path):
-    plan = sweep_plan.read(toy("grid: {value: [1, 2]}\nfixed: {log: LOG}"))
+    plan = sweep_plan.read(toy("cross: {value: [1, 2]}\nfixed: {log: LOG}"))
     alone = worker.Chapter(
         "toy", plan.chapter.text, plan.chapter.version, exclusive=True
     )
@@ -283,7 +283,7 @@ def test_timing_points_of_one_host_take_turns(toy, tmp_path):
         done = list(
             pool.map(lambda v: worker.run(v, alone), plan.points.values())
         )
-    assert all(worker.MANIFEST in files for files in done)
+    assert all(paths.MANIFEST in files for files in done)
     order = [value for value, _ in logged(tmp_path)]
     assert order in ([1, 1, 2, 2], [2, 2, 1, 1])
 
@@ -349,14 +349,14 @@ def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
     assert third.exit_code == 0 and "6 points done, 0 failed" in third.output
     assert len(logged(tmp_path)) == count + 2 * 4
     assert not list(folder.rglob("*failed*")) + list(folder.rglob("models"))
-    table = pd.read_parquet(folder / "table.parquet")
+    table = pd.read_parquet(folder / paths.TABLE)
     assert set(table.correct.dropna()) == {4, 5, 6, 7, 8}
 
 
 def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     file = toy("""
         fixed: {log: LOG, gated: true}
-        grid: {value: {from: 1, to: 6}}
+        cross: {value: {from: 1, to: 6}}
     """)
     folder = tmp_path / "run"
 
@@ -381,7 +381,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     cluster.workers[0].wait()
     cluster.workers[0] = cluster.start_worker()
     assert (outcome.done, outcome.failed) == (6, {})
-    table = pd.read_parquet(folder / "table.parquet")
+    table = pd.read_parquet(folder / paths.TABLE)
     assert sorted(table.value) == list(range(1, 7))
     assert (table.correct == table.value).all()
     # Six starts, six ends, and the start that the dead worker made.
@@ -389,7 +389,7 @@ def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
 
 
 def test_interrupted_command_resumes(cluster, toy, tmp_path):
-    file = toy("fixed: {log: LOG, gated: true}\ngrid: {value: [1, 2, 3]}")
+    file = toy("fixed: {log: LOG, gated: true}\ncross: {value: [1, 2, 3]}")
     folder = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "ptq", "sweep", str(file), "--workers", "1"]
@@ -418,7 +418,7 @@ def test_interrupted_command_resumes(cluster, toy, tmp_path):
 
 
 def test_sweep_without_worker_says_so_and_uses_one_that_comes(toy, tmp_path):
-    file = toy("fixed: {log: LOG}\ngrid: {value: [1, 2, 3]}")
+    file = toy("fixed: {log: LOG}\ncross: {value: [1, 2, 3]}")
     folder = tmp_path / "run"
     told = tmp_path / "told"
     started = Cluster(tmp_path, workers=0)
@@ -504,7 +504,7 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
     file.write_text(
         f"chapter: {source.name}\n"
         "fixed: {test_images: 100, calibration_images: 8}\n"
-        "grid: {seed: {from: 1, to: 2}}\n"
+        "cross: {seed: {from: 1, to: 2}}\n"
     )
     folder = tmp_path / "run"
     result = command(file, folder, "--scheduler", cluster.address)
@@ -513,7 +513,7 @@ def test_real_chapter_comes_back_whole(cluster, cifar, tmp_path):
     assert list(table.seed) == [1, 1, 2, 2]
     assert list(table.strategy) == ["fp32", "naive"] * 2
     for row in table.itertuples():
-        place = folder / "points" / row.point
+        place = folder / paths.POINTS / row.point
         record = results.load_record(place / f"records/{row.strategy}.json")
         assert record.correct == row.correct == round(100 * row.accuracy)
         copy = nbformat.read(place / source.name, as_version=4)
@@ -530,7 +530,7 @@ def test_workers_fetch_data_and_train_networks_themselves(tmp_path):
         "chapter: 02_naive\n"
         "fixed: {test_images: 100, calibration_images: 8, rounds: 2,\n"
         "  train_seed: 3, epochs: 1}\n"
-        "grid: {seed: [1, 2]}\n"
+        "cross: {seed: [1, 2]}\n"
     )
     trained = paths.REPOSITORY / "runs" / "checkpoints"
     for old in trained.glob("*/compact_cnn-seed3-epochs1.*"):

@@ -19,7 +19,7 @@ from ptq.engines import eager_layers, torch_eager
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
-from ptq.experiment import bias_corrections, saturation
+from ptq.experiment import eager_biases, saturation
 from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
 from ptq.measure import layer_errors, resources
@@ -31,9 +31,9 @@ RIVALS = ("naive", MIXED)
 OPEN = (rules.BY_DEFINITION, rules.NOT_COMPARABLE)
 
 
-def finding(name: str, ours: str, verdict: str) -> dict[str, Finding]:
+def finding(name: str, ours: str, outcome: str) -> dict[str, Finding]:
     """One claim's finding by its name; KeyError where there is no such."""
-    return {name: rules.finding("claims", name, ours, verdict)}
+    return {name: rules.finding("claims", name, ours, outcome)}
 
 
 def counts(network: nn.Module) -> list[Finding]:
@@ -101,7 +101,7 @@ def best(
     timing: Timing, orders: dict[tuple[str, str], Ordering]
 ) -> dict[str, Finding]:
     """The claim that folding is the best trade-off among its rivals."""
-    slower = [rules.faster(timing.verdict(n, "folded")) for n in RIVALS]
+    slower = [rules.faster(timing.time_verdict(n, "folded")) for n in RIVALS]
     found = [orders["folded", name] for name in RIVALS]
     accurate = [rules.order(-o.difference.value, o.p_holm) for o in found]
     return finding(
@@ -116,7 +116,7 @@ def best(
 def correction(lab: Experiment) -> dict[str, Finding]:
     """Whether the published bias correction corrects, and gains time."""
     prepared = torch_eager.prepare(lab.network)
-    shifts = bias_corrections.published_shifts(
+    shifts = eager_biases.published_shifts(
         lab.network, prepared, lab.calibration
     )
     largest = max(float(shift.abs().max()) for shift in shifts.values())
@@ -240,4 +240,4 @@ def saturation_rows(
 
 def tally(findings: list[Finding]) -> Counter:
     """How often each verdict was given where another was possible."""
-    return Counter(f.verdict for f in findings if f.verdict not in OPEN)
+    return Counter(f.outcome for f in findings if f.outcome not in OPEN)

@@ -7,6 +7,7 @@ from ptq import paths
 from ptq.book.tables import cells
 from ptq.evidence import intervals
 from ptq.evidence.intervals import Interval
+from ptq.experiment import committed_sweeps
 
 
 def published(part: str = "rows") -> dict[str, dict]:
@@ -15,7 +16,7 @@ def published(part: str = "rows") -> dict[str, dict]:
     The rows are those of its headline table, by the strategy that
     reproduces them.
     """
-    path = paths.REPOSITORY / "book" / "reference" / "paper.yml"
+    path = paths.REFERENCE / committed_sweeps.PAPER
     return yaml.safe_load(path.read_text())[part]
 
 
@@ -71,8 +72,8 @@ def pairs(frame: pd.DataFrame) -> dict[str, dict[str, list[Interval]]]:
     shares, speedups = found.values()
     for name, paper in published().items():
         ours, ratio = frame.loc[name], paper["speedup"]
-        theirs = intervals.accuracy(round(100 * paper["accuracy"]), 10_000)
-        counted = intervals.accuracy(int(ours.correct), int(ours.n))
+        theirs = intervals.wilson(round(100 * paper["accuracy"]), 10_000)
+        counted = intervals.wilson(int(ours.correct), int(ours.n))
         shares[paper["label"]] = [100 * theirs, 100 * counted]
         speedups[paper["label"]] = [
             Interval(ratio, ratio, ratio),

@@ -48,7 +48,7 @@ class Finding:
     claim: str
     paper: str
     ours: str
-    verdict: str
+    outcome: str
     where: str
 
 
@@ -58,7 +58,7 @@ def printed(paper: float, ours: float) -> str:
     return REPRODUCED if round(ours, digits) == paper else CONTRADICTED
 
 
-def accuracy(
+def same_accuracy(
     percent: float, correct: int, n: int, trainings: np.ndarray | None = None
 ) -> str:
     """An accuracy in percent of 10,000 images, against ``correct`` of n.
@@ -90,8 +90,8 @@ def order(gain: float, p: float) -> str:
 def faster(word: str) -> str:
     """A claim that a network is faster, given the verdict on its time.
 
-    ``word`` is that of ``Timing.verdict``; a time that is not judged shows
-    nothing.
+    ``word`` is that of ``Timing.time_verdict``; a time that is not judged
+    shows nothing.
     """
     known = {
         time_ratios.FASTER: REPRODUCED,
@@ -206,7 +206,7 @@ def per_training(table: pd.DataFrame | None, name: str) -> np.ndarray | None:
     return shares.to_numpy()
 
 
-def headline(
+def published_table(
     frame: pd.DataFrame, table: pd.DataFrame | None = None
 ) -> list[Finding]:
     """The twenty numbers of the paper's table beside those of ``frame``.
@@ -233,7 +233,7 @@ def _judged(
     counted = int(row.correct), int(row.n)
     size = row.file_bytes / cells.MIB
     judged = {
-        "top-1 (%)": accuracy(paper["accuracy"], *counted, trainings),
+        "top-1 (%)": same_accuracy(paper["accuracy"], *counted, trainings),
         "ms at batch 64": NOT_COMPARABLE,
         "size (MiB)": printed(paper["mebibytes"], size),
         "speed-up": BY_DEFINITION if is_base else NOT_COMPARABLE,
@@ -256,7 +256,7 @@ def _one_more(trainings: np.ndarray | None) -> str:
     return f" (one more: {100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
-def finding(part: str, name: str, ours: str, verdict: str) -> Finding:
+def finding(part: str, name: str, ours: str, outcome: str) -> Finding:
     """A finding on one of the paper's "counts" or "claims".
 
     KeyError where ``part`` has no such ``name``.
@@ -264,7 +264,7 @@ def finding(part: str, name: str, ours: str, verdict: str) -> Finding:
     entry = published(part)[name]
     paper = entry["paper"]
     theirs = f"{paper:,}" if isinstance(paper, int) else str(paper)
-    return Finding(entry["text"], theirs, ours, verdict, entry["where"])
+    return Finding(entry["text"], theirs, ours, outcome, entry["where"])
 
 
 def table(findings: list[Finding]) -> pd.DataFrame:
@@ -272,7 +272,7 @@ def table(findings: list[Finding]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "claim": f.claim,
-            "verdict": f.verdict,
+            "verdict": f.outcome,
             "paper": f.paper,
             "ours": f.ours,
             "shown in": f"{{ref}}`{f.where}`",

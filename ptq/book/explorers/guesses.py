@@ -44,12 +44,12 @@ class Question:
         """
         nearest = min(self.choices, key=lambda c: abs(c - self.answer))
         if guess == nearest:
-            verdict = "No choice is nearer."
+            word = "No choice is nearer."
         else:
-            verdict = "Too low." if guess < nearest else "Too high."
+            word = "Too low." if guess < nearest else "Too high."
         measured = f"{self.answer:,.{self.digits}f}{self.unit}"
         told = f"Your guess: {guess:,g}{self.unit}. Measured: {measured}. "
-        return told + verdict
+        return told + word
 
 
 def ask(question: Question, explorer: VBox) -> VBox:

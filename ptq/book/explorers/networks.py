@@ -179,14 +179,11 @@ def flips(
 
 def _most_moved(labels, reference, predictions) -> tuple[str, int]:
     """The strategy and class that lose and gain most images."""
-    moved = {
-        (name, label): int(
-            ((labels == label) & ((found == label) != (reference == label)))
-            .sum()
-        )
-        for name, found in predictions.items()
-        for label in range(len(cifar10.CLASSES))
-    }  # fmt: skip
+    moved = {}
+    for name, found in predictions.items():
+        changed = labels[(found == labels) != (reference == labels)]
+        counts = np.bincount(changed, minlength=len(cifar10.CLASSES))
+        moved |= {(name, label): n for label, n in enumerate(counts)}
     return max(moved, key=moved.get)
 
 

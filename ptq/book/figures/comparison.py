@@ -71,7 +71,7 @@ def class_accuracy(
     seen = np.flatnonzero(n)  # a small test set may lack a class
     rights = map(int, correct[first][seen])
     found = [
-        100 * intervals.accuracy(right, int(count))
+        100 * intervals.wilson(right, int(count))
         for right, count in zip(rights, n[seen], strict=True)
     ]
     low, high = np.array([(f.low, f.high) for f in found]).T

@@ -106,7 +106,7 @@ def _curves(history: list[dict], n: int) -> Figure:
             axis.plot(epochs, values, line, color=colour, label=part)
         axis.set_xlabel("epoch")
     counts = [round(n * row["validation_accuracy"]) for row in history]
-    found = [100 * intervals.accuracy(count, n) for count in counts]
+    found = [100 * intervals.wilson(count, n) for count in counts]
     ends = [f.low for f in found], [f.high for f in found]
     band = {"color": AFTER, "alpha": 0.3, "linewidth": 0}
     axes[1].fill_between(epochs, *ends, label="95 % interval", **band)

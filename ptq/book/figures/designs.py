@@ -11,9 +11,6 @@ from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import factors
 
-# A marker for each observer; no strategy uses them.
-OBSERVER_MARKERS = dict(zip(style.OBSERVERS, ">p*", strict=True))
-
 
 @style.styled
 def ranges(bounds: dict[str, dict[int, np.ndarray]], ylabel: str) -> Figure:
@@ -52,15 +49,15 @@ def bands(frame: pd.DataFrame, margin: float) -> Figure:
     panels = {"nrows": rows, "ncols": 2, "sharex": True, "sharey": True}
     made, axes = style.figure(7.0, 2.5 * rows, squeeze=False, **panels)
     for axis, source in zip(axes.flat, sources, strict=False):
-        for i, (observer, marker) in enumerate(OBSERVER_MARKERS.items()):
+        for i, (observer, label) in enumerate(factors.OBSERVERS.items()):
             of_both = (frame.source == source) & (frame.observer == observer)
             low, middle, high = (
                 100 * frame[of_both].groupby("images").change.quantile(q)
                 for q in (SIGNIFICANCE / 2, 0.5, 1 - SIGNIFICANCE / 2)
             )
-            look = {"color": style.OBSERVERS[observer], "marker": marker}
+            look = style.observer_look(observer) | {"label": label}
             look |= {"markersize": 5, "elinewidth": 1, "capsize": 2}
-            look |= {"linestyle": "-", "label": factors.OBSERVERS[observer]}
+            look["linestyle"] = "-"
             shifted = middle.index * 1.12 ** (i - 1)
             found = map(Interval, middle, low, high)
             style.marks(axis, shifted, found, **look)

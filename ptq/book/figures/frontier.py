@@ -105,7 +105,7 @@ def _same(
 
 
 @style.styled
-def assignments(
+def drawn_choices(
     frame: pd.DataFrame, marked: dict[str, str], band: float
 ) -> Figure:
     """Accuracy over time of every choice of float layers.
@@ -150,7 +150,7 @@ def choices(
     times = frame.milliseconds.max() / frame.milliseconds.min()
     where = "on" if frame.frontier[chosen] else "not on"
     show.figure(
-        assignments(frame, marked, float_choices.band(frame)),
+        drawn_choices(frame, marked, float_choices.band(frame)),
         folder,
         name,
         f"All choices of float layers span {span:.2f} points of "

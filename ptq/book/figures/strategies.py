@@ -42,7 +42,7 @@ class Reports:
             {"margin (points)": f"{100 * margin:g}"}
             | {word: given.count(word) for word in words}
             for margin in (0.5 * MARGIN, MARGIN, 2 * MARGIN)
-            if (given := strategy_rules.verdicts(self.frame, margin))
+            if (given := strategy_rules.with_margin(self.frame, margin))
         ]
         caption = f"Verdicts on the {len(self.frame) - 1} rows by margin."
         show.table(rows, name, caption)

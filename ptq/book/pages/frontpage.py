@@ -7,9 +7,9 @@ import pandas as pd
 
 from ptq import paths
 from ptq.book.pages import network_answers
-from ptq.book.pages.answer import answer, threads
+from ptq.book.pages.strategy_answer import answer, threads
 from ptq.book.show import captioned, markdown
-from ptq.book.tables.networks import headline
+from ptq.book.tables.networks import front_page
 from ptq.experiment import committed_sweeps
 from ptq.experiment.comparison import (
     QUIET,
@@ -19,24 +19,23 @@ from ptq.experiment.comparison import (
 )
 
 COMPARISON = "06_comparison"
-REFERENCE = paths.REPOSITORY / "book" / "reference"
 MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
 
 
 def write_headline(run_folder: Path, target: Path) -> None:
     """Write a run's answer, table and figure where the front page is."""
-    manifest = json.loads((run_folder / "manifest.json").read_text())
+    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
     told = {"machine": manifest["machine"]} | manifest["chapters"][COMPARISON]
     frame, origin = timed(load_comparison(run_folder), told)
-    table = captioned(headline(frame), "headline", _caption(frame, origin))
-    text = f"{table}\n{verdict(frame)}\n"
+    table = captioned(front_page(frame), "headline", _caption(frame, origin))
+    text = f"{table}\n{which_differ(frame)}\n"
     paths.write_whole(target / "headline.md", text)
     found = answer(frame, *committed_sweeps.load("replication"), origin)
     paths.write_whole(target / "answer.md", found)
     # A busy run's figure shows its own times; the kept one shows quiet ones.
     folder = paths.figures_folder(run_folder)
     if origin.get("stand_in"):
-        folder = REFERENCE
+        folder = paths.REFERENCE
     paths.write_whole(target / "frontier.md", figure(frame))
     network_answers.write(run_folder, target)
     for name in ("frontier.svg", "frontier.png"):
@@ -53,11 +52,11 @@ def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
     """
     if not (busy := _busy(frame)):
         return frame, told
-    quiet = load_comparison(REFERENCE)
+    quiet = load_comparison(paths.REFERENCE)
     times = [c for c in frame if any(c.endswith(name) for name in TIMES)]
     if not set(times) <= set(quiet) or _busy(quiet):
         return frame, told | {"busy": busy, "stand_in": False}
-    kept = json.loads((REFERENCE / "manifest.json").read_text())
+    kept = json.loads((paths.REFERENCE / paths.MANIFEST).read_text())
     frame = frame.drop(columns=times).join(quiet[times])
     return frame, kept | {"busy": busy, "stand_in": True}
 
@@ -83,7 +82,7 @@ def update_readme(run_folder: Path) -> None:
     quiet times by those of a busy machine.
     """
     frame = load_comparison(run_folder)
-    manifest = json.loads((run_folder / "manifest.json").read_text())
+    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
     told = manifest["chapters"][COMPARISON]
     if told["commit"].endswith("-dirty"):
         raise committed_sweeps.ReferenceError(
@@ -97,11 +96,11 @@ def update_readme(run_folder: Path) -> None:
             "`python -m ptq run --times` measures them again"
         )
     kept = {k: manifest[k] for k in ("parameters", "machine")} | told
-    save_comparison(frame, REFERENCE)
-    paths.write_json(REFERENCE / "manifest.json", kept)
+    save_comparison(frame, paths.REFERENCE)
+    paths.write_json(paths.REFERENCE / paths.MANIFEST, kept)
     for name in ("frontier.svg", "frontier.png"):
         drawn = paths.figures_folder(run_folder) / name
-        paths.write_whole(REFERENCE / name, drawn.read_bytes())
+        paths.write_whole(paths.REFERENCE / name, drawn.read_bytes())
     readme = paths.REPOSITORY / "README.md"
     before, rest = readme.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
@@ -111,13 +110,13 @@ def update_readme(run_folder: Path) -> None:
 
 def readme_block() -> str:
     """What the README shows of the committed references."""
-    frame = load_comparison(REFERENCE)
-    kept = json.loads((REFERENCE / "manifest.json").read_text())
+    frame = load_comparison(paths.REFERENCE)
+    kept = json.loads((paths.REFERENCE / paths.MANIFEST).read_text())
     if busy := _busy(frame):
         kept |= {"busy": busy, "stand_in": False}
     return (
         f"{answer(frame, *committed_sweeps.load('replication'), kept)}\n"
-        f"{markdown(headline(frame))}\n\n{verdict(frame)}\n\n"
+        f"{markdown(front_page(frame))}\n\n{which_differ(frame)}\n\n"
         "![Change of accuracy over time per image, with intervals]"
         f"(book/reference/frontier.png)\n\n{_caption(frame, kept)}\n"
     )
@@ -147,7 +146,7 @@ def figure(frame: pd.DataFrame) -> str:
     )
 
 
-def verdict(frame: pd.DataFrame) -> str:
+def which_differ(frame: pd.DataFrame) -> str:
     """Which accuracies differ from the reference's, and which are safe."""
     others = frame.iloc[1:]
     reference = frame.label.iloc[0]

@@ -84,7 +84,7 @@ def _speed(timing: Timing, network: str) -> dict:
         f"{prefix}_speedup": found.value,
         f"{prefix}_low": found.low,
         f"{prefix}_high": found.high,
-        f"{prefix}_time": timing.verdict(*pair),
+        f"{prefix}_time": timing.time_verdict(*pair),
         f"{prefix}_busy": "; ".join(timing.busy),
     }
 

@@ -33,7 +33,7 @@ def write(run_folder: Path, target: Path) -> None:
     ``machine.md`` and ``cite.md`` are MyST, ``seconds.json`` maps a chapter
     to its seconds.
     """
-    manifest = json.loads((run_folder / "manifest.json").read_text())
+    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
     chapters = manifest["chapters"]
     seconds = {name: chapters[name]["seconds"] for name in sorted(chapters)}
     paths.write_whole(target / "machine.md", machine_page(manifest))
@@ -128,7 +128,7 @@ def _sweeps() -> str:
                 "processor": kept["machine"]["processor"],
             }
         )
-    path = committed_sweeps.FOLDER / "overhead.json"
+    path = paths.REFERENCE / committed_sweeps.OVERHEAD
     found = json.loads(path.read_text())
     return captioned(
         pd.DataFrame(rows),
@@ -172,4 +172,4 @@ def _coverage() -> str:
 
 
 def _share(row: dict, what: str) -> str:
-    return f"{100 * intervals.accuracy(row[what], row['trials']):.1f}"
+    return f"{100 * intervals.wilson(row[what], row['trials']):.1f}"

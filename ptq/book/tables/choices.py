@@ -8,7 +8,7 @@ from ptq.experiment.float_choices import Factor, Ranking
 from ptq.experiment.results import Timing
 
 
-def assignments(name: str, frame: pd.DataFrame, timing: Timing) -> None:
+def every_choice(name: str, frame: pd.DataFrame, timing: Timing) -> None:
     """Show every choice with its accuracy, verdicts and time."""
     rows = [
         {

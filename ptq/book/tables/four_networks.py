@@ -90,7 +90,7 @@ def time_rows(
                     "FP32 (ms)": f"{slow:.3f}",
                     "INT8 (ms)": f"{fast:.3f}",
                     "times as fast": f"{ratio:.2f}",
-                    "verdict": timing.verdict(*pair),
+                    "verdict": timing.time_verdict(*pair),
                 }
             )
     return rows

@@ -41,7 +41,7 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def headline(frame: pd.DataFrame) -> pd.DataFrame:
+def front_page(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of ``Comparison.frame`` that the front page shows."""
     text = readable(frame)
     shown = {
@@ -89,7 +89,7 @@ def paired(
 
 def _top_1(found: np.ndarray, labels: np.ndarray) -> dict[str, str]:
     right = int((found == labels).sum())
-    return cells.top_1(intervals.accuracy(right, len(labels)))
+    return cells.top_1(intervals.wilson(right, len(labels)))
 
 
 def outputs(

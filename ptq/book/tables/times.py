@@ -152,7 +152,7 @@ def steps(name: str, session: Timing, networks: dict[str, str]) -> None:
         {
             "step": networks[after],
             "speed-up by itself": f"{session.speedup(before, after):.2f}",
-            "time": session.verdict(before, after),
+            "time": session.time_verdict(before, after),
             "share of the whole (%)": f"{100 * share:.0f}",
         }
         for (before, after), share in zip(

@@ -100,7 +100,7 @@ def test_printed(paper, ours, expected):
     ],
 )
 def test_accuracy(correct, n, expected):
-    assert claims.rules.accuracy(71.91, correct, n) == expected
+    assert claims.rules.same_accuracy(71.91, correct, n) == expected
 
 
 def test_accuracy_asks_the_trainings_where_there_are_some():
@@ -114,7 +114,9 @@ def test_accuracy_asks_the_trainings_where_there_are_some():
     ):
         # Whatever this run's own count is.
         for correct in (5_000, 7_000):
-            found = claims.rules.accuracy(percent, correct, 10_000, trainings)
+            found = claims.rules.same_accuracy(
+                percent, correct, 10_000, trainings
+            )
             assert found == expected
 
 
@@ -294,9 +296,9 @@ def comparison(scale=1.0):
 
 
 def test_the_paper_reproduces_itself():
-    found = claims.rules.headline(comparison())
+    found = claims.rules.published_table(comparison())
     assert len(found) == 20
-    words = {f.verdict for f in found}
+    words = {f.outcome for f in found}
     assert words == {
         claims.rules.REPRODUCED,
         claims.rules.NOT_COMPARABLE,
@@ -306,17 +308,17 @@ def test_the_paper_reproduces_itself():
 
 
 def test_twice_the_paper_does_not():
-    found = claims.rules.headline(comparison(scale=2))
-    wrong = [f.claim for f in found if f.verdict == claims.rules.CONTRADICTED]
+    found = claims.rules.published_table(comparison(scale=2))
+    wrong = [f.claim for f in found if f.outcome == claims.rules.CONTRADICTED]
     assert len(wrong) == 5
     assert all("MiB" in claim for claim in wrong)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 2])
 def test_no_time_of_another_machine_is_judged(scale):
-    found = claims.rules.headline(comparison(scale))
+    found = claims.rules.published_table(comparison(scale))
     times = [f for f in found if "ms" in f.claim or "speed-up" in f.claim]
-    words = [f.verdict for f in times]
+    words = [f.outcome for f in times]
     assert len(words) == 10
     assert words.count(claims.rules.NOT_COMPARABLE) == 9
     assert words.count(claims.rules.BY_DEFINITION) == 1
@@ -341,8 +343,8 @@ def test_headline_takes_trainings():
             "n": 1000,
         }
     )
-    found = claims.rules.headline(comparison(), table)
-    verdicts = {f.verdict for f in found if "top-1" in f.claim}
+    found = claims.rules.published_table(comparison(), table)
+    verdicts = {f.outcome for f in found if "top-1" in f.claim}
     assert verdicts == {claims.rules.CONTRADICTED}
 
 
@@ -436,7 +438,7 @@ def test_process_predicts_as_the_same_engine_here(
     eager_settings.select(saturation.engine())
     for bits in saturation.BITS:
         with timer.pinned_threads(1):
-            here = strategies.assignment(
+            here = strategies.quantized(
                 network, images, qconfig=eager_settings.QConfig(bits=bits)
             )
             found = inference.logits(here, pixels, (0.5, 0.5)).argmax(1)

@@ -45,23 +45,23 @@ def test_causes_share_out_the_logarithm_of_a_speedup():
     found = claims.judged.causes_of_time(timing())
     # Each of two halvings has half of the gap, whichever comes first.
     assert found["mixed_price"].ours.startswith("50 (50–50) % of it")
-    assert found["mixed_price"].verdict == claims.rules.ARTIFACT
+    assert found["mixed_price"].outcome == claims.rules.ARTIFACT
     assert found["integers"].ours.startswith("33 (33–33) %")
-    assert found["integers"].verdict == claims.rules.ARTIFACT
+    assert found["integers"].outcome == claims.rules.ARTIFACT
     assert found["ratio"].ours == "8.00 (7.99–8.01) times here"
-    assert found["ratio"].verdict == claims.rules.CONTRADICTED
+    assert found["ratio"].outcome == claims.rules.CONTRADICTED
 
 
 def test_the_lower_share_of_folding_is_judged():
     slow = timing(naive=1.0, mixed_precision_folded=2.0)
     found = claims.judged.causes_of_time(slow)["mixed_price"]
     assert "50 (" in found.ours and "0 (" in found.ours
-    assert found.verdict == claims.rules.NOT_SHOWN
+    assert found.outcome == claims.rules.NOT_SHOWN
 
 
 def test_a_busy_machine_shows_no_cause():
     found = claims.judged.causes_of_time(timing(busy=["others"]))
-    assert {f.verdict for f in found.values()} == {claims.rules.NOT_SHOWN}
+    assert {f.outcome for f in found.values()} == {claims.rules.NOT_SHOWN}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_busy_machine_shows_no_cause():
 )
 def test_best_by_time_and_no_worse(times, contest, verdict, told):
     found = claims.judged.best(timing(**times), contest)["best"]
-    assert found.verdict == verdict and told in found.ours
+    assert found.outcome == verdict and told in found.ours
 
 
 def test_what_was_done_is_found_in_the_real_network(cifar, tmp_path):
@@ -84,12 +84,12 @@ def test_what_was_done_is_found_in_the_real_network(cifar, tmp_path):
         run_dir=str(tmp_path), test_images=200, calibration_images=32
     )
     found = claims.judged.sensitivity(lab) | claims.judged.codes(lab)
-    assert found["sensitivity"].verdict == claims.rules.ARTIFACT
+    assert found["sensitivity"].outcome == claims.rules.ARTIFACT
     assert found["eight_bits"].ours == "128 codes"
-    assert found["eight_bits"].verdict == claims.rules.CONTRADICTED
-    assert found["all_codes"].verdict == claims.rules.CONTRADICTED
+    assert found["eight_bits"].outcome == claims.rules.CONTRADICTED
+    assert found["all_codes"].outcome == claims.rules.CONTRADICTED
     counted = claims.judged.counts(lab.network)
-    assert {f.verdict for f in counted} == {claims.rules.REPRODUCED}
+    assert {f.outcome for f in counted} == {claims.rules.REPRODUCED}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_samples_compare_sources(gain, verdict):
         ]
     )
     found = claims.judged.samples(draws)
-    assert found["calibration"].verdict == verdict
+    assert found["calibration"].outcome == verdict
     assert f"{100 * gain:+.2f} (" in found["calibration"].ours
     assert "9 draws" in found["calibration"].ours
     # 157 batches hold 10,048 images; 2 batches hold 128.

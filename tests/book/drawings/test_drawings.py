@@ -131,9 +131,9 @@ def grids(network, images):
 
 
 DRAWINGS = [
-    of_network, observers, one_box, region, number_line, requantization,
-    pair_sums, caches, paired, residual, grids,
-]  # fmt: skip
+    *(of_network, observers, one_box, region, number_line, requantization),
+    *(pair_sums, caches, paired, residual, grids),
+]
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,7 @@ def test_folding_saves_a_rounding_and_counts_what_is_kept(drawn, network):
 def test_region_crosses_where_the_network_converts(
     network, images, kept, crossings
 ):
-    built = strategies.assignment(network, images, kept, fold=False)
+    built = strategies.quantized(network, images, kept, fold=False)
     rows = drawings.networks._lanes(drawings.networks.running(built))
     assert sum(lane == "between" for _, lane in rows) == crossings
     for told, lane in rows:

@@ -15,10 +15,8 @@ LABELS = np.arange(1000) % 10
 def record(name, wrong, size):
     predictions = LABELS.copy().astype("uint8")
     predictions[:wrong] = (predictions[:wrong] + 1) % 10
-    return results.Record(
-        name, "", {}, 1000 - wrong, 1000, 0.0, size, size, "", {}, {},
-        predictions,
-    )  # fmt: skip
+    counted = 1000 - wrong, 1000, 0.0, size, size
+    return results.Record(name, "", {}, *counted, "", {}, {}, predictions)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections import Counter
 
 from torch import fx, nn
 
-from ptq.graph.supported import (
+from ptq.graph.allow_list import (
     UnsupportedError,
     inside_functionals,
     operation,

@@ -1,4 +1,4 @@
-"""What is handed over, looked at before any work."""
+"""A reader's network, images and labels, checked before any work."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ FEW = 2
 
 
 @dataclass(frozen=True)
-class Given:
+class Inputs:
     """A float network in eval mode, and images for it, (N, C, H, W).
 
     ``labels`` is int64 (N,) or None, ``normalization`` (mean, std) or None,
@@ -44,7 +44,7 @@ class Given:
 
 def checked(
     network: nn.Module, calibration, test, labels, normalization, classes
-) -> Given:
+) -> Inputs:
     """All of it in one form; a copy of ``network`` with plain weights.
 
     Images are arrays or tensors, (N, C, H, W), (N, H, W, C) or (N, H, W),
@@ -66,7 +66,7 @@ def checked(
     if labels is not None:
         labels = checks.classes(labels, "labels", count)
         checks.same_images(test_images=test, labels=labels)
-    return Given(prepared, calibration, test, labels, normalization, classes)
+    return Inputs(prepared, calibration, test, labels, normalization, classes)
 
 
 def _check_alike(calibration: Tensor, test: Tensor) -> None:

@@ -2,10 +2,10 @@
 
 from math import prod
 
-from ptq.graph.call import Call, each
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.moves import reshaped
+from ptq.graph.moving_rules import reshaped
 from ptq.graph.nodes import BATCH, Value
+from ptq.graph.torch_call import Call, each
 
 
 def adaptive_maximum(call: Call) -> list:

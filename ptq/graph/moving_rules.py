@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from ptq.graph.call import Call, each
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Value
+from ptq.graph.torch_call import Call, each
 
 
 def reshape(call: Call) -> Value:

@@ -13,15 +13,8 @@ from ptq.paths import RepositoryError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (
-    *FULL,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-    errno.EIO,
+    *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR),
+    *(errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EIO),
 )
 
 

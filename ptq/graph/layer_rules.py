@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ptq.graph.call import Call, each
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.moves import reshaped, torch_order, zeros_around
+from ptq.graph.moving_rules import reshaped, torch_order, zeros_around
 from ptq.graph.nodes import Constant, Value
+from ptq.graph.torch_call import Call, each
 
 
 def convolution(call: Call) -> Value:
