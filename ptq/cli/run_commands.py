@@ -4,7 +4,6 @@ import click
 
 from ptq.cli import telling
 from ptq.cli.book_command import BookCommand
-from ptq.experiment import parameters
 
 
 @click.command(cls=BookCommand)
@@ -18,10 +17,7 @@ def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
     from ptq import paths
     from ptq.book.pages import frontpage, run_pages
-    from ptq.experiment import (
-        committed_sweeps,
-        results,
-    )
+    from ptq.experiment import committed_sweeps, parameters, results
     from ptq.running import execution, locks, pipeline
 
     with telling.told(
@@ -49,6 +45,7 @@ def _values(pairs, run_dir):
     """Parameters given as NAME VALUE, each of them once."""
     import yaml
 
+    from ptq.experiment import parameters
     from ptq.running import plain_yaml
 
     values, faults = {}, []
