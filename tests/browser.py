@@ -55,6 +55,49 @@ LOOK = """() => ({
             real: image.naturalWidth / image.naturalHeight,
         })),
 })"""
+UNFOLD = """async () => {
+    for (const fold of document.querySelectorAll("details"))
+        fold.open = true;
+    for (const frame of [1, 2, 3])
+        await new Promise(go => requestAnimationFrame(go));
+}"""
+BOXES = """() => [...document.querySelectorAll(
+    ".bd-article :is(.pst-scrollable-table-container, .drawing, " +
+    "div.math > mjx-container, pre, span.math)"
+// A formula in a line of text cannot scroll.
+)].filter(box => box.tagName !== "SPAN"
+    || box.querySelector("svg").getBoundingClientRect().right
+        > box.getBoundingClientRect().right + 2
+    && getComputedStyle(box).overflow === "hidden"
+).map(box => {
+    const whole = box.closest("div.math") ?? box;
+    // A button to copy may stand between.
+    const after = whole.nextElementSibling?.matches(".copybtn")
+        ? whole.nextElementSibling : whole;
+    const cue = [whole.previousElementSibling, after.nextElementSibling]
+        .find(element => element?.matches(".scroll-cue"));
+    const edge = box.getBoundingClientRect().right;
+    return {
+        what: `${box.className} ${whole.textContent.trim().slice(0, 40)}`,
+        code: box.tagName === "PRE",
+        table: box.querySelector("table")?.className ?? "",
+        room: box.clientWidth,
+        width: box.scrollWidth,
+        cue: cue?.checkVisibility() && cue.innerText.includes("scrolls"),
+        role: box.role,
+        label: box.ariaLabel,
+        stop: box.tabIndex,
+        header: box.querySelector("thead")?.offsetHeight ?? 0,
+        beyond: [...box.querySelectorAll("th, td")].filter(cell =>
+            cell.getBoundingClientRect().right > edge + 1).length,
+        broken: [...box.querySelectorAll("code .pre")].filter(word =>
+            word.getClientRects().length > 1).map(word => word.innerText),
+        first: [...box.querySelectorAll("tr > :first-child")].map(cell => [
+            getComputedStyle(cell).backgroundColor,
+            getComputedStyle(cell.parentElement).backgroundColor,
+        ]),
+    };
+})"""
 AXE = """async tags => {
     document.querySelectorAll("details").forEach(d => { d.open = true; });
     const found = await axe.run(document, {
@@ -95,15 +138,33 @@ def serve(folder: Path):
         server.shutdown()
 
 
+def look(page) -> list[dict]:
+    """What of a page may be wider than it, as it is laid out now."""
+    page.evaluate(UNFOLD)
+    return page.evaluate(BOXES)
+
+
+def on_paper(page) -> list[dict]:
+    """The same on a sheet of A4."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})
+    found = page.evaluate(BOXES)
+    page.emulate_media(media="screen")
+    return found
+
+
 @dataclass
 class Visit:
     """What was seen when a page was loaded."""
 
     url: str
     scheme: str
+    width: int
     requests: list = field(default_factory=list)
     errors: list = field(default_factory=list)
     look: dict = field(default_factory=dict)
+    boxes: list = field(default_factory=list)
+    paper: list = field(default_factory=list)
     findings: list | None = None
 
     @property
@@ -122,7 +183,7 @@ class Tab:
     """One page of the browser, in one colour scheme and of one width."""
 
     def __init__(self, browser, scheme="light", width=1280, axe=None):
-        self.scheme, self.axe = scheme, axe
+        self.scheme, self.width, self.axe = scheme, width, axe
         self.context = browser.new_context(
             color_scheme=scheme, viewport={"width": width, "height": 900}
         )
@@ -141,7 +202,7 @@ class Tab:
 
     def visit(self, url: str) -> Visit:
         """Load a page and look at it; by axe, too, where there is one."""
-        self.now = Visit(url, self.scheme)
+        self.now = Visit(url, self.scheme, self.width)
         self.page.goto(url)
         self.page.wait_for_function(READY)
         self.now.look = self.page.evaluate(LOOK)
@@ -149,6 +210,15 @@ class Tab:
             self.page.evaluate(self.axe)
             self.now.findings = self.page.evaluate(AXE, WCAG)
         return self.now
+
+    def measure(self, url: str) -> Visit:
+        """Visit a page, and see what of it may be wider; then on paper."""
+        seen = self.visit(url)
+        seen.boxes = look(self.page)
+        if self.width == 390:
+            seen.paper = on_paper(self.page)
+            self.page.set_viewport_size({"width": 390, "height": 900})
+        return seen
 
     def _error(self, text):
         self.now.errors.append(text)

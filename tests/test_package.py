@@ -60,6 +60,23 @@ def test_commands_of_the_book_say_that_they_need_it(outside, command):
     assert "needs the repository of the book: clone it" in line
 
 
+LIGHT = {
+    # The help of the commands, and what they refuse at once.
+    "ptq.cli.commands": {"torch", "numpy", "pandas", "scipy"},
+    # Many commands, and each worker of a sweep, count nothing.
+    "ptq.evidence.replicates": {"scipy.stats"},
+    # A parser of addresses, made anew by each program that imports it.
+    "papermill": {"lark"},
+}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_many_programs_import_brings_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = called(paths.REPOSITORY, "-c", code).stdout.split()
+    assert module in loaded and not LIGHT[module] & set(loaded)
+
+
 def test_a_library_that_is_missing_is_named():
     code = """
 import sys

@@ -3,8 +3,6 @@
 import click
 
 from ptq.cli import error_messages
-from ptq.experiment import parameters
-from ptq.networks import training
 
 
 @click.command()
@@ -35,7 +33,8 @@ def train(seed, epochs, network, run_dir, data_dir):
     """Train from scratch; an interrupted training continues."""
     from ptq import paths, registry
     from ptq.data import cifar10
-    from ptq.networks import recipes
+    from ptq.experiment import parameters
+    from ptq.networks import recipes, training
     from ptq.running import locks
 
     with error_messages.told(

@@ -4,7 +4,6 @@ import click
 
 from ptq.cli import error_messages
 from ptq.cli.book_command import BookCommand
-from ptq.experiment import parameters
 
 
 @click.command(cls=BookCommand)
@@ -21,6 +20,7 @@ def run(pairs, preset, only, run_dir, force, times):
     from ptq.experiment import (
         committed_sweeps,
         comparison,
+        parameters,
         results,
     )
     from ptq.running import execution, locks, pipeline
@@ -50,6 +50,7 @@ def _values(pairs, run_dir):
     """Parameters given as NAME VALUE, each of them once."""
     import yaml
 
+    from ptq.experiment import parameters
     from ptq.running import plain_yaml
 
     values, faults = {}, []

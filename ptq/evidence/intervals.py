@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ptq.evidence import checks
 from ptq.evidence.thresholds import SIGNIFICANCE
@@ -45,7 +45,7 @@ def wilson(correct: int, n: int) -> Interval:
     correct, n = checks.count(correct, "correct"), checks.count(n, "n", 1)
     if correct > n:
         raise checks.InputError(f"correct={correct}: more than n={n} images")
-    found = stats.binomtest(correct, n).proportion_ci(LEVEL, "wilson")
+    found = scipy.stats.binomtest(correct, n).proportion_ci(LEVEL, "wilson")
     return Interval(correct / n, float(found.low), float(found.high))
 
 
@@ -84,7 +84,7 @@ def welch(first: np.ndarray, second: np.ndarray) -> Interval:
     value = float(np.mean(second) - np.mean(first))
     if np.ptp(first) == np.ptp(second) == 0:
         return Interval(value, value, value)
-    found = stats.ttest_ind(second, first, equal_var=False)
+    found = scipy.stats.ttest_ind(second, first, equal_var=False)
     interval = found.confidence_interval(LEVEL)
     return Interval(value, float(interval.low), float(interval.high))
 
@@ -100,7 +100,7 @@ def prediction_interval(values: np.ndarray) -> Interval:
 def _student(values: np.ndarray, factor) -> Interval:
     values = checks.sample(values, "values", 2)
     middle, spread = float(np.mean(values)), np.std(values, ddof=1)
-    wide = stats.t.ppf(1 - SIGNIFICANCE / 2, len(values) - 1)
+    wide = scipy.stats.t.ppf(1 - SIGNIFICANCE / 2, len(values) - 1)
     half = float(wide * spread * factor(len(values)))
     return Interval(middle, middle - half, middle + half)
 

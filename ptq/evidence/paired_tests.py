@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ptq.evidence import checks
 from ptq.evidence.intervals import Interval
@@ -74,7 +74,7 @@ def mcnemar(lost: int, gained: int) -> float:
     """
     lost = checks.count(lost, "lost")
     both = lost + checks.count(gained, "gained")
-    return float(stats.binomtest(lost, both).pvalue) if both else 1.0
+    return float(scipy.stats.binomtest(lost, both).pvalue) if both else 1.0
 
 
 def _predictions(reference, other, classes: int = 0) -> tuple:
@@ -107,7 +107,9 @@ def by_chance(predictions: np.ndarray, labels: np.ndarray) -> float:
     above = (predictions == labels).sum() - both.sum() / n
     if n < 2 or square == 0:
         return 1.0
-    return float(stats.norm.sf(above / np.sqrt(square / (n**2 * (n - 1)))))
+    return float(
+        scipy.stats.norm.sf(above / np.sqrt(square / (n**2 * (n - 1))))
+    )
 
 
 def difference(found: Flips) -> Interval:
@@ -116,7 +118,7 @@ def difference(found: Flips) -> Interval:
     The adjusted Wald interval of Bonett and Price (2012), which counts one
     lost and one gained image more than were seen.
     """
-    z = stats.norm.ppf(1 - SIGNIFICANCE / 2)
+    z = scipy.stats.norm.ppf(1 - SIGNIFICANCE / 2)
     lost, gained = (
         (k + 1) / (found.n + 2) for k in (found.lost, found.gained)
     )
@@ -143,7 +145,7 @@ def smallest_detectable(
     if not checks.count(changed, "changed") <= n:
         raise checks.InputError(f"changed={changed}: more than n={n} images")
     level = checks.between(level, "level")
-    fewest = stats.binom.ppf(level / 2, changed, 0.5) - 1
+    fewest = scipy.stats.binom.ppf(level / 2, changed, 0.5) - 1
     return (changed - 2 * fewest) / n if fewest >= 0 else float("inf")
 
 

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+import scipy
 
 from ptq.evidence import checks, intervals, paired_tests
 from ptq.evidence.intervals import Interval
@@ -25,7 +25,7 @@ def p_value(values: np.ndarray) -> float:
     values = checks.sample(values, "values", 2)
     if np.ptp(values) == 0:
         return float(values[0] == 0)
-    return float(stats.ttest_1samp(values, 0).pvalue)
+    return float(scipy.stats.ttest_1samp(values, 0).pvalue)
 
 
 def standard_deviation(values: np.ndarray) -> Interval:
@@ -38,7 +38,7 @@ def standard_deviation(values: np.ndarray) -> Interval:
     free = len(values) - 1
     square = np.var(values, ddof=1)
     ends = [1 - SIGNIFICANCE / 2, SIGNIFICANCE / 2]
-    low, high = free * square / stats.chi2.ppf(ends, free)
+    low, high = free * square / scipy.stats.chi2.ppf(ends, free)
     return Interval(*(float(np.sqrt(v)) for v in (square, low, high)))
 
 
@@ -130,7 +130,7 @@ def friedman(changes: pd.DataFrame) -> float:
     columns = [checks.sample(changes[n], str(n), 2) for n in changes]
     if np.ptp(columns, axis=0).max() == 0:
         return 1.0
-    return float(stats.friedmanchisquare(*columns).pvalue)
+    return float(scipy.stats.friedmanchisquare(*columns).pvalue)
 
 
 def effects(
@@ -272,10 +272,10 @@ def power(mean: float, deviation: float, count: int) -> float:
             f"count={count}, deviation={deviation}: expected at least 2 "
             "repetitions, and a deviation above 0"
         )
-    edge = stats.t.ppf(1 - SIGNIFICANCE / 2, count - 1) ** 2
+    edge = scipy.stats.t.ppf(1 - SIGNIFICANCE / 2, count - 1) ** 2
     # The square of t, for both sides at once; scipy's is wrong at exactly 0.
     beyond = max(count * (mean / deviation) ** 2, 1e-12)
-    return float(stats.ncf.sf(edge, 1, count - 1, beyond))
+    return float(scipy.stats.ncf.sf(edge, 1, count - 1, beyond))
 
 
 def smallest_shown(
@@ -288,7 +288,7 @@ def smallest_shown(
     """
     power(0, deviation, count)
     return float(
-        optimize.brentq(
+        scipy.optimize.brentq(
             lambda mean: power(mean, deviation, count) - chance,
             0,
             100 * deviation,

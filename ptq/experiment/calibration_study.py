@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from ptq.evidence import intervals, paired_tests, replicates
 from ptq.evidence.intervals import Interval
@@ -126,7 +126,7 @@ def questions(
         usual, other = (wide[name, s, USUAL] for s in ("training", source))
         if source == "one class":
             other = other.groupby(other.index % 10).mean()
-        p = stats.ttest_ind(usual, other, equal_var=False).pvalue
+        p = scipy.stats.ttest_ind(usual, other, equal_var=False).pvalue
         found = intervals.welch(usual, other), float(p)
         asked[name, f"{source}, not training"] = found
     adjusted = paired_tests.holm([p for _, p in asked.values()])

@@ -172,7 +172,7 @@ class TestRun:
                 ]
                 ratio = statistics.geometric_mean(ratios)
                 assert row[f"{prefix}speedup"] == pytest.approx(ratio)
-                # Five rounds are too few, whatever the machine did.
+                # Three rounds are too few, whatever the machine did.
                 assert math.isnan(row[f"{prefix}speedup_low"])
                 if name != "fp32":
                     assert row[f"{prefix}time_verdict"] in (

@@ -9,15 +9,9 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from browser import look, on_paper
 from conftest import soup
-from test_tables import (
-    check_csv,
-    check_cues,
-    check_paper,
-    look,
-    on_paper,
-    texts,
-)
+from test_tables import check_csv, check_cues, check_paper, texts
 
 from ptq import paths
 from ptq.book import style

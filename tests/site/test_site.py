@@ -3,6 +3,7 @@
 PTQ_SITE=_build/html pytest tests/site/test_site.py   looks at the real book.
 """
 
+import functools
 import gzip
 import json
 import re
@@ -26,6 +27,7 @@ from browser import (
 )
 from bs4 import BeautifulSoup
 from conftest import build, lay_out, soup
+from test_tables import check_cues, check_paper
 
 from ptq import npm, paths
 
@@ -110,15 +112,25 @@ def tabs(browser, axe):
     return {name: Tab(browser, *VARIANTS[name], axe) for name in VARIANTS}
 
 
+@pytest.fixture(scope="module")
+def visited(tabs, server):
+    """The one visit of a page in a variant."""
+
+    @functools.cache
+    def measured(variant, page):
+        return tabs[variant].measure(f"{server}/{page}.html")
+
+    return measured
+
+
 @pytest.fixture(
     scope="module",
     params=visits(),
     ids=lambda pair: "-".join(pair),
 )
-def visit(request, tabs, server):
+def visit(request, visited):
     """One visit of a page in a variant, which all checks share."""
-    variant, page = request.param
-    return tabs[variant].visit(f"{server}/{page}.html")
+    return visited(*request.param)
 
 
 def images_of(site, visit):
@@ -186,7 +198,7 @@ def places_at_last(tab, url):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_what_comes_late_moves_nothing(browser, server, name, width):
     tab, url = Tab(browser, width=width), f"{server}/{name}.html"
-    tab.now = Visit(url, "light")
+    tab.now = Visit(url, "light", width)
     # Formulas would move things, too.
     tab.context.route("**/mathjax/**", lambda route: route.abort())
     first, last = places_at_first(tab, url), places_at_last(tab, url)
@@ -198,6 +210,59 @@ def test_page_meets_the_wcag(visit):
     if visit.findings is None:
         pytest.skip("axe-core cannot be fetched")
     assert visit.findings == []
+
+
+def scrolling(boxes):
+    """Those that are wider than their room."""
+    return [box for box in boxes if box["width"] > box["room"] + 1]
+
+
+def labels(boxes):
+    """What listings that scroll are called."""
+    return {b["label"].split(",")[0] for b in scrolling(boxes) if b["code"]}
+
+
+def test_nothing_is_cut_without_a_cue(visit):
+    check_cues(visit.boxes)
+    assert labels(visit.boxes) <= {"Code", "Output"}
+
+
+def test_tables_fit_beside_the_contents(visit):
+    wide = visit.boxes if visit.width == 1280 else []
+    for box in wide:
+        by_choice = box["code"] or "desk-wide" in box["table"]
+        assert by_choice or not scrolling([box]), box
+        assert box["header"] < 110, box
+    if wide and visit.url.endswith(f"/{FRONT}.html"):
+        tables = [box for box in wide if box["table"]]
+        assert tables and not scrolling(tables)
+
+
+def test_paper_has_every_column(visit):
+    check_paper(visit.paper)
+
+
+def test_words_of_code_do_not_break_in_tables(visit):
+    assert [box["broken"] for box in visit.boxes if box["broken"]] == []
+
+
+def test_first_column_has_the_colour_of_its_row(visit):
+    clear = "rgba(0, 0, 0, 0)"
+    for box in scrolling(visit.boxes):
+        if box["table"] and visit.width == 390:
+            assert all(c == row != clear for c, row in box["first"]), box
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda name: f"{name}-all")
+def test_the_pages_have_what_may_be_cut(visited, variant):
+    # The id keeps this in the process that has made these visits.
+    seen = [visited(*pair) for pair in visits() if pair[0] == variant]
+    boxes = [box for visit in seen for box in visit.boxes]
+    if variant.endswith("390"):
+        paper = [box for visit in seen for box in visit.paper]
+        assert len(scrolling(boxes)) > 10
+        assert labels(boxes) == {"Code", "Output"}
+        assert sum(bool(box["table"]) for box in paper) > 20
 
 
 def text(path):
