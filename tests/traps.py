@@ -315,6 +315,24 @@ def large_channel():
     )
 
 
+def small_numbers():
+    """Results of 1e-9 between a first and a last layer that undo it."""
+    network = Body(nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU()))
+    with torch.no_grad():
+        network.bn.weight.mul_(1e-9)
+        network.middle[0].bias.mul_(1e-9)
+        network.fc.weight.mul_(1e9)
+    return network
+
+
+def small_logits():
+    network = Body()
+    with torch.no_grad():
+        network.fc.weight.mul_(1e-8)
+        network.fc.bias.mul_(1e-8)
+    return network
+
+
 def small_variance():
     network = norms(eps=1e-3)()
     network.middle[0].register_forward_hook(_to_small_variance)
@@ -423,6 +441,8 @@ TRAPS = {
     "ends": Ends,
     "maxima of negative numbers": negative_maxima,
     "one large channel": large_channel,
+    "small numbers inside": small_numbers,
+    "small logits": small_logits,
     "names that collide": Names,
     "square by itself": call(lambda x: x * x),
     "joined with itself": call(lambda x: torch.cat([x, x], 1), 16),

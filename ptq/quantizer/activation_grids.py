@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from ptq.graph import Graph, UnsupportedError
+from ptq.graph import Graph, Node, UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
 from ptq.registry import Registry
@@ -28,7 +28,8 @@ def activation_grids(
 
     ``images`` is float32 (N, ...); ``how`` names one of ``OBSERVERS``. The
     input's grid is ``input_grid``. Raises UnsupportedError where a result
-    is not finite, UnknownNameError where there is no such observer.
+    is not finite, or too small for a scale in float32, UnknownNameError
+    where there is no such observer.
     """
     owners = set(owners) - {"input"}
     ranges = _extremes(graph, images, owners)
@@ -39,11 +40,25 @@ def activation_grids(
             for name, histogram in found.items()
         }
     grids = {
-        name: affine.affine_grid(*ranges[name], 0, 2**bits - 1)
-        for name in graph.nodes
+        name: _grid(node, *ranges[name], bits)
+        for name, node in graph.nodes.items()
         if name in ranges
     }
     return {"input": input_grid(images.unique(), bits)} | grids
+
+
+def _grid(node: Node, low: Tensor, high: Tensor, bits: int) -> Grid:
+    """Of results that are all zero, torch's least scale."""
+    most = 2**bits - 1
+    widest = float(torch.maximum(-low, high))
+    if 0 < widest < most * affine.TINY_SCALE:
+        raise UnsupportedError(
+            f"{node} puts out numbers of {widest:.3g} at most: a scale of "
+            "such would be lost in float32; multiply its weights, and divide "
+            "those behind it"
+        )
+    smallest = affine.TINY_SCALE if widest else affine.SMALLEST_SCALE
+    return affine.affine_grid(low, high, 0, most, smallest=smallest)
 
 
 def input_grid(points: Tensor, bits: int = 8) -> Grid:
@@ -58,7 +73,8 @@ def input_grid(points: Tensor, bits: int = 8) -> Grid:
     low, high = points.min().clamp(max=0), points.max().clamp(min=0)
     most = 2**bits - 1
     if len(points) > MOST_POINTS or low == high:
-        return affine.affine_grid(low, high, 0, most)
+        smallest = affine.TINY_SCALE if low < high else affine.SMALLEST_SCALE
+        return affine.affine_grid(low, high, 0, most, smallest=smallest)
     clearest = -1.0
     for steps in _numbers_of_steps(most):
         wider = (high - low) / steps
@@ -126,7 +142,13 @@ def _least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     centres = low + width * (torch.arange(BINS) + 0.5)
 
     def error(share: Tensor) -> Tensor:
-        grid = affine.affine_grid(low * share, high * share, 0, 2**bits - 1)
+        grid = affine.affine_grid(
+            low * share,
+            high * share,
+            0,
+            2**bits - 1,
+            smallest=affine.TINY_SCALE,
+        )
         moved = affine.fake_quantize(centres, grid)
         return (histogram * (centres - moved).square()).sum()
 

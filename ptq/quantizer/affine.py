@@ -8,6 +8,8 @@ from torch import Tensor
 
 # The smallest scale torch's observers allow, so that 1 / scale is finite.
 SMALLEST_SCALE = torch.finfo(torch.float32).eps
+# The smallest of which a product of two, a sum's unit, is a normal float32.
+TINY_SCALE = 2.0**-60
 
 
 @dataclass(frozen=True)
@@ -26,34 +28,45 @@ class Grid:
 
 
 def affine_grid(
-    low: Tensor, high: Tensor, qmin: int, qmax: int, axis: int | None = None
+    low: Tensor,
+    high: Tensor,
+    qmin: int,
+    qmax: int,
+    axis: int | None = None,
+    smallest: float = SMALLEST_SCALE,
 ) -> Grid:
     """Grid for values in [low, high], which is widened to contain zero.
 
     ``low`` and ``high`` are float32 of shape () or (C,). Equation
     (eq-affine-scale); zero is on the grid, as Jacob et al. (2018) require.
+    The scale is at least ``smallest``.
     Raises ValueError where low > high, a bound is not finite, or there are
     no codes.
     """
     _check_range(low, high, qmin, qmax)
     low, high = low.clamp(max=0), high.clamp(min=0)
-    scale = ((high - low) / (qmax - qmin)).clamp(min=SMALLEST_SCALE)
+    scale = ((high - low) / (qmax - qmin)).clamp(min=smallest)
     zero_point = (qmin - torch.round(low / scale)).clamp(qmin, qmax)
     return Grid(scale, zero_point.to(torch.int32), qmin, qmax, axis)
 
 
 def symmetric_grid(
-    bound: Tensor, qmin: int = -128, qmax: int = 127, axis: int | None = None
+    bound: Tensor,
+    qmin: int = -128,
+    qmax: int = 127,
+    axis: int | None = None,
+    smallest: float = SMALLEST_SCALE,
 ) -> Grid:
     """Grid for weights in [-bound, bound] with zero point 0.
 
     Equation (eq-symmetric-scale), with torch's divisor: half the number of
     steps, so that ``+bound`` itself lies half a step beyond the last code.
-    ``bound`` is float32 of shape () or (C,). Raises ValueError where it is
-    negative or not finite, or there are no codes.
+    ``bound`` is float32 of shape () or (C,), the scale at least
+    ``smallest``. Raises ValueError where a bound is negative or not finite,
+    or there are no codes.
     """
     _check_range(-bound, bound, qmin, qmax)
-    scale = (bound / ((qmax - qmin) / 2)).clamp(min=SMALLEST_SCALE)
+    scale = (bound / ((qmax - qmin) / 2)).clamp(min=smallest)
     zero_point = torch.zeros_like(scale, dtype=torch.int32)
     return Grid(scale, zero_point, qmin, qmax, axis)
 

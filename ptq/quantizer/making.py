@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ptq import graph as graphs
-from ptq.graph import Graph, UnsupportedError
+from ptq.graph import Graph, Node, UnsupportedError
 from ptq.graph.operations import operation
-from ptq.quantizer import activation_grids, placement, weights
+from ptq.quantizer import activation_grids, affine, placement, weights
 from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
 BITS = range(2, 9)
@@ -62,6 +62,7 @@ def _layers(
     for node in graph.nodes.values():
         if placement.kind(node, network.kept) == "layer":
             weight, bias = graph.filled(node.args[1:3], {})
+            _check_magnitude(node, weight)
             grid = network.grid(node.inputs[0])
             made = weights.integer_layer(weight, bias, grid, bits, channel)
             if weights.largest_sum(made, grid) >= 2**31:
@@ -71,6 +72,16 @@ def _layers(
                 )
             layers[node.name] = made
     return layers
+
+
+def _check_magnitude(node: Node, weight: Tensor) -> None:
+    largest = float(weight.abs().max())
+    if 0 < largest < 127 * affine.TINY_SCALE:
+        raise UnsupportedError(
+            f"{node}: its largest weight is {largest:.3g}: a scale of such "
+            "would be lost in float32; multiply them, or keep it in float by "
+            "keep_float"
+        )
 
 
 def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:

@@ -29,7 +29,11 @@ def integer_layer(
     least = least if channel else least.max()
     axis = 0 if channel else None
     grid = affine.symmetric_grid(
-        bound.maximum(least * most), -most, most, axis
+        bound.maximum(least * most),
+        -most,
+        most,
+        axis,
+        smallest=affine.TINY_SCALE,
     )
     unit = grid.scale.double() * input_grid.scale.double()
     whole = torch.round(bias.double() / unit).to(torch.int32)

@@ -406,6 +406,22 @@ def test_sums_beyond_32_bits_are_refused():
     assert made(images)[0, 0] == pytest.approx(70_000, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [((1, 1e-22), "2: its largest weight is"), ((1e-22, 1), "0 puts out")],
+)
+def test_numbers_too_small_for_a_scale_are_refused(factors, message, images):
+    network = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, bias=False), nn.Flatten()),
+        *(nn.Linear(1568, 2, bias=False), nn.Softmax(1)),
+    )
+    with torch.no_grad():
+        for layer, factor in zip(network[::2], factors, strict=False):
+            layer.weight.mul_(factor)
+    with pytest.raises(UnsupportedError, match=message):
+        quantize(network, images)
+
+
 def test_networks_without_layers_are_told_too(images):
     assert "No integer arithmetic" in str(quantize(nn.MaxPool2d(2), images))
 
