@@ -7,7 +7,7 @@ from ptq.judge import wording
 WIDTH = 78
 MANY = 100_000  # bytes
 NOTHING = "nothing"
-BESIDES = {"network.ptq": ", with the float reference"}
+BESIDES = {"network.ptq": ", packed: weights at their real bits"}
 
 
 def text(card) -> str:
@@ -59,11 +59,16 @@ def _summary(card) -> list[tuple[str, str]]:
         *told,
         (
             "file",
-            _change(card.files["float.onnx"], card.files["network.onnx"]),
+            _change(card.files["float.onnx"], _deployed(card.files)),
         ),
         ("activations", _change(*(p.bytes for p in card.memory.values()))),
         ("one image", f"{' → '.join(each)}, {fastest.verdict}"),
     ]
+
+
+def _deployed(files: dict[str, int]) -> int:
+    """Bytes of the ONNX file, or of the packed one where there is none."""
+    return files.get("network.onnx", files.get("network.ptq"))
 
 
 def _change(before: int, after: int) -> str:

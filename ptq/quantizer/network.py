@@ -21,6 +21,7 @@ from ptq.quantizer import (
     placement,
     soundness,
     tables,
+    unpacked,
 )
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
@@ -225,9 +226,9 @@ class QuantizedNetwork:
         """
         found = files.read(Path(path))
         try:
-            network = QuantizedNetwork(**packed.parts(*found))
+            network = QuantizedNetwork(**unpacked.parts(*found))
             soundness.check(network)
-            packed.add_biases(network)
+            unpacked.add_biases(network)
         except files.DAMAGES as error:
             raise files.FileError(
                 f"{path} is no network that this version reads: {error}"
