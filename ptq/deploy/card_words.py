@@ -2,12 +2,13 @@
 
 import textwrap
 
+from ptq.deploy import loading
 from ptq.judge import wording
 
 WIDTH = 78
 MANY = 100_000  # bytes
 NOTHING = "nothing"
-BESIDES = {"network.ptq": ", packed: weights at their real bits"}
+BESIDES = {loading.SAVED: ", packed: weights at their real bits"}
 
 
 def text(card) -> str:
@@ -59,7 +60,7 @@ def _summary(card) -> list[tuple[str, str]]:
         *told,
         (
             "file",
-            _change(card.files["float.onnx"], _deployed(card.files)),
+            _change(card.files[loading.FLOAT_ONNX], _deployed(card.files)),
         ),
         ("activations", _change(*(p.bytes for p in card.memory.values()))),
         ("one image", f"{' → '.join(each)}, {fastest.verdict}"),
@@ -68,7 +69,7 @@ def _summary(card) -> list[tuple[str, str]]:
 
 def _deployed(files: dict[str, int]) -> int:
     """Bytes of the ONNX file, or of the packed one where there is none."""
-    return files.get("network.onnx", files.get("network.ptq"))
+    return files.get(loading.ONNX, files.get(loading.SAVED))
 
 
 def _change(before: int, after: int) -> str:

@@ -31,7 +31,7 @@ SEED = 42
 EXAMPLES = 8
 FLOAT, INT8 = times.FLOAT, times.INT8
 RUNTIME = "onnxruntime"
-FLOAT_ONNX, PARTS = "float.onnx", "parts"
+PARTS = "parts"
 
 
 def deploy(
@@ -114,8 +114,8 @@ class _Deployment:
             )
         )
         self.contents = {FLOAT: real, INT8: integer}
-        paths.write_whole(self.out / FLOAT_ONNX, real)
-        self.files = {FLOAT_ONNX: len(real)}
+        paths.write_whole(self.out / loading.FLOAT_ONNX, real)
+        self.files = {loading.FLOAT_ONNX: len(real)}
         self.files |= exports.write(self.network, self.export, self.out)
         self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
 

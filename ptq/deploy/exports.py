@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from ptq.deploy.card import Check
-from ptq.deploy.loading import ONNX, PACKED
+from ptq.deploy.loading import ONNX, SAVED
 from ptq.deploy.outputs import asked
 from ptq.engines import onnx_file
 from ptq.engines.onnx_module import OnnxModule
@@ -15,7 +15,7 @@ from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
-FILES = {"onnx": ONNX, "packed": PACKED}
+FILES = {"onnx": ONNX, "packed": SAVED}
 # Images that a written file is asked again.
 IMAGES = 256
 

@@ -6,7 +6,10 @@ from torch import Tensor
 from ptq.engines import onnx_self_test
 from ptq.quantizer.network import QuantizedNetwork
 
-ONNX, PACKED, EXAMPLE = "network.onnx", "network.ptq", "example.npy"
+# What a deployment writes: both networks in ONNX, the integer one packed,
+# and a few images.
+ONNX, FLOAT_ONNX = "network.onnx", "float.onnx"
+SAVED, EXAMPLE = "network.ptq", "example.npy"
 CODE = """\
 import numpy as np, onnxruntime as ort
 options = ort.SessionOptions(){exact}
@@ -14,10 +17,10 @@ session = ort.InferenceSession("{file}", options, ["CPUExecutionProvider"])
 images = {images}
 classes = session.run(["logits"], {{"images": images}})[0].argmax(1)
 """
-OF_PACKED = f"""\
+OF_SAVED = f"""\
 import numpy as np, torch
 from ptq.quantizer.network import QuantizedNetwork
-network = QuantizedNetwork.load("{PACKED}")
+network = QuantizedNetwork.load("{SAVED}")
 classes = network(torch.from_numpy(np.load("{EXAMPLE}"))).argmax(1).numpy()
 """
 # Else sums of two products saturate on x86 processors without VNNI.
@@ -39,7 +42,7 @@ def lines(network: QuantizedNetwork, images: Tensor, export=("onnx",)) -> str:
     runs in the folder of the files, and needs numpy and onnxruntime only.
     """
     if "onnx" not in export:
-        return OF_PACKED
+        return OF_SAVED
     told = REAL
     if images.dtype == torch.uint8:
         mean, std = map(_array, network.normalization)

@@ -22,5 +22,18 @@ class Layer:
 
     @property
     def bits(self) -> int:
-        """Bits of a weight's code."""
+        """Bits of a weight's code; one where all codes are -1 or 1."""
+        if self.grid.qmax == 1 and (self.codes.abs() == 1).all():
+            return 1
         return (self.grid.qmax - self.grid.qmin).bit_length()
+
+    def largest_sum(self, given: Grid) -> int:
+        """The most that a sum can be, whatever the images are.
+
+        No partial sum is larger, in whatever order the products are added.
+        ``given``, of shape (), is the grid of the layer's input.
+        """
+        zero = int(given.zero_point)
+        farthest = max(given.qmax - zero, zero - given.qmin)
+        sums = self.codes.long().abs().flatten(1).sum(1) * farthest
+        return int((sums + self.bias.long().abs()).max())

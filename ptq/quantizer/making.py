@@ -64,7 +64,7 @@ def _layers(
             weight, bias = graph.filled(node.args[1:3], {})
             grid = network.grid(node.inputs[0])
             made = weights.integer_layer(weight, bias, grid, bits, channel)
-            if weights.largest_sum(made, grid) >= 2**31:
+            if made.largest_sum(grid) >= 2**31:
                 raise UnsupportedError(
                     f"{node}: its sums may need more than 32 bits: fewer "
                     "weight_bits, or keep it in float by keep_float"

@@ -2,12 +2,12 @@
 
 The text (JSON) holds ``nodes``, each with name, operation, arguments and
 line of code; ``layers``, with the shape of the weights, their lowest and
-highest code, and whether each output has a scale of its own; ``grids`` of
-activations, each with bits and zero point; and what else the network knows.
-In arguments "%NAME" is a result, "$NAME" a constant, "=TEXT" a text, and
+highest code, bits, and whether each output has a scale of its own; ``grids``
+of activations, each with bits and zero point; and what else it knows. In arguments "%NAME" is a result, "$NAME" a constant, "=TEXT" a text, and
 "#inf" and "#-inf" are the two infinite numbers.
 
 Of the tensors, "codes/NAME" holds a layer's codes, packed (``bit_codes``);
+of codes -1 and 1, at one bit, whether each is 1;
 "biases", "weight_scales" and "grid_scales" those of all, one after another;
 "constants/NAME" what else the graph reads. Float weights of integer layers
 are not there: what is read back has those that the codes stand for.
@@ -15,11 +15,13 @@ are not there: what is read back has those that the codes stand for.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.quantizer import bit_codes
+from ptq.quantizer.layer import Layer
 
 DTYPES = {
     *(torch.float32, torch.float64, torch.bool, torch.uint8),
@@ -48,7 +50,7 @@ def described(network) -> tuple[dict, dict[str, Tensor]]:
             [
                 *(name, list(layer.codes.shape)),
                 *(layer.grid.qmin, layer.grid.qmax),
-                layer.grid.axis is not None,
+                *(layer.bits, layer.grid.axis is not None),
             ]
             for name, layer in layers.items()
         ],
@@ -68,10 +70,7 @@ def _tensors(network) -> dict[str, Tensor]:
         "grid_scales": _joined(x.scale for x in network.grids.values()),
     }
     for name, layer in layers.items():
-        packed = bit_codes.pack(
-            layer.codes.numpy(), layer.grid.qmin, layer.bits
-        )
-        tensors[f"codes/{name}"] = torch.from_numpy(packed)
+        tensors[f"codes/{name}"] = torch.from_numpy(_packed(layer))
     for name in read_besides(graph, layers):
         constant = graph.constants[name].detach()
         if constant.dtype not in DTYPES:
@@ -80,6 +79,18 @@ def _tensors(network) -> dict[str, Tensor]:
             )
         tensors[f"constants/{name}"] = constant.contiguous().clone()
     return tensors
+
+
+def _packed(layer: Layer) -> np.ndarray:
+    codes, low = layer.codes.numpy(), layer.grid.qmin
+    if is_sign(low, layer.grid.qmax, layer.bits):
+        codes, low = codes > 0, 0
+    return bit_codes.pack(codes, low, layer.bits)
+
+
+def is_sign(low: int, high: int, bits: int) -> bool:
+    """Whether one bit stands for -1 and 1, as zero is not used."""
+    return (low, high, bits) == (-1, 1, 1)
 
 
 def _joined(parts, dtype=torch.float32) -> Tensor:

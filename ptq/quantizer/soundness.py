@@ -8,13 +8,14 @@ from torch import Tensor
 
 from ptq.graph import UnsupportedError
 from ptq.graph.soundness import check_name
-from ptq.quantizer import placement, tables, weights
+from ptq.quantizer import placement, tables
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
 
-CODE_BITS, GRID_BITS = range(1, 9), range(1, 17)
-# Products of three scales, and their reciprocals, are normal in float32.
-LEAST_SCALE, MOST_SCALE = 2.0**-40, 2.0**40
+BITS = range(1, 9)
+# The product of two, and the reciprocal, are normal float32 numbers, and so
+# is the product of two codes.
+LEAST_SCALE, MOST_SCALE = 2.0**-60, 2.0**40
 LARGEST_TABLE = 2**26
 # What a multiplier of 31 bits and a shift stand for is less than this.
 MOST_RATIO = 2.0**30
@@ -78,14 +79,10 @@ def _check_grid(name: str, grid: Grid) -> None:
     """One of activations: codes from 0 on."""
     _check_scale(name, grid)
     most = grid.qmax
-    if (
-        grid.qmin != 0
-        or most.bit_length() not in GRID_BITS
-        or most & most + 1
-    ):
+    if grid.qmin != 0 or most.bit_length() not in BITS or most & most + 1:
         raise UnsupportedError(
             f"{name}: its codes go from {grid.qmin} to {grid.qmax}: expected "
-            "0 to 2^bits - 1, 1 to 16 bits"
+            "0 to 2^bits - 1, 1 to 8 bits"
         )
     if grid.scale.dim() or grid.axis is not None:
         raise UnsupportedError(f"{name}: it has more than one scale")
@@ -118,7 +115,7 @@ def _check_layer(name: str, layer: Layer) -> None:
     codes, grid = layer.codes, layer.grid
     _check_scale(name, grid)
     low, high = grid.qmin, grid.qmax
-    if not -128 <= low <= 0 <= high <= 127 or layer.bits not in CODE_BITS:
+    if not -128 <= low <= 0 <= high <= 127 or layer.bits not in BITS:
         raise UnsupportedError(
             f"{name}: its codes go from {low} to {high}: expected at most "
             "-128 to 127, with zero"
@@ -151,7 +148,7 @@ def _check_place(network, name: str, layer: Layer) -> None:
     alike = weight.shape == layer.codes.shape
     if not alike or bias is not None and bias.shape != layer.bias.shape:
         raise UnsupportedError(f"{name}: its codes have another shape")
-    if weights.largest_sum(layer, network.grid(node.inputs[0])) >= 2**31:
+    if layer.largest_sum(network.grid(node.inputs[0])) >= 2**31:
         raise UnsupportedError(f"{name}: its sums may need more than 32 bits")
 
 

@@ -16,7 +16,7 @@ from ptq.graph.soundness import sound
 from ptq.quantizer import affine, bit_codes
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
-from ptq.quantizer.packed import read_besides
+from ptq.quantizer.packed import is_sign, read_besides
 
 LARGEST_NUMBER = 2**63 - 1
 FIELDS = {
@@ -65,10 +65,8 @@ def add_biases(network) -> None:
     for name in reversed(layers):
         bias = graph.nodes[name].args[2]
         if bias is not None and bias.name not in stored:
-            whole = layers[name].bias
-            graph.constants[bias.name] = whole * network.unit(
-                graph.nodes[name]
-            )
+            unit = network.unit(graph.nodes[name])
+            graph.constants[bias.name] = layers[name].bias * unit
 
 
 def _typed(given, *kinds: type) -> list:
@@ -96,30 +94,39 @@ def _layers(rows: list, rest: dict[str, Tensor]) -> dict[str, Layer]:
     """Layers by name; their tensors are taken out of ``rest``."""
     biases, scales = _taken(rest, "biases"), _taken(rest, "weight_scales")
     made = []
-    for name, given, low, high, each in rows:
-        shape, _ = _sizes(given), _typed([low, high], int)
+    for name, given, low, high, bits, each in rows:
+        shape, _ = _sizes(given), _typed([low, high, bits], int)
         channels = shape[0] if _typed([each], bool)[0] else 1
         bias, biases = _cut(biases, shape[0])
         scale, scales = _cut(scales, channels)
         scale = scale if each else scale[0]
-        grid = Grid(
-            *(scale, torch.zeros_like(scale, dtype=torch.int32)),
-            *(low, high, 0 if each else None),
-        )
-        bits, packed = (
-            (high - low).bit_length(),
-            _taken(rest, f"codes/{name}"),
-        )
-        if bits not in range(1, 9) or packed.dtype != torch.uint8:
-            raise ValueError(f"{name}: {packed.dtype} for {bits} bits")
-        codes = bit_codes.unpack(packed.numpy(), shape, low, bits)
-        if codes.min() < -128 or codes.max() > 127:
-            raise ValueError(f"{name}: its codes do not fit into 8 bits")
-        codes = torch.from_numpy(codes).to(torch.int8)
-        made.append((name, Layer(codes, grid, bias)))
+        zero = torch.zeros_like(scale, dtype=torch.int32)
+        grid = Grid(scale, zero, low, high, 0 if each else None)
+        packed = _taken(rest, f"codes/{name}")
+        layer = Layer(_codes(name, packed, shape, grid, bits), grid, bias)
+        if layer.bits != bits:
+            raise ValueError(
+                f"{name}: it needs {layer.bits} bits, not {bits}"
+            )
+        made.append((name, layer))
     if biases.numel() or scales.numel():
         raise ValueError("more biases or scales than layers need")
     return _unique(made)
+
+
+def _codes(name: str, packed: Tensor, shape: tuple, grid: Grid, bits: int):
+    low, high = grid.qmin, grid.qmax
+    sign = is_sign(low, high, bits)
+    if bits not in range(1, 9) or packed.dtype != torch.uint8:
+        raise ValueError(f"{name}: {packed.dtype} for {bits} bits")
+    if not sign and bits != (high - low).bit_length():
+        raise ValueError(f"{name}: {bits} bits for codes {low} to {high}")
+    low = 0 if sign else low
+    codes = bit_codes.unpack(packed.numpy(), shape, low, bits)
+    codes = 2 * codes - 1 if sign else codes
+    if codes.min() < -128 or codes.max() > 127:
+        raise ValueError(f"{name}: its codes do not fit into 8 bits")
+    return torch.from_numpy(codes).to(torch.int8)
 
 
 def _taken(rest: dict[str, Tensor], name: str) -> Tensor:
@@ -141,7 +148,7 @@ def _grids(rows: list, scales: Tensor) -> dict[str, Grid]:
     made = []
     for (name, bits, zero), scale in zip(rows, scales, strict=True):
         _typed([bits, zero], int)
-        if not 1 <= bits <= 16 or not 0 <= zero < 2**bits:
+        if not 1 <= bits <= 8 or not 0 <= zero < 2**bits:
             raise UnsupportedError(
                 f"{name}: zero point {zero} on a grid of {bits} bits"
             )

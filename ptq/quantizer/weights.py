@@ -34,11 +34,3 @@ def integer_layer(
     unit = grid.scale.double() * input_grid.scale.double()
     whole = torch.round(bias.double() / unit).to(torch.int32)
     return Layer(affine.quantize(weight, grid).to(torch.int8), grid, whole)
-
-
-def largest_sum(layer: Layer, input_grid: Grid) -> int:
-    """The most that an accumulator can be, whatever the images are."""
-    zero = int(input_grid.zero_point)
-    farthest = max(input_grid.qmax - zero, zero - input_grid.qmin)
-    sums = layer.codes.long().abs().flatten(1).sum(1) * farthest
-    return int((sums + layer.bias.long().abs()).max())
