@@ -21,6 +21,7 @@ from torch import Tensor
 
 import ptq
 from ptq import paths
+from ptq.graph import UnsupportedError
 
 FORMAT = 1
 KEY, TEXT = "ptq", "graph"
@@ -31,6 +32,7 @@ ZEROS = "0" * 64
 # Header and text of a network of a thousand layers take a tenth of it.
 LONGEST_TEXT = 2**22
 LARGEST = 2**32
+LONGEST_REASON = 300
 DAMAGES = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError),
     *(RuntimeError, ArithmeticError, SafetensorError, zlib.error),
@@ -44,14 +46,21 @@ class FileError(RuntimeError):
 def write(path: Path, text: dict, tensors: dict[str, Tensor]) -> int:
     """Write plain values for JSON and tensors of any shape; the bytes.
 
-    Equal contents make equal files. Raises OSError where it cannot be
-    written; then an older file is left as it was.
+    Equal contents make equal files. Raises UnsupportedError where they are
+    too large, OSError where they cannot be written; then an older file is
+    left as it was.
     """
     plain = json.dumps(text, separators=(",", ":"), allow_nan=False)
     packed = np.frombuffer(zlib.compress(plain.encode(), 9), np.uint8)
     line = f"format {FORMAT}, version {ptq.__version__}, sha256 {ZEROS}"
     tensors = tensors | {TEXT: torch.from_numpy(packed.copy())}
     content = save(tensors, {KEY: line})
+    longest = max(len(plain), int.from_bytes(content[:8], "little"))
+    if longest > LONGEST_TEXT or len(content) > LARGEST:
+        raise UnsupportedError(
+            f"the network takes {len(content):,} bytes, of which its graph "
+            f"{len(plain):,}: too large for a file"
+        )
     digits = checksum(content, ZEROS).encode()
     content = content.replace(ZEROS.encode(), digits, 1)
     paths.write_whole(path, content)
@@ -91,8 +100,18 @@ def read(path: Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         tensors = load(content)
         return _text(tensors.pop(TEXT)), tensors
-    except (*DAMAGES, RecursionError) as error:
-        raise FileError(f"{path} is no packed network: {error}") from error
+    except DAMAGES as error:
+        raise FileError(
+            f"{path} is no packed network: {reason(error)}"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """What an error tells of a file, as one line that is not long."""
+    told = " ".join(str(error).split()) or type(error).__name__
+    return (
+        told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
+    )
 
 
 def _without_waiting(path, flags: int) -> int:
@@ -114,7 +133,7 @@ def _line(path: Path, file, size: int) -> re.Match:
     try:
         header = unique_json(file.read(length))
         line = LINE.fullmatch(header["__metadata__"][KEY])
-    except (*DAMAGES, RecursionError) as error:
+    except DAMAGES as error:
         raise foreign from error
     if line is None:
         raise foreign

@@ -231,7 +231,8 @@ class QuantizedNetwork:
             unpacked.add_biases(network)
         except files.DAMAGES as error:
             raise files.FileError(
-                f"{path} is no network that this version reads: {error}"
+                f"{path} is no network that this version reads: "
+                f"{files.reason(error)}"
             ) from error
         return network
 

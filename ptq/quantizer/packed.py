@@ -3,14 +3,15 @@
 The text (JSON) holds ``nodes``, each with name, operation, arguments and
 line of code; ``layers``, with the shape of the weights, their lowest and
 highest code, bits, and whether each output has a scale of its own; ``grids``
-of activations, each with bits and zero point; and what else it knows. In arguments "%NAME" is a result, "$NAME" a constant, "=TEXT" a text, and
-"#inf" and "#-inf" are the two infinite numbers.
+of activations, each with bits and zero point; and what else it knows. In
+arguments "%NAME" is a result, "$NAME" a constant, "=TEXT" a text, and "#inf"
+and "#-inf" are the two infinite numbers.
 
 Of the tensors, "codes/NAME" holds a layer's codes, packed (``bit_codes``);
-of codes -1 and 1, at one bit, whether each is 1;
-"biases", "weight_scales" and "grid_scales" those of all, one after another;
-"constants/NAME" what else the graph reads. Float weights of integer layers
-are not there: what is read back has those that the codes stand for.
+of codes -1 and 1, at one bit, whether each is 1; "biases", "weight_scales"
+and "grid_scales" those of all, one after another; "constants/NAME" what else
+the graph reads. Float weights of integer layers are not there: what is read
+back has those that the codes stand for.
 """
 
 import math
@@ -23,17 +24,11 @@ from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.quantizer import bit_codes
 from ptq.quantizer.layer import Layer
 
-DTYPES = {
-    *(torch.float32, torch.float64, torch.bool, torch.uint8),
-    *(torch.int8, torch.int16, torch.int32, torch.int64),
-}
-
 
 def described(network) -> tuple[dict, dict[str, Tensor]]:
     """Text and tensors of a sound QuantizedNetwork, of any shapes.
 
-    Raises UnsupportedError, naming it, for an argument or a constant that no
-    file holds.
+    Raises UnsupportedError, naming it, for an argument that no file holds.
     """
     graph, layers = network.graph, network.integers
     text = {
@@ -73,10 +68,6 @@ def _tensors(network) -> dict[str, Tensor]:
         tensors[f"codes/{name}"] = torch.from_numpy(_packed(layer))
     for name in read_besides(graph, layers):
         constant = graph.constants[name].detach()
-        if constant.dtype not in DTYPES:
-            raise UnsupportedError(
-                f"{name} is {constant.dtype}, which no file holds"
-            )
         tensors[f"constants/{name}"] = constant.contiguous().clone()
     return tensors
 

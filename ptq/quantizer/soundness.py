@@ -16,6 +16,10 @@ BITS = range(1, 9)
 # The product of two, and the reciprocal, are normal float32 numbers, and so
 # is the product of two codes.
 LEAST_SCALE, MOST_SCALE = 2.0**-60, 2.0**40
+DTYPES = {
+    *(torch.float32, torch.float64, torch.bool, torch.uint8),
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+}
 LARGEST_TABLE = 2**26
 # What a multiplier of 31 bits and a shift stand for is less than this.
 MOST_RATIO = 2.0**30
@@ -42,6 +46,11 @@ def check(network) -> None:
     for name in network.graph.unused:
         check_name(name)
     _check_normalization(network)
+    for name, constant in network.graph.constants.items():
+        if constant.dtype not in DTYPES or constant.isnan().any():
+            raise UnsupportedError(
+                f"{name}: a constant of {constant.dtype}, or with nan"
+            )
     for name, grid in network.grids.items():
         _check_grid(name, grid)
     for name, layer in network.integers.items():
