@@ -4,11 +4,11 @@ import numpy as np
 
 
 def pack(codes: np.ndarray, low: int, bits: int) -> np.ndarray:
-    """Whole numbers as uint8 (ceil(n bits / 8),), the first bit lowest.
+    """Whole numbers as bytes, uint8 (n,), the first code's bits lowest.
 
-    ``codes`` is of any integer dtype and shape, n numbers in C order, each
-    from ``low`` to ``low`` + 2^bits - 1; ``bits`` is 1 to 8. What is left of
-    the last byte is zero. Raises ValueError where a code is beyond.
+    ``codes`` has any integer dtype and any shape, its numbers in C order,
+    each from ``low`` to ``low`` + 2^bits - 1; ``bits`` is 1 to 8. What is
+    left of the last byte is zero. Raises ValueError where a code is beyond.
     """
     above = codes.astype(np.int64).ravel() - low
     if above.size and not 0 <= above.min() <= above.max() < 2**bits:
@@ -24,9 +24,9 @@ def pack(codes: np.ndarray, low: int, bits: int) -> np.ndarray:
 def unpack(
     packed: np.ndarray, shape: tuple[int, ...], low: int, bits: int
 ) -> np.ndarray:
-    """The codes, int16 of ``shape``, that ``pack`` made uint8 ``packed`` of.
+    """The codes, int16 of this shape, of which ``pack`` made ``packed``.
 
-    Raises ValueError where there are more or fewer bytes than these codes
+    ``packed`` is uint8 (n,). Raises ValueError where there are more or fewer bytes than these codes
     take, or the last byte holds more than they do.
     """
     count = 1

@@ -74,7 +74,7 @@ def checksum(content: bytes, digits: str) -> str:
 
 
 def read(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    """What ``write`` wrote: the text, and tensors by name.
+    """What ``write`` wrote: the text, and tensors of any shape by name.
 
     It takes memory for the file and what its text says, which is bounded.
     Raises FileError, naming file and reason, where the file is missing,
