@@ -26,8 +26,8 @@ def unpack(
 ) -> np.ndarray:
     """The codes, int16 of this shape, of which ``pack`` made ``packed``.
 
-    ``packed`` is uint8 (n,). Raises ValueError where there are more or fewer bytes than these codes
-    take, or the last byte holds more than they do.
+    ``packed`` is uint8 (n,). Raises ValueError where there are more or fewer
+    bytes than these codes take, or the last byte holds more than they do.
     """
     count = 1
     for size in shape:
