@@ -63,6 +63,13 @@ from ptq.cli import error_messages
     show_default=True,
     help="Of the timer; below 10 there is no verdict.",
 )
+@click.option(
+    "--export",
+    default="onnx,packed",
+    show_default=True,
+    help="Files to write: network.onnx, network.ptq, or both. Each is loaded "
+    "and asked again.",
+)
 @click.option("--seed", default=42, show_default=True)
 @click.option(
     "--fail-unless",
@@ -74,10 +81,11 @@ def quantize(network, out, fail_unless, **given):
 
     NETWORK is package.module:factory or file.py:factory: a function or class
     that makes the float network, called without arguments. OUT receives
-    network.onnx, which ONNX Runtime executes in integers, what both networks
-    put out for the images, and the card: card.html and card.json. The same
-    command continues what was interrupted. Exit status: 0; 1 as by
-    --fail-unless; 2 where an input is refused.
+    network.onnx, which ONNX Runtime executes in integers, network.ptq, the
+    same with weights at their real bits, what both networks put out for the
+    images, and the card: card.html and card.json. The same command continues
+    what was interrupted. Exit status: 0; 1 as by --fail-unless; 2 where an
+    input is refused.
 
     \b
     python -m ptq quantize net.py:make --checkpoint w.pt \\
@@ -133,6 +141,7 @@ def _card(network: str, out: str, tell, given: dict):
         margin=given["margin"] / 100,
         rounds=given["rounds"],
         seed=given["seed"],
+        export=given["export"],
         notes=list(dict.fromkeys([*calibration.notes, *images.notes])),
         tell=tell,
         per_channel=not given["per_tensor"],

@@ -8,7 +8,7 @@ from ptq.judge import wording
 WIDTH = 78
 MANY = 100_000  # bytes
 NOTHING = "nothing"
-BESIDES = {loading.SAVED: ", with the float reference"}
+BESIDES = {loading.SAVED: ", packed: weights at their real bits"}
 
 
 def text(card) -> str:
@@ -60,11 +60,16 @@ def _summary(card) -> list[tuple[str, str]]:
         *told,
         (
             "file",
-            _change(card.files[loading.FLOAT_ONNX], card.files[loading.ONNX]),
+            _change(card.files[loading.FLOAT_ONNX], _deployed(card.files)),
         ),
         ("activations", _change(*(p.bytes for p in card.memory.values()))),
         ("one image", f"{' → '.join(each)}, {fastest.time_verdict}"),
     ]
+
+
+def _deployed(files: dict[str, int]) -> int:
+    """Bytes of the ONNX file, or of the packed one where there is none."""
+    return files.get(loading.ONNX, files.get(loading.SAVED))
 
 
 def _change(before: int, after: int) -> str:

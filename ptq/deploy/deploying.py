@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import checking, inputs, loading, risks, times
+from ptq.deploy import checking, exports, inputs, loading, risks, times
 from ptq.deploy.card import Card, Check, Row, Time
 from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import Kept, asked, digest
@@ -46,6 +46,7 @@ def deploy(
     margin: float = MARGIN,
     rounds: int = times.ROUNDS,
     seed: int = SEED,
+    export: str | Iterable[str] = tuple(exports.FILES),
     notes: Iterable[str] = (),
     tell: Callable[[str], None] = lambda text: None,
     **recipe,
@@ -55,17 +56,19 @@ def deploy(
     Images are uint8 (N, C, H, W), with ``normalization``, (mean, std) of
     pixels in [0, 1]; or float32, normalized. ``test_labels`` are (N,).
     ``margin`` is the loss of accuracy (a share) that would be accepted;
-    ``rounds`` are the timer's, ``notes`` further risks; ``tell`` gets a
-    sentence now and then; ``recipe`` is what ``ptq.quantize`` takes besides.
+    ``rounds`` are the timer's, ``export`` names the files to write, of
+    ``exports.FILES``; ``notes`` are further risks; ``tell`` gets a sentence
+    now and then; ``recipe`` is what ``ptq.quantize`` takes besides.
 
     The same call continues what was interrupted. Raises InputError or
     UnsupportedError; LockedError where another call fills the folder;
     OSError where it cannot be written.
     """
+    export = exports.chosen(export)
     with locks.folder(Path(out), "folder"), _collected() as warned:
         images = calibration_images, test_images, test_labels
         made = inputs.checked(network, *images, normalization, classes)
-        run = _Deployment(made, Path(out), tell)
+        run = _Deployment(made, Path(out), export, tell)
         run.all_steps(recipe, margin, rounds, seed)
         card = run.card([*dict.fromkeys(warned), *notes])
         card.write(out)
@@ -75,9 +78,9 @@ def deploy(
 class _Deployment:
     """The steps of ``deploy``, in order, and what each leaves."""
 
-    def __init__(self, given: Inputs, out: Path, tell: Callable):
+    def __init__(self, given: Inputs, out: Path, export: list, tell: Callable):
         self.given, self.out, self.tell = given, out, tell
-        self.files: dict[str, int] = {}
+        self.export = export
         self.checks: list[Check] = []
 
     def all_steps(self, recipe: dict, margin, rounds, seed: int) -> None:
@@ -92,7 +95,7 @@ class _Deployment:
         self.time(rounds, seed)
 
     def quantize(self, recipe: dict) -> None:
-        """The network and its files, each loaded once."""
+        """The network and its files."""
         self.tell("traces, folds, calibrates and quantizes")
         given = self.given
         self.observer = recipe.get("observer", "minmax")
@@ -111,11 +114,9 @@ class _Deployment:
             )
         )
         self.contents = {FLOAT: real, INT8: integer}
-        self._write(loading.ONNX, integer)
-        self._write(loading.FLOAT_ONNX, real)
-        self.files[loading.SAVED] = self.network.save(
-            self.out / loading.SAVED
-        )
+        paths.write_whole(self.out / loading.FLOAT_ONNX, real)
+        self.files = {loading.FLOAT_ONNX: len(real)}
+        self.files |= exports.write(self.network, self.export, self.out)
         self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
 
     def check_float(self) -> None:
@@ -151,12 +152,13 @@ class _Deployment:
         kept.forget_others()
 
     def check_integers(self) -> None:
-        """The INT8 file against the simulation, and what ran in integers."""
-        self.tell("checks the INT8 file against the simulation")
-        ran = self.outputs[INT8]
+        """INT8 against the simulation, and the files against INT8."""
+        self.tell("checks the INT8 files against the simulation")
+        ran, images = self.outputs[INT8], self.given.test
         self.checks += [
-            checking.parity(self.network, self.given.test, ran),
+            checking.parity(self.network, images, ran),
             checking.integers(self.runner.ran),
+            *exports.check(self.network, self.export, self.out, images, ran),
         ]
 
     def judge(self, margin: float) -> None:
@@ -211,12 +213,8 @@ class _Deployment:
                 *risks.of_times(self.times),
                 *(failed + notes),
             ],
-            load=loading.lines(network, given.test),
+            load=loading.lines(network, given.test, self.export),
         )
-
-    def _write(self, name: str, content: bytes) -> None:
-        paths.write_whole(self.out / name, content)
-        self.files[name] = len(content)
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How to load the file of a deployment: five lines of Python."""
+"""How to load the file of a deployment: five lines of Python, or fewer."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,8 @@ from torch import Tensor
 from ptq.engines import onnx_self_test
 from ptq.quantizer.network import QuantizedNetwork
 
-# What a deployment writes: both networks in ONNX, the integer one for
-# Python, and a few images.
+# What a deployment writes: both networks in ONNX, the integer one packed,
+# and a few images.
 ONNX, FLOAT_ONNX = "network.onnx", "float.onnx"
 SAVED, EXAMPLE = "network.ptq", "example.npy"
 CODE = """\
@@ -16,6 +16,12 @@ options = ort.SessionOptions(){exact}
 session = ort.InferenceSession("{file}", options, ["CPUExecutionProvider"])
 images = {images}
 classes = session.run(["logits"], {{"images": images}})[0].argmax(1)
+"""
+OF_SAVED = f"""\
+import numpy as np, torch
+from ptq.quantizer.network import QuantizedNetwork
+network = QuantizedNetwork.load("{SAVED}")
+classes = network(torch.from_numpy(np.load("{EXAMPLE}"))).argmax(1).numpy()
 """
 # Else sums of two products saturate on x86 processors without VNNI.
 EXACT = f'; options.add_session_config_entry("{onnx_self_test.PRECISE}", "1")'
@@ -26,13 +32,17 @@ PIXELS = (
 REAL = 'np.load("{file}")  # float32, normalized, (N, C, H, W)'
 
 
-def lines(network: QuantizedNetwork, images: Tensor) -> str:
+def lines(network: QuantizedNetwork, images: Tensor, export=("onnx",)) -> str:
     """Code that loads the ONNX file and asks it for the example's classes.
+
+    Where ``export`` has none, it loads the packed file, and needs ``ptq``.
 
     The runtime is set as it was here, where it had to be for exact sums.
     ``images``, uint8 or float32 (N, C, H, W), are of the example's kind. It
     runs in the folder of the files, and needs numpy and onnxruntime only.
     """
+    if "onnx" not in export:
+        return OF_SAVED
     told = REAL
     if images.dtype == torch.uint8:
         mean, std = map(_array, network.normalization)

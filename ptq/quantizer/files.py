@@ -1,100 +1,170 @@
-"""Dataclasses of tensors in one file, read whole and right, or refused.
+"""One file of tensors and a text, read whole and right, or refused.
 
-The file is a zip of arrays, as numpy writes it, with a JSON text for what is
-no array, and 32 bytes more: the SHA-256 of all before. Nothing in it is
-code, and only the dataclasses that the reader names are made of it.
+The file is a safetensors container: a length, a header in JSON, and numbers.
+Nothing in it is code. The header's only metadata is a line with the format,
+the version of ptq and a checksum; the tensor "graph" is the text, compressed
+by zlib.
 """
 
-import io
+import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+import os
+import re
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from ptq import packing
+import ptq
+from ptq import paths
+from ptq.graph import UnsupportedError
 
-DAMAGES = (ValueError, KeyError, TypeError, AttributeError, OSError)
+FORMAT = 1
+KEY, TEXT = "ptq", "graph"
+LINE = re.compile(
+    r"format (\d{1,9}), version ([\w.+-]{1,40}), sha256 ([0-9a-f]{64})"
+)
+ZEROS = "0" * 64
+# Header and text of a network of a thousand layers take a tenth of it.
+LONGEST_TEXT = 2**22
+LARGEST = 2**32
+LONGEST_REASON = 300
+DAMAGES = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError),
+    *(RuntimeError, ArithmeticError, SafetensorError, zlib.error),
+)
 
 
 class FileError(RuntimeError):
     """A file that is missing, damaged, or of another kind; says which."""
 
 
-def save(thing, path: str | Path) -> int:
-    """Write a dataclass to ``path``; the number of bytes.
+def write(path: Path, text: dict, tensors: dict[str, Tensor]) -> int:
+    """Write plain values for JSON and tensors of any shape; the bytes.
 
-    Its fields are plain values, tensors, and tuples, dicts, frozensets and
-    dataclasses of them. Equal things make equal files. Raises OSError where
-    it cannot be written; then an older file is left as it was.
+    Equal contents make equal files. Raises UnsupportedError where they are
+    too large, OSError where they cannot be written; then an older file is
+    left as it was.
     """
-    arrays: list[np.ndarray] = []
-    text = json.dumps(_plain(thing, arrays)).encode()
-    buffer = io.BytesIO()
-    named = {f"a{i}": array for i, array in enumerate(arrays)}
-    np.savez(buffer, text=np.frombuffer(text, np.uint8), **named)
-    return packing.write_sealed(Path(path), buffer.getvalue())
+    plain = json.dumps(text, separators=(",", ":"), allow_nan=False)
+    packed = np.frombuffer(zlib.compress(plain.encode(), 9), np.uint8)
+    line = f"format {FORMAT}, version {ptq.__version__}, sha256 {ZEROS}"
+    tensors = tensors | {TEXT: torch.from_numpy(packed.copy())}
+    content = save(tensors, {KEY: line})
+    longest = max(len(plain), int.from_bytes(content[:8], "little"))
+    if longest > LONGEST_TEXT or len(content) > LARGEST:
+        raise UnsupportedError(
+            f"the network takes {len(content):,} bytes, of which its graph "
+            f"{len(plain):,}: too large for a file"
+        )
+    digits = checksum(content, ZEROS).encode()
+    content = content.replace(ZEROS.encode(), digits, 1)
+    paths.write_whole(path, content)
+    return len(content)
 
 
-def load(path: str | Path, kinds: Iterable[type]):
-    """What ``save`` wrote; ``kinds`` are its dataclasses, its own first.
+def checksum(content: bytes, digits: str) -> str:
+    """SHA-256 of a file's bytes, zeros in the place of its ``digits``."""
+    whole = content.replace(digits.encode(), ZEROS.encode(), 1)
+    return hashlib.sha256(whole).hexdigest()
 
+
+def read(path: Path) -> tuple[dict, dict[str, Tensor]]:
+    """What ``write`` wrote: the text, and tensors of any shape by name.
+
+    It takes memory for the file and what its text says, which is bounded.
     Raises FileError, naming file and reason, where the file is missing,
-    damaged, or holds something else.
+    damaged, of a newer format, or holds something else.
     """
-    kinds = list(kinds)
-    damaged = FileError(
-        f"{path} is damaged, or no file of a {kinds[0].__name__}: its "
-        "checksum is another; save it anew"
-    )
-    body = packing.read_sealed(Path(path), damaged)
     try:
-        arrays = dict(np.load(io.BytesIO(body), allow_pickle=False))
-        described = json.loads(arrays.pop("text").tobytes())
-        thing = _thing(described, arrays, {k.__name__: k for k in kinds})
+        with open(path, "rb", opener=_without_waiting) as file:
+            size = os.fstat(file.fileno()).st_size
+            line = _line(path, file, size)
+            file.seek(0)
+            content = file.read(size)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}") from error
+    if int(line[1]) > FORMAT:
+        raise FileError(
+            f"{path} was written by ptq {line[2]} in format {line[1]}: ptq "
+            f"{ptq.__version__} reads format {FORMAT}; install a newer one"
+        )
+    if checksum(content, line[3]) != line[3] or line[1] != str(FORMAT):
+        raise FileError(
+            f"{path} is damaged: its checksum is another; save it anew"
+        )
+    try:
+        tensors = load(content)
+        return _text(tensors.pop(TEXT)), tensors
     except DAMAGES as error:
         raise FileError(
-            f"{path} is no file that this version reads: {error!r}"
+            f"{path} is no packed network: {reason(error)}"
         ) from error
-    if not isinstance(thing, kinds[0]):
-        raise FileError(
-            f"{path} holds a {type(thing).__name__}: expected a "
-            f"{kinds[0].__name__}"
-        )
-    return thing
 
 
-def _plain(thing, arrays: list):
-    """Something for JSON: each kind that JSON lacks is a dict of one item."""
-
-    def each(many):
-        return [_plain(one, arrays) for one in many]
-
-    if isinstance(thing, Tensor):
-        arrays.append(thing.detach().numpy())
-        return {"tensor": f"a{len(arrays) - 1}"}
-    if isinstance(thing, tuple):
-        return {"tuple": each(thing)}
-    if isinstance(thing, frozenset):
-        return {"frozenset": each(sorted(thing))}
-    if isinstance(thing, dict):
-        return {"dict": each(thing.items())}
-    if is_dataclass(thing):
-        values = [getattr(thing, field.name) for field in fields(thing)]
-        return {type(thing).__name__: each(values)}
-    return thing
+def reason(error: Exception) -> str:
+    """What an error tells of a file, as one line that is not long."""
+    told = " ".join(str(error).split()) or type(error).__name__
+    return (
+        told if len(told) <= LONGEST_REASON else f"{told[:LONGEST_REASON]}…"
+    )
 
 
-def _thing(given, arrays: dict, kinds: dict[str, type]):
-    """What ``_plain`` described."""
-    if not isinstance(given, dict):
-        return given
-    ((kind, content),) = given.items()
-    if kind == "tensor":
-        return torch.from_numpy(arrays[content].copy())
-    parts = [_thing(part, arrays, kinds) for part in content]
-    makers = {"tuple": tuple, "frozenset": frozenset, "dict": dict}
-    return makers[kind](parts) if kind in makers else kinds[kind](*parts)
+def _without_waiting(path, flags: int) -> int:
+    """Open a file; a pipe that nobody writes is not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _line(path: Path, file, size: int) -> re.Match:
+    """The line of metadata, from the header alone."""
+    foreign = FileError(
+        f"{path} is no packed network of ptq, or its header is damaged; save "
+        "it anew"
+    )
+    if not 8 < size <= LARGEST:
+        raise foreign
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(LONGEST_TEXT, size - 8):
+        raise foreign
+    try:
+        header = unique_json(file.read(length))
+        line = LINE.fullmatch(header["__metadata__"][KEY])
+    except DAMAGES as error:
+        raise foreign from error
+    if line is None:
+        raise foreign
+    return line
+
+
+def _text(packed: Tensor) -> dict:
+    opened = zlib.decompressobj()
+    if packed.dtype != torch.uint8:
+        raise ValueError(f"its graph is of {packed.dtype}: expected uint8")
+    text = opened.decompress(packed.numpy().tobytes(), LONGEST_TEXT)
+    if not opened.eof or opened.unused_data:
+        raise ValueError("its graph is cut off, or too long")
+    return unique_json(text)
+
+
+def unique_json(text: bytes) -> dict:
+    """An object of JSON, uint8 text; ValueError where a key stands twice.
+
+    Numbers are finite: what is no JSON, such as NaN, is refused, too.
+    """
+
+    def unique(pairs):
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            raise ValueError("a name stands there twice")
+        return made
+
+    def no_number(word):
+        raise ValueError(f"{word} is no number")
+
+    return json.loads(
+        text, object_pairs_hook=unique, parse_constant=no_number
+    )

@@ -65,7 +65,7 @@ def _layers(
             _check_magnitude(node, weight)
             grid = network.grid(node.inputs[0])
             made = weights.integer_layer(weight, bias, grid, bits, channel)
-            if weights.largest_sum(made, grid) >= 2**31:
+            if made.largest_sum(grid) >= 2**31:
                 raise UnsupportedError(
                     f"{node}: its sums may need more than 32 bits: fewer "
                     "weight_bits, or keep it in float by keep_float"

@@ -10,34 +10,26 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
+from ptq.graph import Graph, Node, UnsupportedError
 from ptq.graph.operations import operation
-from ptq.quantizer import affine, files, layer_table, placement, tables
+from ptq.graph.soundness import sound
+from ptq.quantizer import (
+    affine,
+    files,
+    layer_table,
+    packed,
+    placement,
+    soundness,
+    tables,
+    unpacked,
+)
 from ptq.quantizer.affine import Grid
+from ptq.quantizer.layer import Layer
 
 # How far beyond the range of the calibration images are taken without a word.
 RANGE_SLACK = 0.05
 # Images that use less than this share of the input's grid are told of.
 SMALLEST_SHARE = 0.02
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The integers of a convolution or linear layer.
-
-    ``codes`` is int8, of the weight's shape, on the symmetric ``grid``, one
-    or one for each output; ``bias`` is int32 (C,), and its unit is the scale
-    of the input times that of the weights.
-    """
-
-    codes: Tensor
-    grid: Grid
-    bias: Tensor
-
-    @property
-    def bits(self) -> int:
-        """Bits of a weight's code."""
-        return self.grid.qmax.bit_length() + 1
 
 
 @dataclass
@@ -202,11 +194,18 @@ class QuantizedNetwork:
         )
 
     def save(self, path: str | Path) -> int:
-        """Write everything into one file; the number of its bytes.
+        """Write one file, weights at their real bits; the number of bytes.
 
-        Raises OSError where it cannot be written; an older file then stays.
+        The float weights are not in it. Raises UnsupportedError, naming it,
+        for what no file holds, and OSError where it cannot be written; an
+        older file then stays.
         """
-        return files.save(self, path)
+        shapes = sound(self.graph).nodes
+        for node in self.graph.nodes.values():
+            if shapes[node.name].shape != node.shape:
+                raise UnsupportedError(f"{node}: its shape is another")
+        soundness.check(self)
+        return files.write(Path(path), *packed.described(self))
 
     def export_onnx(self, path: str | Path) -> int:
         """Write an ONNX file that runtimes read; the number of its bytes.
@@ -221,10 +220,21 @@ class QuantizedNetwork:
     def load(path: str | Path) -> "QuantizedNetwork":
         """The network of a file that ``save`` wrote.
 
-        Raises FileError where it is missing, damaged, or of another kind.
+        Its graph's float weights are those that the codes stand for. Raises
+        FileError, with the reason, where the file is missing, damaged,
+        newer, of another kind, or holds what integers cannot run.
         """
-        kinds = (Graph, Node, Value, Constant, Layer, Grid)
-        return files.load(path, (QuantizedNetwork, *kinds))
+        found = files.read(Path(path))
+        try:
+            network = QuantizedNetwork(**unpacked.parts(*found))
+            soundness.check(network)
+            unpacked.add_biases(network)
+        except files.DAMAGES as error:
+            raise files.FileError(
+                f"{path} is no network that this version reads: "
+                f"{files.reason(error)}"
+            ) from error
+        return network
 
     def __str__(self):
         return layer_table.text(self)

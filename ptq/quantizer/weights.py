@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
-from ptq.quantizer.network import Layer
+from ptq.quantizer.layer import Layer
 
 # A bias takes at most this, so that sums on top of it fit in int32.
 LARGEST_BIAS = 2**30
@@ -38,11 +38,3 @@ def integer_layer(
     unit = grid.scale.double() * input_grid.scale.double()
     whole = torch.round(bias.double() / unit).to(torch.int32)
     return Layer(affine.quantize(weight, grid).to(torch.int8), grid, whole)
-
-
-def largest_sum(layer: Layer, input_grid: Grid) -> int:
-    """The most that an accumulator can be, whatever the images are."""
-    zero = int(input_grid.zero_point)
-    farthest = max(input_grid.qmax - zero, zero - input_grid.qmin)
-    sums = layer.codes.abs().flatten(1).sum(1) * farthest  # int64
-    return int((sums + layer.bias.long().abs()).max())

@@ -55,10 +55,13 @@ def test_fail_unless_ends_with_status_1(here):
         *("net.py:make", "--checkpoint", "w.pt", "--data", "images.npz"),
         *("--out", "out", "--rounds", 1, "--weight-bits", 2),
         *("--calibration", 32, "--fail-unless", "non-inferior"),
+        *("--export", "packed"),
     )
     assert done.exit_code == 1 and "INT8: WORSE" in done.stdout
     assert done.stderr.splitlines()[-1] == "not non-inferior: INT8"
     assert "32 images" in done.stdout and "1,065 images" in done.stdout
+    files = {path.name for path in (here / "out").glob("network.*")}
+    assert files == {"network.ptq"}
 
 
 def test_an_interruption_ends_in_one_sentence(here, monkeypatch):
@@ -86,6 +89,7 @@ WRONG = {
     "net.py:make --data images.npz --calibration-data no": "nothing of this",
     THREE: "no normalization",
     f"{THREE} --normalization 0.5,0.5": "channels",
+    "net.py:make --data images.npz --export ptq": "expected one or several",
 }
 
 

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from traps import TRAPS
 
-from ptq.deploy import deploying
+from ptq.deploy import deploying, exports
 from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
@@ -102,6 +102,42 @@ def test_the_saved_network_is_what_the_file_holds(card, folder, net):
     found = saved(pixels).argmax(1).numpy()
     assert (found == np.load(folder / "int8.npy")[:200].argmax(1)).all()
     assert all(check.passed for check in card.checks)
+
+
+def test_each_file_was_loaded_again_and_is_listed(card, folder):
+    found = {check.name: check.found for check in card.checks}
+    page = (folder / "card.html").read_text()
+    for name in ("network.onnx", "network.ptq"):
+        assert "what was judged for 256 of 256 images" in found[name]
+        size = (folder / name).stat().st_size
+        assert name in page and f"{size:,} B" in page + str(card)
+
+
+def test_one_kind_of_file_is_chosen(net, card, folder, tmp_path, monkeypatch):
+    (tmp_path / "network.onnx").write_bytes(b"of another network")
+    chosen = deploy(net, tmp_path, export="packed")
+    assert not (tmp_path / "network.onnx").exists()
+    assert chosen.files.keys() == {"float.onnx", "network.ptq"}
+    packed = [one / "network.ptq" for one in (folder, tmp_path)]
+    assert packed[0].read_bytes() == packed[1].read_bytes()
+    assert len(chosen.load.splitlines()) == 4
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    exec(chosen.load, scope)
+    expected = np.load("int8.npy")[: len(scope["classes"])].argmax(1)
+    assert (scope["classes"] == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["onnx", "packed"])
+def test_a_file_of_another_network_is_found(net, folder, tmp_path, kind):
+    """What was written is asked, not what was meant to be written."""
+    ran, images = np.load(folder / "int8.npy"), torch.from_numpy(net.test)
+    network = QuantizedNetwork.load(folder / "network.ptq")
+    other = network.copy()
+    other.integers["fc"].codes.neg_()
+    exports.write(other, [kind], tmp_path)
+    with pytest.raises(UnsupportedError, match="loaded again, it predicts"):
+        exports.check(network, [kind], tmp_path, images[:, None], ran)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -232,6 +268,10 @@ WRONG = {
     "margin=0: expected": {"margin": 0},
     "rounds=0: expected": {"rounds": 0},
     "observer='max': expected one of": {"observer": "max"},
+    "export=onnx,tflite: expected one or several of onnx, packed": {
+        "export": "onnx,tflite"
+    },
+    "export=: expected": {"export": []},
 }
 
 

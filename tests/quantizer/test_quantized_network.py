@@ -2,8 +2,6 @@
 
 import copy
 import math
-import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +11,8 @@ from torch import nn
 from traps import Call
 
 from ptq.graph import UnsupportedError
-from ptq.quantizer import activation_grids, files
+from ptq.quantizer import activation_grids
 from ptq.quantizer.making import quantize
-from ptq.quantizer.network import QuantizedNetwork
 
 
 @pytest.fixture(scope="module")
@@ -323,66 +320,6 @@ def test_copy_is_another_network(network, images):
         constant.zero_()
     assert torch.equal(network(images), before)
     assert not torch.equal(other(images), before)
-
-
-def test_saved_and_loaded(network, images, tmp_path):
-    size = network.save(tmp_path / "a.ptq")
-    assert size == (tmp_path / "a.ptq").stat().st_size
-    loaded = QuantizedNetwork.load(tmp_path / "a.ptq")
-    assert torch.equal(loaded(images), network(images))
-    assert torch.equal(loaded.graph(images), network.graph(images))
-    assert str(loaded) == str(network)
-    loaded.save(tmp_path / "b.ptq")
-    same = (tmp_path / "a.ptq", tmp_path / "b.ptq")
-    assert same[0].read_bytes() == same[1].read_bytes()
-
-
-def test_damaged_files_are_refused(network, tmp_path):
-    path = tmp_path / "a.ptq"
-    network.save(path)
-    whole = bytearray(path.read_bytes())
-    places = np.random.default_rng(0).integers(0, 8 * len(whole), 200)
-    for place in places:
-        changed = bytearray(whole)
-        changed[place // 8] ^= 1 << place % 8
-        path.write_bytes(changed)
-        with pytest.raises(files.FileError, match="a.ptq is damaged"):
-            QuantizedNetwork.load(path)
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(files.FileError, match="a.ptq is damaged"):
-        QuantizedNetwork.load(path)
-
-
-class Ran(Exception):
-    pass
-
-
-def run():
-    raise Ran
-
-
-class Code:
-    def __reduce__(self):
-        return run, ()
-
-
-def test_other_files_are_refused(network, tmp_path):
-    path = tmp_path / "a.ptq"
-    with pytest.raises(files.FileError, match="No such file"):
-        QuantizedNetwork.load(path)
-    path.write_bytes(pickle.dumps(Code()))
-    with pytest.raises(files.FileError, match="no file of a Quantized"):
-        QuantizedNetwork.load(path)
-    files.save(network.integers["fc"], path)
-    with pytest.raises(files.FileError, match="holds a Layer: expected"):
-        QuantizedNetwork.load(path)
-    strange = network.copy()
-    node = strange.graph.nodes["act"]
-    for word in ("system", "aten.from_file.default", "aten.add_.Tensor"):
-        strange.graph.nodes["act"] = replace(node, op=word)
-        files.save(strange, path)
-        with pytest.raises(files.FileError, match=word):
-            QuantizedNetwork.load(path)
 
 
 def test_constant_results_have_a_grid(images):
