@@ -78,7 +78,9 @@ def deploy(
 class _Deployment:
     """The steps of ``deploy``, in order, and what each leaves."""
 
-    def __init__(self, given: Inputs, out: Path, export: list, tell: Callable):
+    def __init__(
+        self, given: Inputs, out: Path, export: list, tell: Callable
+    ):
         self.given, self.out, self.tell = given, out, tell
         self.export = export
         self.checks: list[Check] = []
