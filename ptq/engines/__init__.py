@@ -9,6 +9,7 @@ ENGINES = Registry(
         "simulation": "ptq.engines.simulation",
         "integers": "ptq.engines.integers",
         "onnx_runtime": "ptq.engines.onnx_runtime",
+        "openvino": "ptq.engines.openvino",
     },
 )
 get = ENGINES.module

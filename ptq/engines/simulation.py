@@ -12,6 +12,7 @@ from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
 EXACT = True
+IN_FLOAT = frozenset()
 BATCH = 64
 
 
