@@ -110,6 +110,24 @@ def load(
     return runner
 
 
+def float_available(dtype: str) -> Literal[True] | str:
+    """True for ``dtype`` "float32"; it has no kernels of another one here."""
+    if dtype == "float32":
+        return True
+    return f"ONNX Runtime has no kernels of {dtype} for processors"
+
+
+def load_float(
+    network: QuantizedNetwork, dtype: str = "float32", threads: int = 0
+) -> Runner:
+    """The float reference of ``network``, BN folded, in float32.
+
+    ``threads`` as of ``load``; ``dtype`` is "float32".
+    """
+    file = onnx_file.float_model(network.graph).SerializeToString()
+    return Runner(network, file, threads, pixels=False)
+
+
 def outputs(
     content: bytes, names: list[str], images: np.ndarray
 ) -> list[np.ndarray]:

@@ -129,6 +129,28 @@ def load(
     return runner
 
 
+def float_available(dtype: str) -> Literal[True] | str:
+    """Whether the processor computes in ``dtype``; why not.
+
+    ``dtype`` is "float32" or "bfloat16".
+    """
+    known = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if dtype == "float32" or "BF16" in known:
+        return True
+    return f"OpenVINO has no kernels of {dtype} for this processor"
+
+
+def load_float(
+    network: QuantizedNetwork, dtype: str = "float32", threads: int = 0
+) -> Runner:
+    """The float reference of ``network``, BN folded, in ``dtype``.
+
+    That is "float32" or "bfloat16". ``threads`` as of ``load``.
+    """
+    file = onnx_file.float_model(network.graph)
+    return Runner(network, file, settings(threads, dtype), pixels=False)
+
+
 def settings(threads: int, dtype: str = "float32") -> dict:
     """For so many threads (0: the runtime's choice) and real numbers.
 
