@@ -26,26 +26,28 @@ def rows():
     pixels = pixels_of(8, 3, 16, 16)
     network = quantize(small(), pixels, normalization=(0.5, 0.5))
     for name in engines.ENGINES:
-        engine = engines.get(name)
-        exact = {True: "yes", False: "no, made safe"}
-        tried = exact[engine.exact()] if hasattr(engine, "exact") else "–"
-        yield name, engine.available(), engine.load, network, pixels, tried
+        engine, tried = engines.get(name), "–"
+        reason = engine.available()
+        if reason is True and hasattr(engine, "exact"):
+            tried = "yes" if engine.exact() else "no, made safe"
+        run = engine.load(network) if reason is True else None
+        yield row(name, reason, run, pixels, tried)
     for name in engines.FLOATS:
-        load = lambda network, name=name: float_engines.load(name, network)
-        yield name, float_engines.available(name), load, network, pixels, "–"
+        reason = float_engines.available(name)
+        run = float_engines.load(name, network) if reason is True else None
+        yield row(name, reason, run, pixels, "–")
 
 
-def row(name, reason, load, network, pixels, tried):
+def row(name, reason, run, pixels, tried):
     """What the page shows of an engine; asked for eight images."""
-    package = next(
-        (p for n, p in PACKAGES.items() if name.startswith(n)), "torch"
-    )
+    package = "torch"
+    for engine, needed in PACKAGES.items():
+        package = needed if name.startswith(engine) else package
     version = f"{package} {metadata.version(package)}"
     features = " ".join(host.machine()["features"])
     found = dict(zip(COLUMNS, (name, version, features), strict=False))
     if reason is not True:
         return found | {"ran": reason}
-    run = load(network)
     run(pixels)
     kinds = {
         f"{one.operator}, {one.precision}": None
@@ -65,7 +67,7 @@ def read():
 
 
 def main():
-    made = [row(*one) for one in rows()]
+    made = list(rows())
     place = [{key: one[key] for key in COLUMNS[:3]} for one in made]
     kept = [r for r in read() if {k: r[k] for k in COLUMNS[:3]} not in place]
     with FILE.open("w", newline="") as file:
