@@ -6,6 +6,7 @@ numbers are computed in the precision that is asked for.
 
 import functools
 import warnings
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ptq.engines import fallbacks
+from ptq.engines.contract import Ran
 from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -53,8 +55,15 @@ class Runner:
     twice as fast. Images are filled up to such a number.
     """
 
-    def __init__(self, network: QuantizedNetwork, file, settings, pixels):
-        self._network, self._pixels = network, pixels
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        file: "onnx.ModelProto",
+        settings: dict,
+        pixels: bool,
+        check: Callable[[list[Ran]], None] = lambda ran: None,
+    ):
+        self._network, self._pixels, self._check = network, pixels, check
         self._file, self._settings = file, settings
         self._content = file.SerializeToString()
         self._requests: dict[int, object] = {}
@@ -86,13 +95,15 @@ class Runner:
         found = self._requests[size].infer(given, share_inputs=True)
         return torch.from_numpy(found["logits"])[:count].clone()
 
-    def _compiled(self, size: int) -> list:
-        """Compile for so many images; returns what runs."""
+    def _compiled(self, size: int) -> list[Ran]:
+        """Compile for so many images; returns what runs, once checked."""
         shape = [size, *self._network.graph.nodes["input"].shape[1:]]
         made = compiled(self._content, self._settings, shape)
-        self._requests[size] = made.create_infer_request()
         kernels = operators(made, self._file).values()
-        return [one for several in kernels for one in several]
+        ran = [one for several in kernels for one in several]
+        self._check(ran)
+        self._requests[size] = made.create_infer_request()
+        return ran
 
 
 def available() -> Literal[True] | str:
@@ -123,10 +134,13 @@ def load(
             SlowSumsWarning,
             stacklevel=2,
         )
-    runner = Runner(network, *_safe(file, threads), pixels)
-    if exact():
-        fallbacks.refuse("OpenVINO", network, runner.ran, IN_FLOAT)
-    return runner
+        return Runner(network, *_safe(file, threads), pixels)
+    return Runner(
+        network,
+        *_safe(file, threads),
+        pixels,
+        lambda ran: fallbacks.refuse("OpenVINO", network, ran, IN_FLOAT),
+    )
 
 
 def float_available(dtype: str) -> Literal[True] | str:
