@@ -150,6 +150,7 @@ EXTRAS = {
     name: declared(found)
     for name, found in PROJECT["project"]["optional-dependencies"].items()
 }
+RUNTIMES = EXTRAS["onnx"] | EXTRAS["openvino"]
 
 
 def imports(rooms):
@@ -174,12 +175,12 @@ def imports(rooms):
 def test_what_the_science_imports_is_declared():
     found = dict(imports(lambda room: room not in BOOK_ROOMS | {"cli"}))
     assert {"torch", "scipy", "pillow"} <= found.keys()
-    assert found.keys() - NEEDED.keys() - EXTRAS["onnx"].keys() == set()
+    assert found.keys() - NEEDED.keys() - RUNTIMES.keys() == set()
 
 
 def test_only_engines_import_what_an_extra_brings():
     found = dict(imports(lambda room: room not in BOOK_ROOMS | {"engines"}))
-    assert found.keys() & EXTRAS["onnx"].keys() == set(), found
+    assert found.keys() & RUNTIMES.keys() == set(), found
 
 
 def test_what_the_book_imports_is_declared():
@@ -192,7 +193,7 @@ def test_pinned_versions_are_among_those_declared():
     text = (paths.REPOSITORY / "requirements.txt").read_text()
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.M))
     pinned = {plain(name): version for name, version in pinned.items()}
-    everything = NEEDED | EXTRAS["onnx"] | EXTRAS["book"]
+    everything = NEEDED | RUNTIMES | EXTRAS["book"]
     assert everything.keys() <= pinned.keys()
     for name, allowed in everything.items():
         assert allowed.contains(pinned[name]), name

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ptq.engines import onnx_self_test
+from ptq.engines import onnx_runtime
 from ptq.quantizer.network import QuantizedNetwork
 
 # What a deployment writes: both networks in ONNX, the integer one packed,
@@ -24,7 +24,7 @@ network = QuantizedNetwork.load("{SAVED}")
 classes = network(torch.from_numpy(np.load("{EXAMPLE}"))).argmax(1).numpy()
 """
 # Else sums of two products saturate on x86 processors without VNNI.
-EXACT = f'; options.add_session_config_entry("{onnx_self_test.PRECISE}", "1")'
+EXACT = f'; options.add_session_config_entry("{onnx_runtime.PRECISE}", "1")'
 PIXELS = (
     '((np.load("{file}") / 255 - {mean}) / {std}).astype(np.float32)'
     "  # pixels, (N, C, H, W)"
@@ -48,7 +48,7 @@ def lines(network: QuantizedNetwork, images: Tensor, export=("onnx",)) -> str:
         mean, std = map(_array, network.normalization)
         told = PIXELS.replace("{mean}", mean).replace("{std}", std)
     told = told.replace("{file}", EXAMPLE)
-    exact = "" if onnx_self_test.exact() else EXACT
+    exact = "" if onnx_runtime.exact() else EXACT
     return CODE.format(exact=exact, file=ONNX, images=told)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ptq.deploy import outputs
-from ptq.engines import onnx_self_test
+from ptq.engines import onnx_runtime
 from ptq.evidence.time_ratios import SLOWER, TOO_FEW
 from ptq.experiment.results import NOT_JUDGED
 from ptq.judge import wording
@@ -74,7 +74,7 @@ def of_network(network: QuantizedNetwork) -> list[str]:
         told.append(
             f"in {pairs} layers, sums of two products may saturate on x86 "
             "processors without VNNI: set ONNX Runtime's "
-            f"{onnx_self_test.PRECISE} to 1 there"
+            f"{onnx_runtime.PRECISE} to 1 there"
         )
     return told
 

@@ -12,13 +12,14 @@ from ptq.quantizer.network import QuantizedNetwork
 class Ran:
     """An operator that ran: whose node, which kind, in which precision.
 
-    ``precision`` is "integer", "float", or "conversion" for what moves
-    between the two or reorders memory.
+    ``precision`` is that of its arithmetic, where "float" is float32; it is
+    "conversion" for what moves between integers and real numbers or reorders
+    memory.
     """
 
     node: str
     operator: str
-    precision: Literal["integer", "float", "conversion"]
+    precision: Literal["integer", "float", "bfloat16", "conversion"]
 
 
 class Run(Protocol):
@@ -37,10 +38,12 @@ class Run(Protocol):
 class Engine(Protocol):
     """A module that runs any QuantizedNetwork.
 
-    ``EXACT`` tells whether its codes are the simulation's, all of them.
+    ``EXACT`` tells whether its codes are the simulation's, all of them;
+    ``IN_FLOAT`` names operations on codes that it computes in float32.
     """
 
     EXACT: bool
+    IN_FLOAT: frozenset[str]
 
     def available(self) -> Literal[True] | str:
         """True, or one sentence on why it does not run here."""

@@ -21,6 +21,7 @@ from ptq.quantizer.network import QuantizedNetwork
 
 # It rounds halves up, and multiplies by 31 bits: the simulation does not.
 EXACT = False
+IN_FLOAT = frozenset()
 BATCH = 250
 
 

@@ -1,23 +1,28 @@
-"""ONNX Runtime beside the simulation, code by code."""
+"""An engine that reads ONNX beside the simulation, code by code."""
 
 import onnx
 import torch
 from torch import Tensor
 
-from ptq.engines import onnx_file, onnx_runtime
+from ptq import engines
+from ptq.engines import onnx_file
 from ptq.quantizer import affine
 from ptq.quantizer.network import QuantizedNetwork
 
 
 def runtime_codes(
-    network: QuantizedNetwork, images: Tensor, pixels: bool = False
+    network: QuantizedNetwork,
+    images: Tensor,
+    pixels: bool = False,
+    engine: str = "onnx_runtime",
 ) -> dict[str, Tensor]:
-    """Codes of each node's result in ONNX Runtime, uint8, by its name.
+    """Codes of each node's result in an engine, uint8, by its name.
 
     ``images`` is float32 (N, ...), normalized; or uint8 with ``pixels``,
     where the file takes them as they are. The codes are asked for as further
-    outputs of the network's file, so the runtime may fuse less. Raises
-    UnsupportedError as ``onnx_file.model``.
+    outputs of the network's file, so the runtime may fuse less. ``engine``
+    is "onnx_runtime" or "openvino". Raises UnsupportedError as
+    ``onnx_file.model``.
     """
     model = onnx_file.model(network, pixels)
     made = {output for node in model.graph.node for output in node.output}
@@ -28,13 +33,15 @@ def runtime_codes(
                 f"{name}/codes", onnx.TensorProto.UINT8, None
             )
         )
-    session = onnx_runtime.session(model.SerializeToString(), threads=1)
     wanted = [f"{name}/codes" for name in names]
-    found = session.run(wanted, {"images": images.numpy()})
+    ask = engines.get(engine).outputs
+    found = ask(model.SerializeToString(), wanted, images.numpy())
     return dict(zip(names, map(torch.from_numpy, found), strict=True))
 
 
-def steps_apart(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
+def steps_apart(
+    network: QuantizedNetwork, images: Tensor, engine: str = "onnx_runtime"
+) -> dict[str, int]:
     """Largest difference in codes of each node, on the runtime's inputs.
 
     ``images`` is float32 (N, ...), normalized. Each node is simulated from
@@ -43,7 +50,8 @@ def steps_apart(network: QuantizedNetwork, images: Tensor) -> dict[str, int]:
     the simulation then computes all from there. Raises UnsupportedError as
     ``runtime_codes``.
     """
-    codes, apart, values = runtime_codes(network, images), {}, {}
+    codes = runtime_codes(network, images, engine=engine)
+    apart, values = {}, {}
     for node in network.graph.nodes.values():
         given = {name: values[name] for name in node.inputs}
         if node.op == "input":

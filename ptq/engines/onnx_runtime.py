@@ -1,17 +1,19 @@
 """ONNX Runtime: any quantized network, run by integers on a processor."""
 
+import functools
 import json
 import re
 import tempfile
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ptq.engines import fallbacks
 from ptq.engines.contract import Ran
 from ptq.graph import UnsupportedError
-from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
 try:
@@ -25,6 +27,10 @@ else:
 
 # One code of rounding: sums and functions are scaled in float32 there.
 EXACT = False
+IN_FLOAT = frozenset()
+# The setting that takes exact kernels where the fastest ones are not exact;
+# where they are, it costs up to half of the speed.
+PRECISE = "session.x64quantprecision"
 INTEGERS = {"uint8", "int8", "int32"}
 # Operations that move between the two worlds, or reorder memory.
 CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity"}
@@ -96,12 +102,48 @@ def load(
         raise UnsupportedError(f"ONNX Runtime: {reason}")
     content = onnx_file.model(network, pixels).SerializeToString()
     runner = Runner(network, content, threads, pixels)
-    if fallen := _fallen_back(network, runner.ran):
-        raise UnsupportedError(
-            f"ONNX Runtime runs {', '.join(fallen)} in float: keep_float "
-            "accepts that by name"
-        )
+    fallbacks.refuse("ONNX Runtime", network, runner.ran, IN_FLOAT)
     return runner
+
+
+def float_available(dtype: str) -> Literal[True] | str:
+    """True for ``dtype`` "float32"; it has no kernels of another one here."""
+    if dtype == "float32":
+        return True
+    return f"ONNX Runtime has no kernels of {dtype} for processors"
+
+
+def load_float(
+    network: QuantizedNetwork, dtype: str = "float32", threads: int = 0
+) -> Runner:
+    """The float reference of ``network``, BN folded, in float32.
+
+    ``threads`` as of ``load``; ``dtype`` is "float32".
+    """
+    file = onnx_file.float_model(network.graph).SerializeToString()
+    return Runner(network, file, threads, pixels=False)
+
+
+def outputs(
+    content: bytes, names: list[str], images: np.ndarray
+) -> list[np.ndarray]:
+    """Results of an ONNX file by their names, of ``images``; one thread."""
+    return session(content, threads=1).run(names, {"images": images})
+
+
+@functools.cache
+def exact() -> bool:
+    """Whether its fastest kernels are exact on this processor."""
+    return onnx_self_test.exact(_asked_plainly)
+
+
+def _asked_plainly(content: bytes, images: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        content, options, ["CPUExecutionProvider"]
+    )
+    return session.run(["logits"], {"images": images})[0]
 
 
 def session(
@@ -116,8 +158,8 @@ def session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    if not onnx_self_test.exact():
-        options.add_session_config_entry(onnx_self_test.PRECISE, "1")
+    if not exact():
+        options.add_session_config_entry(PRECISE, "1")
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = profile
@@ -143,21 +185,3 @@ def _operators(events: list[dict]) -> list[Ran]:
             precision = "conversion"
         found.append(Ran(label.partition("/")[0], operator, precision))
     return found
-
-
-def _fallen_back(network: QuantizedNetwork, ran: list[Ran]) -> list[str]:
-    """What should have run in integers and did not, with its operator."""
-    wanted = {
-        node.name
-        for node in network.graph.nodes.values()
-        if placement.kind(node, network.kept) in placement.INTEGER
-        or node.op == "max_pool"
-        and network.grid(node.name)
-    }
-    by_integers = {one.node for one in ran if one.precision == "integer"}
-    in_float = {}
-    for one in ran:
-        if one.precision == "float":
-            in_float.setdefault(one.node, one.operator)
-    fallen = [f"{n} ({in_float[n]})" for n in wanted & in_float.keys()]
-    return sorted(fallen + list(wanted - by_integers - in_float.keys()))

@@ -12,6 +12,7 @@ from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
 EXACT = True
+IN_FLOAT = frozenset()
 BATCH = 64
 
 
@@ -31,7 +32,7 @@ class Runner:
 
         Raises UnsupportedError where they do not fit.
         """
-        with _threads(self._threads):
+        with torch_threads(self._threads):
             if len(images) <= BATCH:
                 return self._network(images)
             return torch.cat([self._network(b) for b in images.split(BATCH)])
@@ -55,7 +56,7 @@ def _precision(network: QuantizedNetwork, node) -> str:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Set torch's threads for a while; 0 leaves them."""
     before = torch.get_num_threads()
     try:

@@ -83,8 +83,15 @@ def test_what_ran_is_told(engine, pixels):
         for one in engine.load(made, threads=1).ran
         if one.precision != "conversion"
     }
-    assert ran["conv"] == ran["fc"] == ran["add"] == "integer"
+    assert ran["conv"] == ran["fc"] == "integer"
+    in_float = "add" in engine.IN_FLOAT
+    assert ran["add"] == ("float" if in_float else "integer")
     assert ran["wide"] == "float"
+
+
+def test_two_loads_give_the_same(engine, network, pixels):
+    one, two = (engine.load(network, threads=1)(pixels) for _ in range(2))
+    assert torch.equal(one, two)
 
 
 def test_an_unknown_engine_is_refused():
@@ -100,16 +107,25 @@ def test_the_table_alone_loads_nothing_heavy():
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True)
     loaded = asked.stdout.decode().split()
     assert "ptq.engines" in loaded
-    assert not {"torch", "onnx", "onnxruntime"} & set(loaded)
+    heavy = {"torch", "onnx", "onnxruntime", "openvino"}
+    assert not heavy & set(loaded)
 
 
-def test_a_missing_package_is_told(monkeypatch, network):
-    name = engines.ENGINES["onnx_runtime"]
-    monkeypatch.setattr(engines, "onnx_runtime", engines.get("onnx_runtime"))
-    monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    engine = engines.get("onnx_runtime")
-    reason = "it needs the package onnxruntime: pip install onnxruntime"
+@pytest.mark.parametrize(
+    ("name", "package", "title"),
+    [
+        ("onnx_runtime", "onnxruntime", "ONNX Runtime"),
+        ("openvino", "openvino", "OpenVINO"),
+    ],
+)
+def test_a_missing_package_is_told(
+    monkeypatch, network, name, package, title
+):
+    monkeypatch.setattr(engines, name, engines.get(name))
+    monkeypatch.delitem(sys.modules, engines.ENGINES[name])
+    monkeypatch.setitem(sys.modules, package, None)
+    engine = engines.get(name)
+    reason = f"it needs the package {package}: pip install {package}"
     assert engine.available() == reason
-    with pytest.raises(UnsupportedError, match=f"ONNX Runtime: {reason}"):
+    with pytest.raises(UnsupportedError, match=f"{title}: {reason}"):
         engine.load(network)

@@ -65,23 +65,6 @@ def test_all_test_images(shipped, cifar, per_channel):
         assert 100 * (right[0] - right[1]) <= MOST_LOST
 
 
-def test_same_file_in_openvino(shipped, cifar, tmp_path):
-    """Where it is installed; it fuses sums, so that codes may differ."""
-    openvino = pytest.importorskip("openvino")
-    network = quantize(
-        shipped, image_sets.normalize(cifar.train_images[:512], 0.5, 0.5)
-    )
-    onnx_file.save(network, tmp_path / "network.onnx")
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    other = openvino.Core().compile_model(
-        tmp_path / "network.onnx", "CPU", settings
-    )
-    images = image_sets.normalize(cifar.test_images[:250], 0.5, 0.5)
-    found = torch.from_numpy(other(images.numpy())[0]).argmax(1)
-    ran = predictions(onnx_runtime.load(network, threads=1), images)
-    assert (found != ran).float().mean() <= 0.02
-
-
 def test_layer_by_layer(shipped, cifar):
     images = image_sets.normalize(cifar.train_images[:64], 0.5, 0.5)
     apart = steps_apart(quantize(shipped, images), images)

@@ -1,0 +1,215 @@
+"""OpenVINO: the same ONNX file, run by integers on a processor.
+
+Its own choice of "FP32" is bfloat16 where the processor has that: here real
+numbers are computed in the precision that is asked for.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ptq.engines import fallbacks
+from ptq.engines.contract import Ran
+from ptq.graph import UnsupportedError
+from ptq.quantizer.network import QuantizedNetwork
+
+try:
+    import onnx
+    import openvino
+
+    from ptq.engines import onnx_file, onnx_self_test
+    from ptq.engines.onnx_real_weights import real_weights
+    from ptq.engines.openvino_ran import operators
+except ImportError as error:
+    MISSING = error.name
+else:
+    MISSING = None
+
+# One code of rounding: sums and functions are scaled in float32 there.
+EXACT = False
+# It reads and writes the codes of these, and computes in float32 between,
+# unless a convolution before them adds them up itself.
+IN_FLOAT = frozenset({"add", "mul"})
+BATCH = 64
+DTYPES = {"float32": "f32", "bfloat16": "bf16"}
+# Codes are computed as real numbers: without integers, but exactly.
+NO_INTEGERS = {"LP_TRANSFORMS_MODE": "NO"}
+
+
+class SlowSumsWarning(UserWarning):
+    """Integers are not exact here, and real numbers stand in for them."""
+
+
+class Runner:
+    """A network in OpenVINO; call it with images.
+
+    ``ran`` lists the operators, as the compiled network of one image tells.
+    It is compiled anew for each number of images that is a power of two, up
+    to ``BATCH``: for a number that is known before, the runtime is up to
+    twice as fast. Images are filled up to such a number.
+    """
+
+    def __init__(
+        self,
+        network: QuantizedNetwork,
+        file: "onnx.ModelProto",
+        settings: dict,
+        pixels: bool,
+        check: Callable[[list[Ran]], None] = lambda ran: None,
+    ):
+        self._network, self._pixels, self._check = network, pixels, check
+        self._file, self._settings = file, settings
+        self._content = file.SerializeToString()
+        self._requests: dict[int, object] = {}
+        self.ran = self._compiled(1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32, of images as ``QuantizedNetwork`` takes them.
+
+        Of a file that takes pixels, uint8 ones only. Raises
+        UnsupportedError where they do not fit.
+        """
+        if not self._pixels:
+            images = self._network.normalized(images)
+        elif images.dtype == torch.uint8:
+            self._network.check_shape(images)
+        else:
+            raise UnsupportedError("images are no pixels: expected uint8")
+        return torch.cat([self._ask(batch) for batch in images.split(BATCH)])
+
+    def _ask(self, images: Tensor) -> Tensor:
+        count = len(images)
+        size = 1 << (count - 1).bit_length()
+        if size not in self._requests:
+            self._compiled(size)
+        if size > count:
+            rest = (0, 0) * (images.dim() - 1) + (0, size - count)
+            images = functional.pad(images, rest)
+        given = {"images": images.contiguous().numpy()}
+        found = self._requests[size].infer(given, share_inputs=True)
+        return torch.from_numpy(found["logits"])[:count].clone()
+
+    def _compiled(self, size: int) -> list[Ran]:
+        """Compile for so many images; returns what runs, once checked."""
+        shape = [size, *self._network.graph.nodes["input"].shape[1:]]
+        made = compiled(self._content, self._settings, shape)
+        kernels = operators(made, self._file).values()
+        ran = [one for several in kernels for one in several]
+        self._check(ran)
+        self._requests[size] = made.create_infer_request()
+        return ran
+
+
+def available() -> Literal[True] | str:
+    """True, or which package is missing."""
+    if MISSING is None:
+        return True
+    return f"it needs the package {MISSING}: pip install {MISSING}"
+
+
+def load(
+    network: QuantizedNetwork, threads: int = 0, pixels: bool = False
+) -> Runner:
+    """The network in OpenVINO, on ``threads`` threads (0: its choice).
+
+    With ``pixels`` its file takes uint8 images and normalizes them itself.
+    Raises UnsupportedError, naming the nodes, where a convolution, linear
+    layer, concatenation or pooling runs in float that was not kept so.
+    Gives a SlowSumsWarning, and computes the same codes in float32, where
+    sums of integers are not exact on this processor.
+    """
+    if (reason := available()) is not True:
+        raise UnsupportedError(f"OpenVINO: {reason}")
+    file = onnx_file.model(network, pixels)
+    if not exact():
+        warnings.warn(
+            "OpenVINO's sums of integers are not exact on this processor: "
+            "it computes the codes in float32, without integers",
+            SlowSumsWarning,
+            stacklevel=2,
+        )
+        return Runner(network, *_safe(file, threads), pixels)
+    return Runner(
+        network,
+        *_safe(file, threads),
+        pixels,
+        lambda ran: fallbacks.refuse("OpenVINO", network, ran, IN_FLOAT),
+    )
+
+
+def float_available(dtype: str) -> Literal[True] | str:
+    """Whether the processor computes in ``dtype``; why not.
+
+    ``dtype`` is "float32" or "bfloat16".
+    """
+    known = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if dtype == "float32" or "BF16" in known:
+        return True
+    return f"OpenVINO has no kernels of {dtype} for this processor"
+
+
+def load_float(
+    network: QuantizedNetwork, dtype: str = "float32", threads: int = 0
+) -> Runner:
+    """The float reference of ``network``, BN folded, in ``dtype``.
+
+    That is "float32" or "bfloat16". ``threads`` as of ``load``.
+    """
+    file = onnx_file.float_model(network.graph)
+    return Runner(network, file, settings(threads, dtype), pixels=False)
+
+
+def settings(threads: int, dtype: str = "float32") -> dict:
+    """For so many threads (0: the runtime's choice) and real numbers.
+
+    ``dtype`` is "float32" or "bfloat16".
+    """
+    chosen = {"INFERENCE_PRECISION_HINT": DTYPES[dtype], "NUM_STREAMS": 1}
+    return chosen | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+
+
+def compiled(
+    content: bytes, settings: dict, shape: list[int] | None = None
+) -> "openvino.CompiledModel":
+    """An ONNX file, compiled for images of a ``shape``; None: as it says."""
+    core = _core()
+    model = core.read_model(content)
+    if shape is not None:
+        model.reshape({"images": shape})
+    return core.compile_model(model, "CPU", settings)
+
+
+def outputs(
+    content: bytes, names: list[str], images: np.ndarray
+) -> list[np.ndarray]:
+    """Results of an ONNX file by their names, of ``images``; one thread."""
+    file, chosen = _safe(onnx.load_from_string(content), threads=1)
+    found = compiled(file.SerializeToString(), chosen)({"images": images})
+    return [found[name] for name in names]
+
+
+@functools.cache
+def exact() -> bool:
+    """Whether its kernels of integers are exact on this processor."""
+    plain = settings(threads=1)
+    return onnx_self_test.exact(
+        lambda content, images: compiled(content, plain)(images)["logits"]
+    )
+
+
+def _safe(file, threads: int) -> tuple:
+    """A file and settings by which it is computed right."""
+    if exact():
+        return file, settings(threads)
+    return real_weights(file), settings(threads) | NO_INTEGERS
+
+
+@functools.cache
+def _core() -> "openvino.Core":
+    return openvino.Core()

@@ -1,0 +1,125 @@
+"""OpenVINO: the book's networks, code for code; what ran, and how."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_network import pixels_of, small
+
+from ptq.data import image_sets
+from ptq.engines import openvino
+from ptq.engines.onnx_agreement import runtime_codes, steps_apart
+from ptq.graph import UnsupportedError
+from ptq.quantizer import affine
+from ptq.quantizer.making import quantize
+
+if (reason := openvino.available()) is not True:
+    pytest.skip(reason, allow_module_level=True)
+# Predictions of the runtime that may differ from the simulation's.
+MOST_OTHER = 5 / 10_000
+
+needs_integers = pytest.mark.skipif(
+    not openvino.exact(), reason="OpenVINO takes no integers here"
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return pixels_of(32, 3, 16, 16) / 127.5 - 1
+
+
+@pytest.fixture(scope="module")
+def trained(shipped, cifar):
+    return quantize(
+        shipped, cifar.train_images[:64], normalization=(0.5, 0.5)
+    )
+
+
+def other_predictions(network, pixels):
+    """The share of predictions that are not the simulation's."""
+    run = openvino.load(network, threads=1, pixels=True)
+    with torch.inference_mode():
+        wanted = [network(part).argmax(1) for part in pixels.split(250)]
+    found = run(pixels).argmax(1)
+    return float((torch.cat(wanted) != found).float().mean())
+
+
+def test_it_predicts_as_the_simulation(trained, cifar):
+    assert other_predictions(trained, cifar.test_images[:100]) <= 0.01
+
+
+@pytest.mark.slow
+def test_all_test_images(trained, cifar):
+    assert other_predictions(trained, cifar.test_images) <= MOST_OTHER
+
+
+def test_layer_by_layer(trained, cifar):
+    images = image_sets.normalize(cifar.train_images[:64], 0.5, 0.5)
+    apart = steps_apart(trained, images, engine="openvino")
+    assert max(apart.values()) <= 1 and len(apart) >= 10
+
+
+@needs_integers
+def test_a_trained_network_runs_in_integers_throughout(trained):
+    run = openvino.load(trained, threads=1, pixels=True)
+    assert {one.precision for one in run.ran} == {"integer", "conversion"}
+    kernels = {one.node: one.operator for one in run.ran}
+    for layer in ("conv1", "conv2", "fc1", "fc2"):
+        assert kernels[layer].endswith("_I8"), kernels
+
+
+@pytest.mark.parametrize("bits", [2, 4, 7])
+def test_fewer_bits(bits, images):
+    made = quantize(small(), images, activation_bits=bits, weight_bits=bits)
+    assert max(steps_apart(made, images, engine="openvino").values()) <= 1
+
+
+@needs_integers
+def test_falling_back_to_float_is_an_error(images):
+    """A convolution without integers in the file runs in float."""
+    made = quantize(small(), images)
+    layers = {n: layer for n, layer in made.integers.items() if n != "wide"}
+    with pytest.raises(UnsupportedError, match=r"wide \(Convolution .*f32\)"):
+        openvino.load(replace(made, integers=layers))
+
+
+def test_kept_float_is_the_simulation_s(images):
+    made = quantize(small(), images, keep_float=["wide"])
+    apart = steps_apart(made, images, engine="openvino")
+    assert max(apart.values()) <= 1
+
+
+def test_a_file_of_pixels_has_the_same_codes():
+    """All 256 values of a pixel, in each channel."""
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    pixels = pixels.expand(2, 3, -1, -1).contiguous()
+    made = quantize(
+        small(), pixels, normalization=((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    )
+    found = runtime_codes(made, pixels, pixels=True, engine="openvino")
+    wanted = affine.quantize(made.normalized(pixels), made.grid("input"))
+    assert torch.equal(found["input"].int(), wanted)
+    run = openvino.load(made, threads=1, pixels=True)
+    for wrong in (made.normalized(pixels), pixels[:, :1]):
+        with pytest.raises(UnsupportedError, match="expected"):
+            run(wrong)
+
+
+def test_its_own_choice_of_fp32_is_not_taken():
+    """It takes bfloat16 by itself where the processor has it."""
+    core = openvino._core()
+    capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    settings = openvino.settings(threads=1)
+    made = openvino.compiled(_a_file(), settings)
+    hint = made.get_property("INFERENCE_PRECISION_HINT")
+    assert hint.to_string() == "f32"
+    if "BF16" not in capable:
+        return
+    default = openvino.compiled(_a_file(), {})
+    hint = default.get_property("INFERENCE_PRECISION_HINT")
+    assert hint.to_string() == "bf16"
+
+
+def _a_file():
+    network = quantize(small(), pixels_of(8, 3, 16, 16) / 127.5 - 1)
+    return openvino.onnx_file.float_model(network.graph).SerializeToString()
