@@ -19,14 +19,17 @@ from ptq.quantizer.affine import Grid
 RANGE_SLACK = 0.05
 # Images that use less than this share of the input's grid are told of.
 SMALLEST_SHARE = 0.02
+# Up to here, all whole numbers are floats.
+EXACT_FLOAT32 = 2**24
 
 
 @dataclass(frozen=True)
 class Layer:
     """The integers of a convolution or linear layer.
 
-    ``codes`` is int8, of the weight's shape, on the symmetric ``grid``, one
-    or one for each output; ``bias`` is int32 (C,), and its unit is the scale
+    ``codes`` is int8 (int16 for more than 8 bits), of the weight's shape, on
+    the symmetric ``grid``, one or one for each output; ``bias`` is int32
+    (C,), int64 where codes are wider than a byte, and its unit is the scale
     of the input times that of the weights.
     """
 
@@ -36,8 +39,21 @@ class Layer:
 
     @property
     def bits(self) -> int:
-        """Bits of a weight's code."""
+        """Bits of a weight's code; one where all codes are -1 or 1."""
+        if self.grid.qmax == 1 and self.codes.all():
+            return 1
         return self.grid.qmax.bit_length() + 1
+
+    def largest_sum(self, given: Grid) -> int:
+        """The most that a sum can be, whatever the images are.
+
+        No partial sum is larger, in whatever order the products are added.
+        ``given``, of shape (), is the grid of the layer's input.
+        """
+        zero = int(given.zero_point)
+        farthest = max(given.qmax - zero, zero - given.qmin)
+        sums = self.codes.abs().flatten(1).sum(1) * farthest  # int64
+        return int((sums + self.bias.long().abs()).max())
 
 
 @dataclass
@@ -70,7 +86,7 @@ class QuantizedNetwork:
 
         ``images`` is float32 (N, ...), normalized, or uint8 where the
         network knows its normalization. Sums of products are sums of whole
-        numbers, exact in float32 up to 2^24.
+        numbers, and exact (``sums``).
         """
         return self.graph.walk(self.normalized(images), self.compute)
 
@@ -89,13 +105,16 @@ class QuantizedNetwork:
         return affine.fake_quantize(result, grid)
 
     def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A layer's accumulators: float32 whole numbers (N, C, ...).
+        """A layer's accumulators: whole numbers (N, C, ...).
 
-        Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
+        Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias. The
+        dtype is float32 where that is exact for any images, else float64.
         """
         layer, (name,) = self.integers[node.name], node.inputs
-        whole = torch.round(given[name] / self.grid(name).scale)
-        codes, bias = layer.codes.float(), layer.bias.float()
+        most = layer.largest_sum(self.grid(name))
+        dtype = torch.float32 if most <= EXACT_FLOAT32 else torch.float64
+        whole = torch.round(given[name] / self.grid(name).scale).to(dtype)
+        codes, bias = layer.codes.to(dtype), layer.bias.to(dtype)
         return operation(node.op).run(whole, codes, bias, *node.args[3:])
 
     def table(self, node: Node) -> Tensor | None:
@@ -110,22 +129,25 @@ class QuantizedNetwork:
             return None
         return tables.table(self.graph, node, *grids)
 
-    def unit(self, node: Node) -> Tensor:
-        """What a sum of one stands for: s_x s_w, float32 () or (C_out,).
+    def unit(self, node: Node, dtype=torch.float32) -> Tensor:
+        """What a sum of one stands for: s_x s_w, () or (C_out,) of a dtype.
 
         Jacob et al. (2018), 2.4.
         """
         scale = self.integers[node.name].grid.scale
-        return self.grid(node.inputs[0]).scale * scale
+        return self.grid(node.inputs[0]).scale.to(dtype) * scale.to(dtype)
 
     def _requantized(self, node: Node, sums: Tensor) -> Tensor:
         """Sums on the grid of the result: times s_x s_w / s_y, rounded."""
         grid = self.grid(node.name)
-        multiplier = self.unit(node) / grid.scale
+        # Of more than a byte, float32 would leave a code too few digits.
+        wide = grid.qmax >= 2**placement.BYTE
+        dtype = torch.float64 if wide else torch.float32
+        multiplier = self.unit(node, dtype) / grid.scale
         if node.op == "convolution":
             around = (1 for _ in node.shape[2:])
             multiplier = multiplier.reshape(-1, *around)
-        codes = torch.round(sums * multiplier) + grid.zero_point
+        codes = torch.round(sums.to(dtype) * multiplier) + grid.zero_point
         return affine.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
 
     def normalized(self, images: Tensor) -> Tensor:
