@@ -1,5 +1,6 @@
 """What each module of the table ``engines.ENGINES`` has."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -37,7 +38,8 @@ class Run(Protocol):
 class Engine(Protocol):
     """A module that runs any QuantizedNetwork.
 
-    ``EXACT`` tells whether its codes are the simulation's, all of them.
+    ``EXACT`` tells whether its codes are the simulation's, all of them. One
+    that can tell codes has ``inside``, too, and ``parity`` compares them.
     """
 
     EXACT: bool
@@ -50,4 +52,15 @@ class Engine(Protocol):
 
         Raises UnsupportedError, naming the nodes, where something runs in
         float that was not kept so.
+        """
+
+    def inside(
+        self, network: QuantizedNetwork, fused: bool = True
+    ) -> Callable:
+        """A function from images to the codes of each node's result.
+
+        Images are float32 (N, ...), normalized; codes are integers of the
+        result's shape, clipped to its grid, in a dict by the node's name.
+        Without ``fused`` each operation runs by itself, as the file says.
+        Raises UnsupportedError as ``load``.
         """

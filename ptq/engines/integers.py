@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ptq.engines import integer_pooling
 from ptq.engines.contract import Ran
+from ptq.engines.inside import walked
 from ptq.graph import Node, UnsupportedError
 from ptq.graph.operations import operation
 from ptq.quantizer import affine, placement
@@ -264,3 +265,8 @@ def load(network: QuantizedNetwork, threads: int = 0) -> Integers:
     Raises UnsupportedError as ``Integers`` does.
     """
     return Integers(network)
+
+
+def inside(network: QuantizedNetwork, fused: bool = True) -> Callable:
+    """Codes of each node's result, as ``contract.Engine`` says."""
+    return walked(network, load(network).compute)

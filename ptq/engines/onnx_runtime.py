@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
 try:
+    import onnx
     import onnxruntime
 
     from ptq.engines import onnx_file, onnx_self_test
@@ -106,6 +108,41 @@ def load(
             "accepts that by name"
         )
     return runner
+
+
+def inside(
+    network: QuantizedNetwork, fused: bool = True, pixels: bool = False
+) -> Callable:
+    """Codes of each node's result, uint8, as ``contract.Engine`` says.
+
+    With ``pixels``, images are uint8 and the file takes them as they are.
+    The codes are asked for as further outputs of the network's file.
+    """
+    model = onnx_file.model(network, pixels)
+    made = {output for node in model.graph.node for output in node.output}
+    labels = {
+        name: codes + "/clipped" * (f"{codes}/clipped" in made)
+        for name in network.graph.nodes
+        if (codes := f"{name}/codes") in made
+    }
+    for label in labels.values():
+        kind = onnx.TensorProto.UINT8
+        told = onnx.helper.make_tensor_value_info(label, kind, None)
+        model.graph.output.append(told)
+    options = session_options(threads=1)
+    if not fused:
+        level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = level
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )
+
+    def codes(images: Tensor) -> dict[str, Tensor]:
+        given = {"images": images.contiguous().numpy()}
+        found = session.run([*labels.values()], given)
+        return dict(zip(labels, map(torch.from_numpy, found), strict=True))
+
+    return codes
 
 
 def session_options(threads: int) -> "onnxruntime.SessionOptions":

@@ -33,10 +33,9 @@ def quantize(
 
     ``images`` is float32 (N, C, H, W), normalized; or uint8, where
     ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
-    for each channel. Bits are 1 to 16; one bit of weights is their sign
-    times a mean size, one bit of activations zero and one other value, and
-    more than 8 run in the simulation and in exact integers only, no file of
-    an engine. ``observer`` is one of ``activation_grids.OBSERVERS``;
+    for each channel. Bits are 1 to 16; one of weights is their sign, and
+    more than 8 run in the simulation and in exact integers only.
+    ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
     something is not as expected.
