@@ -119,23 +119,30 @@ def compare(
     images: Tensor,
     engine="onnx_runtime",
     inside: int | None = None,
+    exact: Tensor | None = None,
 ) -> Parity:
     """An engine beside the exact integers on ``images`` (N, ...).
 
     ``engine`` is a name in ``engines.ENGINES``, or an object as
     ``contract.Engine`` says; ``images`` are as the network takes them. The
     first ``inside`` of them (all, if None) are compared node by node, where
-    the engine has ``inside``. Raises UnsupportedError where integers or the
-    engine do not run the network.
+    the engine has ``inside``; ``exact`` are the logits of exact integers,
+    (N, classes), where they are known. Raises UnsupportedError where
+    integers or the engine do not run the network.
     """
     name = engine if isinstance(engine, str) else engine.__name__
     found = engines.get(engine) if isinstance(engine, str) else engine
     reference, run = integers.load(network), found.load(network, threads=1)
+    if exact is None:
+        exact = reference(images)
+    grid = network.grid(network.graph.output)
     ends, flips = Compared(), 0
-    for batch in images.split(BATCH):
-        mine, theirs = _ends(network, reference, run, batch)
+    parts = images.split(BATCH), exact.split(BATCH)
+    for batch, mine in zip(*parts, strict=True):
+        theirs = run(batch)
         flips += int((mine.argmax(1) != theirs.argmax(1)).sum())
-        ends.add(mine, theirs, Counter())
+        codes = (affine.quantize(logits, grid) for logits in (mine, theirs))
+        ends.add(*codes, Counter())
     nodes, disturbed = {}, 0
     if hasattr(found, "inside"):
         few = images[:inside]
@@ -144,17 +151,11 @@ def compare(
     return Parity(name, nodes, ends, len(images), flips, disturbed)
 
 
-def _ends(network, *runs_and_images) -> list[Tensor]:
-    """Codes of the logits of each run."""
-    *runs, images = runs_and_images
-    grid = network.grid(network.graph.output)
-    return [affine.quantize(run(images), grid) for run in runs]
-
-
 def _disturbed(network, images: Tensor, inside: Callable, run) -> int:
+    """Codes of the logits that change when those inside are asked for."""
     codes, output, count = inside(network), network.graph.output, 0
     for batch in network.normalized(images).split(BATCH):
-        (used,) = _ends(network, run, batch)
+        used = affine.quantize(run(batch), network.grid(output))
         count += int((codes(batch).get(output, used) != used).sum())
     return count
 
