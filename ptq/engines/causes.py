@@ -97,7 +97,9 @@ def causes(
         FLOAT if in_float else NEAR_TIE: lambda: _rounded(
             value, theirs, ROUGH, network, node
         ),
-        CLIPPING: lambda: _clipped_elsewhere(value, theirs, network, node),
+        CLIPPING: lambda: _clipped_elsewhere(
+            value, theirs, left, network, node
+        ),
         SATURATION: lambda: _saturated(network, node, given, theirs, left),
     }
     for cause, explains in tries.items():
@@ -118,17 +120,21 @@ def _rounded(value, theirs, relative, network, node) -> Tensor:
     return (clipped - theirs).abs() <= 0.5 + slack
 
 
-def _clipped_elsewhere(value, theirs, network, node) -> Tensor:
-    """Where the exact value is clipped, and by the engine at another end."""
+def _clipped_elsewhere(value, theirs, left, network, node) -> Tensor:
+    """Where the exact value is clipped, and by the engine at another end.
+
+    An end inside the grid must explain all that is left to explain.
+    """
     grid = network.grid(node.name)
     zero = int(grid.zero_point)
     low, high = grid.qmin - zero, grid.qmax - zero
     beyond = (value > high + 0.5) | (value < low - 0.5)
     unclipped = beyond & ((value - theirs).abs() <= 0.5 + ROUGH * high)
     least, most = theirs.aminmax()  # no code of the engine is beyond them
-    above = (value > most + 0.5) & (theirs == most)
-    below = (value < least - 0.5) & (theirs == least)
-    return unclipped | above | below
+    inner = (value > most + 0.5) & (theirs == most)
+    inner |= (value < least - 0.5) & (theirs == least)
+    both = unclipped | inner
+    return both if both[left].all() else unclipped
 
 
 def _saturated(network, node, given, theirs, left) -> Tensor:

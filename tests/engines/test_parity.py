@@ -27,11 +27,11 @@ def network(images):
     return quantize(small(), images)
 
 
-class Engine:
+class Silent:
     """Exact integers with a fault: what ``wrong`` makes of some results.
 
-    It is asked for (node, given, codes minus zero point); with ``fusion``
-    it is right where nothing is fused.
+    It is asked for (node, given, codes minus zero point). No codes inside
+    are told.
     """
 
     __name__ = "faulty"
@@ -49,6 +49,10 @@ class Engine:
         run.compute = compute
         run.ran = self.ran or run.ran
         return run
+
+
+class Engine(Silent):
+    """One that tells its codes; by ``fusion``, right where none happens."""
 
     def inside(self, network, fused=True):
         if self.fusion and not fused:
@@ -102,9 +106,9 @@ def with_ties(network):
 def test_ties_are_named(network, images):
     """The simulation rounds halves to even, exact integers upwards."""
     found = parity.compare(with_ties(network), images, "simulation")
-    assert found.largest == 1 and found.first == "input"
+    assert found.largest == 1 and found.first == "conv"
     assert found.causes.keys() == {causes.TIE}
-    assert found.causes.total() > 100
+    assert found.causes.total() > 20
 
 
 def nearly(network):
@@ -159,16 +163,16 @@ def test_saturation_is_named(name, order, network, images):
     made.integers[name] = Layer(codes, layer.grid, layer.bias)
     node = made.graph.nodes[name]
     read, put = made.grid(node.inputs[0]), made.grid(name)
-    made.grids[node.inputs[0]] = read
     made.grids[made.owners[name]] = replace(put, scale=put.scale * 8)
-    step = causes._ratio(made, node)
+    ratio = made.unit(node, torch.float64) / (8 * put.scale.double())
+    ratio = ratio.reshape(-1, *(1 for _ in node.shape[2:]))
 
     def wrong(node, given, codes):
         zero = int(read.zero_point)
         whole = given[node.inputs[0]] + zero
         layer = made.integers[name]
         sums = pair_sums.layer_sums(node, layer, whole, zero, order)
-        result = (sums * step).round().int()
+        result = (sums * ratio).round().int()
         grid, zero = made.grid(name), int(put.zero_point)
         return result.clamp(grid.qmin - zero, grid.qmax - zero)
 
@@ -202,17 +206,8 @@ def test_a_wrong_number_has_no_false_name(network, images):
     assert why[causes.UNKNOWN] > 0.9 * why.total()
 
 
-class Deaf(Engine):
-    inside = None
-
-    def __getattribute__(self, name):
-        if name == "inside":
-            raise AttributeError(name)
-        return super().__getattribute__(name)
-
-
 def test_an_engine_without_codes_is_compared_end_to_end(network, images):
-    engine = Deaf(at("fc", lambda node, given, codes: codes.flip(1)))
+    engine = Silent(at("fc", lambda node, given, codes: codes.flip(1)))
     found = parity.compare(network, images, engine)
     assert found.nodes == {} and found.first is None
     assert found.flips > 20 and found.ends.unequal > 200
