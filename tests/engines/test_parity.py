@@ -78,6 +78,16 @@ def test_an_engine_agrees_with_the_shipped_networks(shipped, cifar):
     assert found.ends.codes == 1000 and found.images == 100
 
 
+@pytest.mark.slow
+def test_an_engine_agrees_on_all_test_images(shipped, cifar):
+    calibration = image_sets.normalize(cifar.train_images[:512], 0.5, 0.5)
+    made = quantize(shipped, calibration, normalization=(0.5, 0.5))
+    found = parity.compare(made, cifar.test_images, inside=1000)
+    assert found.share >= 0.99 and found.largest <= 1
+    assert found.flips <= 5 and found.disturbed == 0
+    assert not found.causes[causes.UNKNOWN]
+
+
 def test_integers_agree_with_themselves(network, images):
     found = parity.compare(network, images, "integers")
     assert found.first is None and found.share == found.ends.share == 1
