@@ -13,7 +13,7 @@ import zoo
 
 from ptq.data import cifar10
 from ptq.engines import onnx_runtime
-from ptq.engines.onnx_agreement import steps_apart
+from ptq.engines.parity import steps_apart
 from ptq.graph import UnsupportedError, fold, trace
 from ptq.quantizer.making import quantize
 

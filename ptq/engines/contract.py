@@ -1,5 +1,6 @@
 """What each module of the table ``engines.ENGINES`` has."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,7 +40,8 @@ class Engine(Protocol):
     """A module that runs any QuantizedNetwork.
 
     ``EXACT`` tells whether its codes are the simulation's, all of them;
-    ``IN_FLOAT`` names operations on codes that it computes in float32.
+    ``IN_FLOAT`` names operations on codes that it computes in float32. One
+    that can tell codes has ``inside``, too, and ``parity`` compares them.
     """
 
     EXACT: bool
@@ -53,4 +55,15 @@ class Engine(Protocol):
 
         Raises UnsupportedError, naming the nodes, where something runs in
         float that was not kept so.
+        """
+
+    def inside(
+        self, network: QuantizedNetwork, fused: bool = True
+    ) -> Callable:
+        """A function from images to the codes of each node's result.
+
+        Images are float32 (N, ...), normalized; codes are integers of the
+        result's shape, clipped to its grid, in a dict by the node's name.
+        Without ``fused`` each operation runs by itself, as the file says.
+        Raises UnsupportedError as ``load``.
         """

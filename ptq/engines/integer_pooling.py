@@ -45,7 +45,9 @@ def places(node: Node, size: tuple) -> Tensor:
         size = (n + 2 * pad for n, pad in zip(size, pads, strict=True))
         none = (0,) * len(pads)
         node = replace(node, args=(*node.args[:3], none, *node.args[4:]))
-    return window_sums(node, torch.ones(1, 1, *size, dtype=torch.long))
+    found = window_sums(node, torch.ones(1, 1, *size, dtype=torch.long))
+    # Rounded up, torch drops a window that would begin in the zeros.
+    return found[(..., *(slice(n) for n in node.shape[2:]))]
 
 
 def _shares(whole: Tensor, dim: int, wanted: int) -> Tensor:

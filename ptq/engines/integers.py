@@ -1,8 +1,10 @@
 """Exact integers: a quantized network without a float inside.
 
-Between the images and the logits there are whole numbers only: sums of int32
-products, multipliers of 31 bits with a shift, tables for functions. What
-another engine computes can be compared with this, code by code.
+Between the codes of the images and those of the logits there are whole
+numbers only: sums of products, multipliers of 31 bits with a shift, tables
+for functions. Sums have 32 bits where a layer's codes prove that none is
+larger, else 64. What another engine computes can be compared with this, code
+by code.
 """
 
 from collections.abc import Callable
@@ -13,23 +15,27 @@ from torch import Tensor
 
 from ptq.engines import integer_pooling
 from ptq.engines.contract import Ran
+from ptq.engines.inside import walked
 from ptq.graph import Node, UnsupportedError
 from ptq.graph.operations import operation
 from ptq.quantizer import affine, placement
-from ptq.quantizer.fixed_point import fixed_point, shared_shift
+from ptq.quantizer.fixed_point import LOW_BITS, fixed_point, shared_shift
 from ptq.quantizer.network import QuantizedNetwork
 
 # It rounds halves up, and multiplies by 31 bits: the simulation does not.
 EXACT = False
 IN_FLOAT = frozenset()
 BATCH = 250
+INT32 = 2**31  # no larger sum fits
 
 
 class Integers:
     """A network in exact integers; call it with images.
 
-    Raises UnsupportedError, naming it, for what is kept in float and for a
-    function that no table holds.
+    ``largest`` tells of each layer the most that a sum can be, from its
+    codes, whatever the images are: sums up to 2^31 - 1 have 32 bits. Raises
+    UnsupportedError, naming it, for what is kept in float, for a function
+    that no table holds, and for sums beyond 2^51.
     """
 
     def __init__(self, network: QuantizedNetwork):
@@ -40,6 +46,10 @@ class Integers:
             )
         self._network, self._graph = network, network.graph
         nodes = self._graph.nodes.values()
+        self.largest = {
+            name: layer.largest_sum(self._read(name))
+            for name, layer in network.integers.items()
+        }
         self._steps = {node.name: self._step(node) for node in nodes}
         self.ran = [
             Ran(node.name, node.op, "integer")
@@ -85,6 +95,15 @@ class Integers:
     def _scale(self, name: str) -> Tensor:
         return self._network.grid(name).scale.double()
 
+    def _read(self, name: str) -> affine.Grid:
+        """The grid of what a node reads first."""
+        return self._network.grid(self._graph.nodes[name].inputs[0])
+
+    def _farthest(self, name: str) -> int:
+        """How far from the zero point a node's codes can be."""
+        grid = self._network.grid(name)
+        return grid.qmax - grid.qmin
+
     def _onto_grid(self, node: Node, whole: Tensor) -> Tensor:
         """Whole numbers clipped to the grid's ends, minus its zero point."""
         grid = self._network.grid(node.name)
@@ -105,11 +124,13 @@ class Integers:
         unit = self._scale(name) * layer.grid.scale.double()
         around = [-1] + [1] * (len(node.shape) - 2)
         ratio = (unit / self._scale(node.name)).expand(len(layer.codes))
-        scaled = fixed_point(ratio.reshape(around))
+        largest = self.largest[node.name]
+        scaled = _scaled(node, ratio.reshape(around), largest)
         run = operation(node.op).run
         # torch has no dilated convolution of int32.
         dilated = node.op == "convolution" and max(node.args[5]) > 1
-        dtype = torch.int64 if dilated else torch.int32
+        narrow = largest < INT32 and not dilated
+        dtype = torch.int32 if narrow else torch.int64
         codes, bias = layer.codes.to(dtype), layer.bias.to(dtype)
 
         def step(given):
@@ -134,9 +155,10 @@ class Integers:
     def _mul(self, node: Node) -> Callable:
         first, second = node.inputs
         ratio = self._scale(first) * self._scale(second)
-        scaled = fixed_point(ratio / self._scale(node.name))
+        largest = self._farthest(first) * self._farthest(second)
+        scaled = _scaled(node, ratio / self._scale(node.name), largest)
         return lambda given: self._onto_grid(
-            node, scaled(given[first] * given[second])
+            node, scaled(given[first].long() * given[second])
         )
 
     def _cat(self, node: Node) -> Callable:
@@ -164,7 +186,8 @@ class Integers:
         size = self._graph.nodes[name].shape[2:]
         count = integer_pooling.places(node, size)
         ratio = self._scale(name) / (count * self._scale(node.name))
-        scaled = fixed_point(ratio)
+        largest = int(count.max()) * self._farthest(name)
+        scaled = _scaled(node, ratio, largest)
         return lambda given: self._onto_grid(
             node,
             scaled(integer_pooling.window_sums(node, given[name].long())),
@@ -210,6 +233,19 @@ class Integers:
         return step
 
 
+def _scaled(node: Node, ratio: Tensor, largest: int) -> Callable:
+    """Products of ``ratio`` with whole numbers up to ``largest``."""
+    made = fixed_point(ratio)
+    if largest < INT32:
+        return made
+    if largest >= 2**51 or (made.shift < LOW_BITS).any():
+        raise UnsupportedError(
+            f"{node}: its sums may be {largest:,}: expected less than 2^51, "
+            "and a multiplier below 2^11; give it fewer bits"
+        )
+    return made.wide
+
+
 # Operations that no kind of them has in common.
 BY_WORD = {
     "add": Integers._add,
@@ -230,3 +266,8 @@ def load(network: QuantizedNetwork, threads: int = 0) -> Integers:
     Raises UnsupportedError as ``Integers`` does.
     """
     return Integers(network)
+
+
+def inside(network: QuantizedNetwork, fused: bool = True) -> Callable:
+    """Codes of each node's result, as ``contract.Engine`` says."""
+    return walked(network, load(network).compute)

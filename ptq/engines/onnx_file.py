@@ -15,6 +15,7 @@ from torch import Tensor
 from ptq import paths
 from ptq.engines import onnx_operators
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
+from ptq.quantizer import placement
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -28,9 +29,10 @@ def model(network: QuantizedNetwork, pixels=False) -> onnx.ModelProto:
 
     Images are float32, normalized; with ``pixels`` they are uint8, and the
     file normalizes them. Raises UnsupportedError, naming the node, where
-    ONNX has no operation that does the same, or where the network does not
-    know how to normalize pixels.
+    ONNX has no operation that does the same or codes are wider than a byte,
+    or where the network does not know how to normalize pixels.
     """
+    _refuse_wide(network)
     writer = Writer(network, pixels)
     for node in network.graph.nodes.values():
         writer.write(node)
@@ -59,6 +61,20 @@ def model(network: QuantizedNetwork, pixels=False) -> onnx.ModelProto:
     )
     onnx.checker.check_model(made)
     return made
+
+
+def _refuse_wide(network: QuantizedNetwork) -> None:
+    """Raise UnsupportedError, naming the first node with wider codes."""
+    bits = [(name, layer.bits) for name, layer in network.integers.items()]
+    for name, grid in network.grids.items():
+        bits.append((name, grid.qmax.bit_length()))
+    for name, count in bits:
+        if count > placement.BYTE:
+            raise UnsupportedError(
+                f"{network.graph.nodes[name]}: codes of {count} bits, where "
+                f"ONNX's integers have {placement.BYTE}: the engines "
+                "simulation and integers run them"
+            )
 
 
 def float_model(graph: Graph) -> onnx.ModelProto:

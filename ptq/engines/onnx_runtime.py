@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,10 @@ from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
 try:
+    import onnx
     import onnxruntime
 
-    from ptq.engines import onnx_file, onnx_self_test
+    from ptq.engines import onnx_codes, onnx_file, onnx_self_test
 except ImportError as error:
     MISSING = error.name
 else:
@@ -146,20 +148,42 @@ def _asked_plainly(content: bytes, images: np.ndarray) -> np.ndarray:
     return session.run(["logits"], {"images": images})[0]
 
 
+def inside(
+    network: QuantizedNetwork, fused: bool = True, pixels: bool = False
+) -> Callable:
+    """Codes of each node's result, uint8, as ``contract.Engine`` says.
+
+    With ``pixels``, images are uint8 and the file takes them as they are.
+    """
+    content, labels = onnx_codes.file(network, pixels)
+    asked = session(content, threads=1, fused=fused)
+
+    def codes(images: Tensor) -> dict[str, Tensor]:
+        given = {"images": images.contiguous().numpy()}
+        found = asked.run([*labels.values()], given)
+        return dict(zip(labels, map(torch.from_numpy, found), strict=True))
+
+    return codes
+
+
 def session(
-    content: bytes, threads: int, profile: str = ""
+    content: bytes, threads: int, profile: str = "", fused: bool = True
 ) -> "onnxruntime.InferenceSession":
     """A session of a file on ``threads`` threads; 0 leaves it to the runtime.
 
     Nothing is logged, and no sum saturates: where the runtime's fastest
     kernels are not exact on this processor, it takes others. What runs is
     written into a file whose path begins with ``profile``, if that is given.
+    Without ``fused``, each operation of the file runs by itself.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     if not exact():
         options.add_session_config_entry(PRECISE, "1")
+    if not fused:
+        level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = level
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = profile

@@ -23,7 +23,7 @@ try:
     import onnx
     import openvino
 
-    from ptq.engines import onnx_file, onnx_self_test
+    from ptq.engines import onnx_codes, onnx_file, onnx_self_test
     from ptq.engines.onnx_real_weights import real_weights
     from ptq.engines.openvino_ran import operators
 except ImportError as error:
@@ -192,6 +192,28 @@ def outputs(
     file, chosen = _safe(onnx.load_from_string(content), threads=1)
     found = compiled(file.SerializeToString(), chosen)({"images": images})
     return [found[name] for name in names]
+
+
+def inside(
+    network: QuantizedNetwork, fused: bool = True, pixels: bool = False
+) -> Callable:
+    """Codes of each node's result, uint8, as ``contract.Engine`` says.
+
+    OpenVINO always fuses, whatever ``fused`` says. With ``pixels``, images
+    are uint8 and the file takes them as they are.
+    """
+    content, labels = onnx_codes.file(network, pixels)
+    file, chosen = _safe(onnx.load_from_string(content), threads=1)
+    made = compiled(file.SerializeToString(), chosen)
+
+    def codes(images: Tensor) -> dict[str, Tensor]:
+        found = made({"images": images.contiguous().numpy()})
+        return {
+            name: torch.from_numpy(found[label])
+            for name, label in labels.items()
+        }
+
+    return codes
 
 
 @functools.cache

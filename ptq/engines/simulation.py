@@ -1,6 +1,6 @@
 """The simulation: a network's own forward, as an engine beside others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ptq.engines.contract import Ran
+from ptq.engines.inside import Simulated, walked
 from ptq.quantizer import placement
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -46,6 +47,11 @@ def available() -> Literal[True]:
 def load(network: QuantizedNetwork, threads: int = 0) -> Runner:
     """The network on ``threads`` threads of torch (0: as torch is set)."""
     return Runner(network, threads)
+
+
+def inside(network: QuantizedNetwork, fused: bool = True) -> Callable:
+    """Codes of each node's result, as ``contract.Engine`` says."""
+    return walked(network, Simulated(network).compute)
 
 
 def _precision(network: QuantizedNetwork, node) -> str:

@@ -24,23 +24,10 @@ from ptq.experiment import strategies
 from ptq.measure import inference, timer
 from ptq.networks import recipes
 
-LARGEST = 2**15 - 1
 SWITCH = "ONEDNN_MAX_CPU_ISA"
 ENGINE = "onednn"
 NETWORK = "compact_cnn"
 BITS = (7, 8)
-
-
-def sum_in_pairs(x: Tensor, w: Tensor) -> Tensor:
-    """Sum of ``x * w`` as an engine without VNNI computes it, int64 (...).
-
-    ``x`` holds uint8 codes and ``w`` int8 codes, (..., K) with K even. The
-    two products of neighbours are added in 16 bits, which saturate; the sum
-    of the pairs has 32 bits. Equation (eq-pairs).
-    """
-    products = x.long() * w.long()
-    pairs = products.unflatten(-1, (-1, 2)).sum(-1)
-    return pairs.clamp(-LARGEST - 1, LARGEST).sum(-1)
 
 
 def saturates() -> bool:

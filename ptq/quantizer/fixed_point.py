@@ -8,6 +8,9 @@ from torch import Tensor
 # Bits of a multiplier; with sums of 32 bits, products fit in 63.
 MULTIPLIER_BITS = 31
 MOST_SHIFT = 62
+# Products with wider sums are formed in two parts, the lower one of so many
+# bits.
+LOW_BITS = 20
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,21 @@ class FixedPoint:
         """
         half = torch.ones_like(self.shift) << (self.shift - 1)
         return (whole.long() * self.multiplier + half) >> self.shift
+
+    def wide(self, whole: Tensor) -> Tensor:
+        """The same products for int64 ``whole``, |values| below 2^51.
+
+        A product may need 82 bits: its lower part is formed, rounded and
+        shifted first, and then added to the higher one. Raises ValueError
+        where a number is 2^11 or more, whose products cannot be of use.
+        """
+        if (self.shift < LOW_BITS).any():
+            raise ValueError("a ratio for wide sums: expected below 2^11")
+        half = torch.ones_like(self.shift) << (self.shift - 1)
+        high, low = whole >> LOW_BITS, whole & (2**LOW_BITS - 1)
+        carried = (low * self.multiplier + half) >> LOW_BITS
+        left = self.shift - LOW_BITS
+        return (high * self.multiplier + carried) >> left
 
 
 def fixed_point(ratio: Tensor) -> FixedPoint:

@@ -11,8 +11,9 @@ from ptq.quantizer.affine import Grid
 class Layer:
     """The integers of a convolution or linear layer.
 
-    ``codes`` is int8, of the weight's shape, on the symmetric ``grid``, one
-    or one for each output; ``bias`` is int32 (C,), and its unit is the scale
+    ``codes`` is int8 (int16 for more than 8 bits), of the weight's shape, on
+    the symmetric ``grid``, one or one for each output; ``bias`` is int32
+    (C,), int64 where codes are wider than a byte, and its unit is the scale
     of the input times that of the weights.
     """
 

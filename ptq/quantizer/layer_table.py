@@ -106,8 +106,9 @@ def _row(network, node: Node) -> dict:
     )
     spatial = slice(2, None) if node.op == "convolution" else slice(1, -1)
     count = weight.numel() * (layer.bits if layer else FLOAT_BITS)
-    granularity = "float"
+    granularity, bias_bytes = "float", 4
     if layer:
+        bias_bytes = layer.bias.element_size()
         granularity = "per tensor" if layer.grid.axis is None else "channel"
     return {
         "layer": node.name,
@@ -116,7 +117,7 @@ def _row(network, node: Node) -> dict:
         "grid": granularity.replace("channel", "per channel"),
         "input_bits": grid.qmax.bit_length() if layer else FLOAT_BITS,
         "macs": weight.numel() * prod(node.shape[spatial]),
-        "bytes": -(-count // 8) + 4 * len(weight),
+        "bytes": -(-count // 8) + bias_bytes * len(weight),
     }
 
 

@@ -12,7 +12,10 @@ from ptq.graph.operations import operation
 from ptq.quantizer import activation_grids, affine, placement, weights
 from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
-BITS = range(2, 9)
+BITS = range(1, 17)
+# What sums of products of bytes have in an engine, and of wider codes in
+# ``engines.integers``, which leaves room for a multiplier.
+SUM_BITS, WIDE_SUM_BITS = 32, 52
 
 
 def quantize(
@@ -30,7 +33,9 @@ def quantize(
 
     ``images`` is float32 (N, C, H, W), normalized; or uint8, where
     ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
-    for each channel. ``observer`` is one of ``activation_grids.OBSERVERS``;
+    for each channel. Bits are 1 to 16; one of weights is their sign, and
+    more than 8 run in the simulation and in exact integers only.
+    ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
     something is not as expected, UnknownNameError for another observer.
@@ -65,9 +70,11 @@ def _layers(
             _check_magnitude(node, weight)
             grid = network.grid(node.inputs[0])
             made = weights.integer_layer(weight, bias, grid, bits, channel)
-            if made.largest_sum(grid) >= 2**31:
+            wide = weights.is_wide(bits, grid)
+            room = WIDE_SUM_BITS if wide else SUM_BITS
+            if made.largest_sum(grid) >= 2 ** (room - 1):
                 raise UnsupportedError(
-                    f"{node}: its sums may need more than 32 bits: fewer "
+                    f"{node}: its sums may need more than {room} bits: fewer "
                     "weight_bits, or keep it in float by keep_float"
                 )
             layers[node.name] = made
@@ -116,7 +123,9 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
         ("activation_bits", activation_bits),
     ):
         if bits not in BITS:
-            raise UnsupportedError(f"{name}={bits!r}: expected 2 to 8")
+            raise UnsupportedError(
+                f"{name}={bits!r}: expected {BITS[0]} to {BITS[-1]}"
+            )
     activation_grids.OBSERVERS.row(observer)
 
 

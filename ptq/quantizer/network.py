@@ -30,6 +30,8 @@ from ptq.quantizer.layer import Layer
 RANGE_SLACK = 0.05
 # Images that use less than this share of the input's grid are told of.
 SMALLEST_SHARE = 0.02
+# Up to here, all whole numbers are floats.
+EXACT_FLOAT32 = 2**24
 
 
 @dataclass
@@ -62,7 +64,7 @@ class QuantizedNetwork:
 
         ``images`` is float32 (N, ...), normalized, or uint8 where the
         network knows its normalization. Sums of products are sums of whole
-        numbers, exact in float32 up to 2^24.
+        numbers, and exact (``sums``).
         """
         return self.graph.walk(self.normalized(images), self.compute)
 
@@ -81,13 +83,16 @@ class QuantizedNetwork:
         return affine.fake_quantize(result, grid)
 
     def sums(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        """A layer's accumulators: float32 whole numbers (N, C, ...).
+        """A layer's accumulators: whole numbers (N, C, ...).
 
-        Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias.
+        Each is the sum of (q_x - Z_x) q_w over the inputs, and the bias. The
+        dtype is float32 where that is exact for any images, else float64.
         """
         layer, (name,) = self.integers[node.name], node.inputs
-        whole = torch.round(given[name] / self.grid(name).scale)
-        codes, bias = layer.codes.float(), layer.bias.float()
+        most = layer.largest_sum(self.grid(name))
+        dtype = torch.float32 if most <= EXACT_FLOAT32 else torch.float64
+        whole = torch.round(given[name] / self.grid(name).scale).to(dtype)
+        codes, bias = layer.codes.to(dtype), layer.bias.to(dtype)
         return operation(node.op).run(whole, codes, bias, *node.args[3:])
 
     def table(self, node: Node) -> Tensor | None:
@@ -102,22 +107,25 @@ class QuantizedNetwork:
             return None
         return tables.table(self.graph, node, *grids)
 
-    def unit(self, node: Node) -> Tensor:
-        """What a sum of one stands for: s_x s_w, float32 () or (C_out,).
+    def unit(self, node: Node, dtype=torch.float32) -> Tensor:
+        """What a sum of one stands for: s_x s_w, () or (C_out,) of a dtype.
 
         Jacob et al. (2018), 2.4.
         """
         scale = self.integers[node.name].grid.scale
-        return self.grid(node.inputs[0]).scale * scale
+        return self.grid(node.inputs[0]).scale.to(dtype) * scale.to(dtype)
 
     def _requantized(self, node: Node, sums: Tensor) -> Tensor:
         """Sums on the grid of the result: times s_x s_w / s_y, rounded."""
         grid = self.grid(node.name)
-        multiplier = self.unit(node) / grid.scale
+        # Of more than a byte, float32 would leave a code too few digits.
+        wide = grid.qmax >= 2**placement.BYTE
+        dtype = torch.float64 if wide else torch.float32
+        multiplier = self.unit(node, dtype) / grid.scale
         if node.op == "convolution":
             around = (1 for _ in node.shape[2:])
             multiplier = multiplier.reshape(-1, *around)
-        codes = torch.round(sums * multiplier) + grid.zero_point
+        codes = torch.round(sums.to(dtype) * multiplier) + grid.zero_point
         return affine.dequantize(codes.clamp(grid.qmin, grid.qmax), grid)
 
     def normalized(self, images: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ptq.graph import Graph, Node
 from ptq.graph.operations import operation
 
 INTEGER = ("layer", "join", "average")
+BYTE = 8  # bits
 
 
 def kind(node: Node, kept: frozenset[str]) -> str:

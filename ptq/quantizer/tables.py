@@ -1,7 +1,7 @@
 """Functions of one number as tables over codes.
 
 A function that reads codes and puts out codes has as many results as its
-input has codes, at most 256 (for each channel, where its constants differ).
+input has codes: 256 of a byte (for each channel, where constants differ).
 They are computed in float64, so that they are the same on every machine.
 """
 

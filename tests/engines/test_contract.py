@@ -9,6 +9,7 @@ from small_network import pixels_of, small
 
 from ptq import engines
 from ptq.graph import UnsupportedError
+from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
 from ptq.registry import UnknownNameError
 
@@ -92,6 +93,19 @@ def test_what_ran_is_told(engine, pixels):
 def test_two_loads_give_the_same(engine, network, pixels):
     one, two = (engine.load(network, threads=1)(pixels) for _ in range(2))
     assert torch.equal(one, two)
+
+
+def test_codes_inside_are_those_of_what_runs(engine, network, pixels):
+    if not hasattr(engine, "inside"):
+        pytest.skip("it tells no codes")
+    codes = engine.inside(network)(network.normalized(pixels))
+    assert "conv" in codes and codes.keys() <= network.owners.keys()
+    for name, found in codes.items():
+        grid, (least, most) = network.grid(name), found.int().aminmax()
+        assert grid.qmin <= least <= most <= grid.qmax
+    logits = engine.load(network, threads=1)(pixels)
+    found = affine.dequantize(codes["fc"].int(), network.grid("fc"))
+    torch.testing.assert_close(found, logits)
 
 
 def test_an_unknown_engine_is_refused():

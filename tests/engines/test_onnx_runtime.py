@@ -10,7 +10,7 @@ from traps import Call
 
 from ptq.data import image_sets
 from ptq.engines import onnx_file, onnx_runtime
-from ptq.engines.onnx_agreement import runtime_codes, steps_apart
+from ptq.engines.parity import steps_apart
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
@@ -127,8 +127,8 @@ def test_a_file_of_pixels_has_the_same_codes(normalization, bits):
         small(), pixels, normalization=normalization, activation_bits=bits
     )
     normalized, plain = made.normalized(pixels), made.grid("input")
-    codes = runtime_codes(made, normalized)["input"]
-    found = runtime_codes(made, pixels, pixels=True)["input"]
+    codes = onnx_runtime.inside(made)(normalized)["input"]
+    found = onnx_runtime.inside(made, pixels=True)(pixels)["input"]
     assert torch.equal(codes, found)
     assert torch.equal(found.int(), affine.quantize(normalized, plain))
     float_file, pixel_file = (

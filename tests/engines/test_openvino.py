@@ -8,7 +8,7 @@ from small_network import pixels_of, small
 
 from ptq.data import image_sets
 from ptq.engines import openvino
-from ptq.engines.onnx_agreement import runtime_codes, steps_apart
+from ptq.engines.parity import steps_apart
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
@@ -96,7 +96,7 @@ def test_a_file_of_pixels_has_the_same_codes():
     made = quantize(
         small(), pixels, normalization=((0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     )
-    found = runtime_codes(made, pixels, pixels=True, engine="openvino")
+    found = openvino.inside(made, pixels=True)(pixels)
     wanted = affine.quantize(made.normalized(pixels), made.grid("input"))
     assert torch.equal(found["input"].int(), wanted)
     run = openvino.load(made, threads=1, pixels=True)

@@ -8,7 +8,7 @@ from small_network import pixels_of, small
 from torch import nn
 
 from ptq.engines import onnx_runtime
-from ptq.engines.onnx_agreement import steps_apart
+from ptq.engines.parity import steps_apart
 from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
 

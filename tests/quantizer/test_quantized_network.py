@@ -257,8 +257,8 @@ def test_calibration_of_another_range_is_noticed(change, images):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"weight_bits": 9}, "weight_bits=9: expected 2 to 8"),
-        ({"activation_bits": 1}, "activation_bits=1: expected 2 to 8"),
+        ({"weight_bits": 17}, "weight_bits=17: expected 1 to 16"),
+        ({"activation_bits": 0}, "activation_bits=0: expected 1 to 16"),
         ({"keep_float": ["covn"]}, "keep_float='covn'.*near are conv"),
         ({"keep_float": "bn"}, "keep_float='bn'.*after folding"),
     ],

@@ -6,7 +6,7 @@ from attainable import attainable, sqnr, truth
 from traps import TRAPS
 
 from ptq.engines import onnx_runtime
-from ptq.engines.onnx_agreement import steps_apart
+from ptq.engines.parity import steps_apart
 from ptq.quantizer.making import quantize
 
 # What the simulation's own choices may cost, in dB.

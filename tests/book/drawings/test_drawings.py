@@ -13,8 +13,9 @@ from matplotlib.text import Annotation
 from ptq.book import drawings, style
 from ptq.data import cifar10
 from ptq.engines import eager_layers, torch_eager
+from ptq.engines.pair_sums import LARGEST
 from ptq.evidence.paired_tests import Flips
-from ptq.experiment import saturation, strategies
+from ptq.experiment import strategies
 from ptq.graph import activations, fold, trace
 from ptq.measure import resources
 from ptq.methods import folding
@@ -98,7 +99,7 @@ def pair_sums(network, images):
         "7 bits, smallest": ([127, 127], [-128, -128]),
     }
     pairs = {n: tuple(map(torch.tensor, pair)) for n, pair in codes.items()}
-    return drawings.numbers.pair_sums(pairs, saturation.LARGEST)
+    return drawings.numbers.pair_sums(pairs, LARGEST)
 
 
 def caches(network, images):
