@@ -56,10 +56,10 @@ FILE = [
         "leave graph optimization on, and look at what ran",
     ),
     Knob(
-        "a reshape in float before a layer",
-        "INT8, reshape in float",
+        "no Q/DQ behind Flatten",
+        "INT8, Flatten in float",
         "INT8",
-        "put Q/DQ behind Flatten, too: else the layer runs in float",
+        "look at what ran: the layer behind it may be in float",
     ),
     Knob(
         "exact sums by slower kernels",

@@ -115,7 +115,7 @@ def measured(
     found, left_out = competitors.all_of(given, network)
     modules = {title: Loaded(one.load) for title, one in found.items()}
     tell("asks each for predictions")
-    changed = _disagreements(modules, given.test) if real else {}
+    rows = _rows(found, _disagreements(modules, given.test) if real else {})
     shown = f"{len(given.test):,} images" if real else "random pixels"
     tell("measures times")
     timings = times.measured(
@@ -127,14 +127,18 @@ def measured(
         f"{shown}, {given.described()['image']}",
         host.machine(),
         _versions(),
-        {
-            n: Row(one.arithmetic, one.bytes, one.memory, changed.get(n))
-            for n, one in found.items()
-        },
+        rows,
         left_out,
         timings,
         roofline.peaks(threads, seed),
     )
+
+
+def _rows(found: dict, changed: dict[str, float]) -> dict[str, Row]:
+    return {
+        name: Row(one.arithmetic, one.bytes, one.memory, changed.get(name))
+        for name, one in found.items()
+    }
 
 
 @torch.inference_mode()

@@ -35,8 +35,8 @@ def ways(
         "INT8, not fused": file(fused=False),
         "INT8, exact sums": file(precise=True),
         "INT8, default sums": file(precise=False),
-        "INT8, reshape in float": lambda: competitors.normalizing(
-            network, reshapes_in_float(qdq(network))
+        "INT8, Flatten in float": lambda: competitors.normalizing(
+            network, flatten_in_float(qdq(network))
         ),
         "INT8, one by one": lambda: one_by_one(file()()),
         "INT8, one by one, all threads": lambda: one_by_one(
@@ -59,27 +59,31 @@ def qdq(network: QuantizedNetwork) -> bytes:
     return onnx_file.model(network).SerializeToString()
 
 
-def reshapes_in_float(content: bytes) -> bytes:
-    """A QDQ file without codes behind its reshapes, as careless tools write.
+def flatten_in_float(content: bytes) -> bytes:
+    """A QDQ file with no codes behind Flatten, as careless tools write it.
 
-    Raises UnsupportedError where it has none.
+    ``content`` is a file of ours, which has a Reshape there. Raises
+    UnsupportedError where it has none between codes.
     """
     import onnx
 
     model = onnx.load_from_string(content)
     nodes = model.graph.node
+    sizes = {one.name: one.dims for one in model.graph.initializer}
     readers = {node.input[0]: node for node in nodes}
     found = [
         (node, after, readers[after.output[0]])
         for node in nodes
         if node.op_type == "Reshape"
+        and list(sizes[node.input[1]]) == [2]
         and (after := readers.get(node.output[0])) is not None
         and after.op_type == "QuantizeLinear"
     ]
     if not found:
-        raise UnsupportedError("the network has no reshape between codes")
+        raise UnsupportedError("the network flattens nothing between codes")
     for node, codes, real in found:
-        node.output[0] = real.output[0]
+        flat = onnx.helper.make_node("Flatten", node.input[:1], real.output)
+        node.CopyFrom(flat)
         nodes.remove(codes)
         nodes.remove(real)
     return model.SerializeToString()

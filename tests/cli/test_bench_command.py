@@ -114,7 +114,7 @@ def test_why_turns_every_knob(here):
     )
     assert done.exit_code == 0, done.output
     for cause in (
-        *("layout", "bfloat16", "not fused", "reshape", "exact sums"),
+        *("layout", "bfloat16", "not fused", "Flatten", "exact sums"),
         *("one image", "all threads", "simulation", "warm-up", "nothing"),
     ):
         assert cause in done.stdout, cause
