@@ -207,7 +207,7 @@ def peer(given: Given, network: QuantizedNetwork) -> Competitor:
                 f"its flow ended in {type(error).__name__}: {first}"
             ) from error
         content = made.read_bytes()
-    load = normalizing(network, content, precise=False)
+    load = normalizing(network, content, entries={})
     return Competitor(load, INTEGER, len(content))
 
 
@@ -230,25 +230,25 @@ def session(
     content: bytes,
     threads: int,
     fused: bool = True,
-    precise: bool | None = None,
+    entries: dict[str, str] | None = None,
 ) -> Run:
     """An ONNX file in ONNX Runtime, called with its images (N, ...), if any.
 
-    ``fused``, or as it stands in the file. ``precise`` sums never saturate,
-    by slower kernels; None takes those where this processor needs them.
+    ``fused``, or as it stands in the file. ``entries`` are settings of the
+    session beside the runtime's defaults; None for those that make sums
+    exact on this processor.
     """
     import onnxruntime
 
-    from ptq.engines import onnx_self_test
+    from ptq.engines import onnx_runtime
 
-    if precise is None:
-        precise = not onnx_self_test.exact()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.add_session_config_entry(
-        onnx_self_test.PRECISE, str(int(precise))
-    )
+    options = onnx_runtime.session_options(threads)
+    if entries is not None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        for name, value in entries.items():
+            options.add_session_config_entry(name, value)
     if not fused:
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_DISABLE_ALL
