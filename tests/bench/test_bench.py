@@ -12,7 +12,7 @@ from small_network import pixels_of, small
 from ptq import engines
 from ptq.bench import against, competitors, knobs, measuring, turned
 from ptq.deploy import given
-from ptq.engines import onnx_runtime, simulation
+from ptq.engines import onnx_file, onnx_runtime, simulation
 from ptq.evidence.checks import InputError
 from ptq.evidence.intervals import Interval
 from ptq.graph import UnsupportedError
@@ -30,7 +30,7 @@ MACHINE = {
 @pytest.fixture(scope="module")
 def pair():
     """A network and its images, and what was made of it."""
-    images = pixels_of(80, 3, 16, 16)
+    images = pixels_of(80, 3, 12, 12)
     pair = small(), images[:40]
     made = given.checked(*pair, images[40:], None, (0.5, 0.5), None)
     return made, quantize(
@@ -58,16 +58,20 @@ def test_rows_put_out_what_the_network_does(pair, rows):
     reach = float(wanted.abs().max())
     for name, row in rows.items():
         error = float((asked(row.load, images) - wanted).abs().max()) / reach
-        allowed = {"FP32": 1e-4, "BF16": 0.05, "INT8": 0.2}[row.arithmetic]
+        allowed = {"FP32": 1e-4, "BF16": 0.1, "INT8": 0.2}[row.arithmetic]
         assert error < allowed, name
         assert asked(row.load, images).dtype == torch.float32
 
 
-def test_files_have_a_quarter_of_the_bytes(rows):
-    sizes = {name: row.bytes for name, row in rows.items()}
+def test_bytes_are_those_of_the_files(pair, rows):
+    _, network = pair
     numbers = 4 * sum(p.numel() for p in small().parameters())
-    assert numbers < sizes["FP32"] < numbers + 10_000
-    assert sizes["INT8, onnx runtime"] < sizes["FP32, ONNX Runtime"] + 5000
+    assert numbers < rows["FP32"].bytes < numbers + 10_000
+    for name, model in {
+        "FP32, ONNX Runtime": onnx_file.float_model(network.graph),
+        "INT8, onnx runtime": onnx_file.model(network, pixels=True),
+    }.items():
+        assert rows[name].bytes == model.ByteSize()
 
 
 def test_a_copy_is_loaded_anew_for_the_threads_of_then(pair):
@@ -114,7 +118,11 @@ def test_flatten_without_codes_runs_the_layer_in_float(pair):
     ran = {}
     for content in (good, turned.flatten_in_float(good)):
         runner = onnx_runtime.Runner(network, content, 1, False)
-        kinds = {one.operator for one in runner.ran if one.node == "fc"}
+        kinds = {
+            one.operator
+            for one in runner.ran
+            if one.node == "fc" and one.precision != "conversion"
+        }
         ran[content] = kinds, runner(made.test)
     (kinds, before), (careless, after) = ran.values()
     assert kinds == {"QGemm"} and careless == {"Gemm"}
@@ -138,8 +146,9 @@ def test_ways_compute_the_same_but_for_the_mistake(pair):
     }
     assert named == found.keys()
     wanted = asked(found["INT8"], made.test)
-    for name in named - {"simulation"}:
-        near = 0.05 if name.startswith("INT8") else 0.3
+    # Where the processor has no VNNI, these sums saturate.
+    for name in named - {"INT8, default sums"}:
+        near = 0.3 if name[:4] in ("FP32", "BF16") else 0.05
         error = (asked(found[name], made.test) - wanted).abs().max()
         assert error < near * wanted.abs().max(), name
     # Other images, and the file with images inside answers as before.
@@ -196,7 +205,7 @@ def test_words_and_shares_of_made_times(tmp_path):
 def test_a_busy_machine_gets_no_verdict():
     told = a_bench(quiet(), ["other programs"]).report().text()
     assert "not judged" in told and "other programs" in told
-    assert "faster" not in told and "(" not in told.splitlines()[-4]
+    assert "faster" not in told
 
 
 @pytest.mark.parametrize(
@@ -237,7 +246,7 @@ def test_a_cause_costs_or_saves_time():
     why = knobs.Why("net", timing, {"simulation": "none"})
     (cells,) = why.rows(knobs.FILE)
     assert cells[0] == "Q/DQ not fused" and cells[-1] == "costs time"
-    assert cells[3].startswith("3.0")
+    assert float(cells[3].split()[0]) == pytest.approx(3, abs=0.1)
     assert why.rows(knobs.CALL)[0][-1] == "saves time"
     assert why.rows(knobs.STOPWATCH) == []
     assert "Left out: simulation: none" in why.report().text()
