@@ -129,7 +129,7 @@ class Why:
             ratio = self.timing.speedup(*pair)
             word = self.timing.word(ratio)
             each = [f"{self.timing.milliseconds(n).value:.3f}" for n in pair]
-            told = f"{self.timing.judged(ratio):.2f}", WORDS.get(word, word)
+            told = f"{self.timing.judged(ratio):.3g}", WORDS.get(word, word)
             found.append((knob.cause, *each, *told))
         return found
 
