@@ -7,7 +7,7 @@ TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py ptq/*/*/*.py)
 
-.PHONY: help book env data run site style test test-package test-slow lab train sweeps coverage headline clean
+.PHONY: help book env data run site style test test-package test-slow lab train sweeps coverage bench headline clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
@@ -69,6 +69,11 @@ coverage: env ## count how often intervals of time hold (ten quiet minutes)
 
 train: env ## train the network from scratch (about ten minutes)
 	$(BIN)/python -m ptq train
+
+bench: data ## time the four networks in every runtime here (minutes)
+	for name in compact_cnn compact_cnn_tuned resnet8 depthwise; do \
+	  $(BIN)/python -m ptq bench $$name --json runs/bench/$$name.json \
+	    --page runs/bench/$$name.html || exit; done
 
 headline: env ## put the last run's table and figure into the README
 	$(BIN)/python -m ptq headline

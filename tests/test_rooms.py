@@ -28,9 +28,13 @@ ALLOWED = {
         *("quantizer", "graph", "measure", "engines", "experiment"),
         *("evidence", "judge", "running"),
     },
+    "bench": {
+        *("quantizer", "graph", "measure", "engines", "experiment"),
+        *("evidence", "judge", "deploy"),
+    },
     "cli": {
         *(*SCIENCE, "evidence", "judge", "experiment", "running", "book"),
-        "deploy",
+        *("deploy", "bench"),
     },
 }
 # Evidence and its judge load nothing heavy, and know no network.

@@ -3,6 +3,7 @@
 import click
 
 from ptq.cli import (
+    bench_command,
     error_messages,
     judge_command,
     network_commands,
@@ -24,6 +25,7 @@ COMMANDS = {
     "data": network_commands.data,
     "train": network_commands.train,
     "quantize": quantize_command.quantize,
+    "bench": bench_command.bench,
     "judge": judge_command.judge,
     "run": run_commands.run,
     "assets": run_commands.assets,

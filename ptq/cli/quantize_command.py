@@ -136,7 +136,7 @@ def _card(network: str, out: str, tell, given: dict):
         test.pixels,
         test.labels,
         out=out,
-        normalization=_normalization(given["normalization"], source),
+        normalization=plain_normalization(given["normalization"], source),
         classes=classes or images.class_names,
         margin=given["margin"] / 100,
         rounds=given["rounds"],
@@ -151,8 +151,12 @@ def _card(network: str, out: str, tell, given: dict):
     )
 
 
-def _normalization(text: str, source):
-    """(mean, std) of the option, else of the network's code, else None."""
+def plain_normalization(text: str, source):
+    """(mean, std) of the option, else of the network's code, else None.
+
+    ``source`` is a ``network_source.Source``. InputError where ``text`` is
+    neither empty nor such numbers.
+    """
     from ptq.evidence.checks import InputError
 
     if not text:

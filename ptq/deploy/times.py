@@ -1,6 +1,7 @@
 """Times of the float and the INT8 network, each as its file runs."""
 
 import time
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -16,33 +17,64 @@ THREADS = 1
 
 
 def measured(
-    networks: dict[str, nn.Module], images: Tensor, rounds: int, seed: int
+    networks: dict[str, nn.Module],
+    images: Tensor,
+    rounds: int,
+    seed: int,
+    threads: Iterable[int] = (THREADS,),
+    engine: str = "ONNX Runtime",
 ) -> list[Timing]:
     """Times of one batch, in turns, with the first network twice.
 
-    ``images``, float32 (N, C, H, W), are repeated where they are too few;
-    one thread computes. Batch 1 hot (a loop over one network) and cold
-    (after the others), and a full batch hot: 64, or what takes at most half
-    a second. ``networks`` map the names ``FLOAT``, ``INT8``, ... to modules.
-    ValueError where there are no rounds.
+    ``images`` (N, C, H, W), as the networks take them, are repeated where
+    they are too few. For each number of ``threads``: batch 1 hot (a loop
+    over one network) and cold (after the others), and a full batch hot: 64,
+    or what takes at most half a second. ``networks`` are modules by their
+    names. ValueError where there are no rounds.
     """
-    batch = _full_batch(networks, images[:1])
-    images = torch.cat([images] * -(-batch // len(images)))
-    kinds = [(1, timer.HOT), (1, timer.COLD), (batch, timer.HOT)]
-    names = tuple(networks)
+    batch = full_batch(networks, images[:1])
+    kinds = dict.fromkeys(
+        [(1, timer.HOT), (1, timer.COLD), (batch, timer.HOT)]
+    )
     plan = [
-        timer.Conditions(names, count, THREADS, mode)
-        for count, mode in dict.fromkeys(kinds)
+        timer.Conditions(tuple(networks), count, several, mode)
+        for several in threads
+        for count, mode in kinds
     ]
+    return under(plan, networks, images, rounds, seed, engine)
+
+
+def under(
+    plan: list[timer.Conditions],
+    networks: dict[str, nn.Module],
+    images: Tensor,
+    rounds: int,
+    seed: int,
+    engine: str,
+) -> list[Timing]:
+    """Times under each condition of ``plan``; all else as ``measured``.
+
+    ``images`` is (N, C, H, W), repeated where they are too few.
+    """
+    most = max(conditions.batch for conditions in plan)
+    images = torch.cat([images] * -(-most // len(images)))
     found = timer.compare(networks, images, plan, rounds, seed)
     return [
-        timing_of(*pair, "ONNX Runtime")
-        for pair in zip(plan, found, strict=True)
+        timing_of(
+            conditions,
+            samples,
+            engine,
+            signs=timer.starved(conditions, plan, found),
+        )
+        for conditions, samples in zip(plan, found, strict=True)
     ]
 
 
-def _full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
-    """A power of two, at most 64, by the slowest call for one image."""
+def full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
+    """A power of two, at most 64, by the slowest call for one image.
+
+    ``image`` is (1, C, H, W), as the networks take it.
+    """
 
     def once(network: nn.Module) -> float:
         began = time.perf_counter()

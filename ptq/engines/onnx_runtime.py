@@ -18,7 +18,6 @@ from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
 try:
-    import onnx
     import onnxruntime
 
     from ptq.engines import onnx_codes, onnx_file, onnx_self_test
@@ -140,12 +139,8 @@ def exact() -> bool:
 
 
 def _asked_plainly(content: bytes, images: np.ndarray) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        content, options, ["CPUExecutionProvider"]
-    )
-    return session.run(["logits"], {"images": images})[0]
+    plain = session(content, threads=1, entries={})
+    return plain.run(["logits"], {"images": images})[0]
 
 
 def inside(
@@ -167,20 +162,27 @@ def inside(
 
 
 def session(
-    content: bytes, threads: int, profile: str = "", fused: bool = True
+    content: bytes,
+    threads: int,
+    profile: str = "",
+    fused: bool = True,
+    entries: dict[str, str] | None = None,
 ) -> "onnxruntime.InferenceSession":
     """A session of a file on ``threads`` threads; 0 leaves it to the runtime.
 
     Nothing is logged, and no sum saturates: where the runtime's fastest
-    kernels are not exact on this processor, it takes others. What runs is
+    kernels are not exact on this processor, it takes others; unless there
+    are ``entries``, settings beside the runtime's defaults. What runs is
     written into a file whose path begins with ``profile``, if that is given.
     Without ``fused``, each operation of the file runs by itself.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    if not exact():
-        options.add_session_config_entry(PRECISE, "1")
+    if entries is None:
+        entries = {} if exact() else {PRECISE: "1"}
+    for entry in entries.items():
+        options.add_session_config_entry(*entry)
     if not fused:
         level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.graph_optimization_level = level

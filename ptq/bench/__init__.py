@@ -1,0 +1,1 @@
+"""A network's times in every runtime of this machine: which, and why."""

@@ -1,0 +1,253 @@
+"""The ways to run a network that a bench compares, a row each.
+
+Each takes uint8 images and normalizes them itself.
+"""
+
+import copy
+import inspect
+import io
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ptq import engines
+from ptq.deploy.inputs import Inputs
+from ptq.graph import UnsupportedError
+from ptq.measure import activation_memory
+from ptq.quantizer.network import QuantizedNetwork
+
+FLOAT, BFLOAT, INTEGER = "FP32", "BF16", "INT8"
+FLOAT_ONNX = "FP32, ONNX Runtime"
+PEER = "INT8, ONNX Runtime's flow"
+# These check others, and are not meant to be fast.
+REFERENCES = {"simulation", "integers"}
+CALIBRATION_BATCH = 32
+
+Run = Callable[[Tensor], Tensor]
+Load = Callable[[int], Run]
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """A way to run a network.
+
+    ``load``, called with a number of threads, returns what maps uint8 images
+    (N, C, H, W) to logits (N, classes). ``arithmetic`` is "FP32", "BF16" or
+    "INT8"; ``bytes`` are those of its file, ``memory`` those of the peak of
+    activations for one image, None where that is not known.
+    """
+
+    load: Load
+    arithmetic: str
+    bytes: int
+    memory: int | None = None
+
+
+class Loaded(nn.Module):
+    """What ``load`` gives, as a module for the timer.
+
+    It is loaded with its first images, for as many threads as torch then
+    has; a copy is loaded anew, into other memory.
+    """
+
+    def __init__(self, load: Load):
+        super().__init__()
+        self._load, self._run = load, None
+
+    def __deepcopy__(self, memo):
+        return Loaded(self._load)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of uint8 images (N, C, H, W)."""
+        if self._run is None:
+            self._run = self._load(torch.get_num_threads())
+        return self._run(images)
+
+
+def all_of(
+    given: Inputs, network: QuantizedNetwork
+) -> tuple[dict[str, Competitor], dict[str, str]]:
+    """All that run here, by name, and why others do not.
+
+    ``network`` is what was made of the given one. The first is the float
+    network as it came.
+    """
+    makers = floats(given, network)
+    for name in filter(lambda n: n not in REFERENCES, engines.ENGINES):
+        title = f"{INTEGER}, {name.replace('_', ' ')}"
+        makers[title] = lambda name=name: in_engine(network, name)
+    makers[PEER] = lambda: peer(given, network)
+    return made(makers)
+
+
+def made(makers: dict[str, Callable]) -> tuple[dict, dict[str, str]]:
+    """What each makes, and why others cannot, by their names."""
+    found, left_out = {}, {}
+    for name, make in makers.items():
+        try:
+            found[name] = make()
+        except (ImportError, UnsupportedError) as error:
+            left_out[name] = str(error)
+    return found, left_out
+
+
+def floats(
+    given: Inputs, network: QuantizedNetwork
+) -> dict[str, Callable[[], Competitor]]:
+    """What makes each competitor without integers."""
+    last = torch.channels_last
+    return {
+        FLOAT: lambda: in_torch(given, network),
+        "FP32, channels last": lambda: in_torch(given, network, last),
+        "BF16, channels last": lambda: in_torch(given, network, last, True),
+        FLOAT_ONNX: lambda: float_onnx(network),
+    }
+
+
+def in_torch(
+    given: Inputs,
+    network: QuantizedNetwork,
+    layout: torch.memory_format = torch.contiguous_format,
+    bfloat: bool = False,
+) -> Competitor:
+    """The given float network in PyTorch, with BN as it stands.
+
+    ``bfloat`` lets autocast choose what computes in bfloat16.
+    """
+
+    def load(threads: int) -> Run:
+        module = copy.deepcopy(given.network).to(memory_format=layout)
+
+        def run(images: Tensor) -> Tensor:
+            images = network.normalized(images)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat):
+                outputs = module(images.contiguous(memory_format=layout))
+            return outputs.float()
+
+        return run
+
+    saved = io.BytesIO()
+    torch.save(given.network.state_dict(), saved)
+    memory = activation_memory.of_float(network.graph).bytes
+    kind, memory = (BFLOAT, None) if bfloat else (FLOAT, memory)
+    return Competitor(load, kind, saved.tell(), memory)
+
+
+def float_onnx(network: QuantizedNetwork) -> Competitor:
+    """The float graph, BN folded, in ONNX Runtime."""
+    from ptq.engines import onnx_file
+
+    content = onnx_file.float_model(network.graph).SerializeToString()
+    memory = activation_memory.of_float(network.graph).bytes
+    load = normalizing(network, content)
+    return Competitor(load, FLOAT, len(content), memory)
+
+
+def in_engine(network: QuantizedNetwork, name: str) -> Competitor:
+    """The quantized network in an engine of the table ``ENGINES``.
+
+    Raises UnsupportedError where it is not available, or cannot run it.
+    """
+    engine = engines.get(name)
+    if (reason := engine.available()) is not True:
+        raise UnsupportedError(reason)
+    from ptq.engines import onnx_file
+
+    # Pixels go straight into the first layer where the engine has that.
+    takes = inspect.signature(engine.load).parameters
+    more = {"pixels": True} if "pixels" in takes else {}
+    engine.load(network, 1, **more)
+    return Competitor(
+        lambda threads: engine.load(network, threads, **more),
+        INTEGER,
+        len(onnx_file.model(network, pixels=True).SerializeToString()),
+        activation_memory.of_codes(network).bytes,
+    )
+
+
+def peer(given: Inputs, network: QuantizedNetwork) -> Competitor:
+    """ONNX Runtime's own static quantization, with its defaults.
+
+    Raises UnsupportedError where torch cannot export the network, or
+    ONNX Runtime not quantize it.
+    """
+    from onnxruntime import quantization
+    from onnxruntime.quantization import shape_inference
+
+    images = network.normalized(given.calibration)
+    batches = iter(images.split(CALIBRATION_BATCH))
+
+    class Reader(quantization.CalibrationDataReader):
+        def get_next(self):
+            batch = next(batches, None)
+            return None if batch is None else {"images": batch.numpy()}
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, on its older exporter
+        file, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        try:
+            torch.onnx.export(
+                given.network,
+                (images[:1],),
+                file,
+                input_names=["images"],
+                dynamic_axes={"images": {0: "n"}},
+                dynamo=False,
+            )
+            shape_inference.quant_pre_process(file, file)
+            quantization.quantize_static(file, made, Reader())
+        except Exception as error:  # whatever others' tools raise
+            first = (str(error).strip().splitlines() or [""])[0]
+            raise UnsupportedError(
+                f"its flow ended in {type(error).__name__}: {first}"
+            ) from error
+        content = made.read_bytes()
+    load = normalizing(network, content, entries={})
+    return Competitor(load, INTEGER, len(content))
+
+
+def normalizing(
+    network: QuantizedNetwork, content: bytes, **settings
+) -> Load:
+    """``load`` of an ONNX file for float images; ``settings`` of ``session``.
+
+    They are normalized before it, as ``network`` does.
+    """
+
+    def load(threads: int) -> Run:
+        run = session(content, threads, **settings)
+        return lambda images: run(network.normalized(images))
+
+    return load
+
+
+def session(
+    content: bytes,
+    threads: int,
+    fused: bool = True,
+    entries: dict[str, str] | None = None,
+) -> Run:
+    """An ONNX file in ONNX Runtime, called with its images (N, ...), if any.
+
+    ``fused``, or as it stands in the file. ``entries`` are settings of the
+    session beside the runtime's defaults; None for those that make sums
+    exact on this processor.
+    """
+    from ptq.engines import onnx_runtime
+
+    opened = onnx_runtime.session(
+        content, threads, fused=fused, entries=entries
+    )
+
+    def run(*images: Tensor) -> Tensor:
+        given = {}
+        if images:
+            given["images"] = images[0].contiguous().numpy()
+        return torch.from_numpy(opened.run(None, given)[0])
+
+    return run

@@ -1,0 +1,194 @@
+"""Why INT8 is slow here: one cause at a time, each against its absence."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+
+from torch import Tensor
+
+from ptq.bench import competitors, measuring, turned
+from ptq.bench.competitors import Load, Loaded
+from ptq.bench.report import Report, Table
+from ptq.deploy import times
+from ptq.deploy.inputs import Inputs
+from ptq.evidence import time_ratios
+from ptq.experiment.results import Timing
+from ptq.measure import timer
+from ptq.quantizer.making import quantize
+
+HEAD = ("cause", "ms with", "without", "times as slow", "verdict")
+WORDS = {
+    time_ratios.FASTER: "costs time",
+    time_ratios.SLOWER: "saves time",
+}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A cause: the network ``having`` it, and the same one ``without``.
+
+    Both are names of ways to run. ``advice`` says what to do about it.
+    """
+
+    cause: str
+    having: str
+    without: str
+    advice: str
+
+
+FILE = [
+    Knob(
+        "layout of float: FP32 gets NHWC",
+        "FP32",
+        "FP32, channels last",
+        "compare INT8 with floats in their best layout",
+    ),
+    Knob(
+        "a fast rival: INT8 against bfloat16",
+        "INT8",
+        "BF16, channels last",
+        "on processors with AMX or AVX512-BF16 try bfloat16 first",
+    ),
+    Knob(
+        "Q/DQ not fused",
+        "INT8, not fused",
+        "INT8",
+        "leave graph optimization on, and look at what ran",
+    ),
+    Knob(
+        "no Q/DQ behind Flatten",
+        "INT8, Flatten in float",
+        "INT8",
+        "look at what ran: the layer behind it may be in float",
+    ),
+    Knob(
+        "exact sums by slower kernels",
+        "INT8, exact sums",
+        "INT8, default sums",
+        "needed without VNNI only: ask the processor",
+    ),
+]
+CALL = [
+    Knob(
+        "one image at a time",
+        "INT8, one by one",
+        "INT8",
+        "give small layers many images at once",
+    ),
+    Knob(
+        "all threads for one image",
+        "INT8, one by one, all threads",
+        "INT8, one by one",
+        "choose the number of threads by a measurement",
+    ),
+]
+STOPWATCH = [
+    Knob(
+        "the simulation is timed",
+        "simulation",
+        "INT8",
+        "time the runtime's file: fake quantization is float, and more",
+    ),
+    Knob(
+        "loading is timed: no warm-up",
+        "INT8, loaded anew",
+        "INT8",
+        "call once before the clock starts",
+    ),
+    Knob(
+        "nothing is left to compute",
+        "FP32, images in the file",
+        "FP32, ONNX Runtime",
+        "give other images in each call, and use the result",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Times of a network with each cause and without it.
+
+    ``left_out`` says why a way to run is missing.
+    """
+
+    network: str
+    timing: Timing
+    left_out: dict[str, str]
+
+    def json(self) -> str:
+        """Seconds of every way to run, (sessions, rounds), and the rest."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    def rows(self, knobs: list[Knob]) -> list[tuple[str, ...]]:
+        """Cells of ``HEAD`` for the knobs that could be turned here."""
+        found = []
+        for knob in knobs:
+            pair = knob.having, knob.without
+            if not set(pair) <= self.timing.seconds.keys():
+                continue
+            ratio = self.timing.speedup(*pair)
+            word = self.timing.word(ratio)
+            each = [f"{self.timing.milliseconds(n).value:.3f}" for n in pair]
+            told = f"{self.timing.judged(ratio):.3g}", WORDS.get(word, word)
+            found.append((knob.cause, *each, *told))
+        return found
+
+    def report(self) -> Report:
+        """The checklist: a table for file, call and stopwatch each."""
+        facts = [
+            f"{self.timing.conditions}; milliseconds an image, all in turns",
+            *(f"Left out: {n}: {why}" for n, why in self.left_out.items()),
+            *measuring.busy(self.timing),
+        ]
+        tables = [
+            Table(
+                title,
+                HEAD,
+                self.rows(knobs),
+                tuple(f"{one.cause}: {one.advice}" for one in knobs),
+            )
+            for title, knobs in (
+                ("In the file and in its rivals", FILE),
+                ("In the call", CALL),
+                ("In the stopwatch", STOPWATCH),
+            )
+        ]
+        return Report(f"{self.network}: why INT8 is slow", facts, tables)
+
+
+def measured(
+    given: Inputs,
+    name: str,
+    rounds: int,
+    seed: int,
+    threads: int = 0,
+    tell=lambda text: None,
+) -> Why:
+    """Turn every knob on a network, one thread, a full batch, hot.
+
+    ``threads`` are those of "all threads" (0: as many as there are cores).
+    Raises UnsupportedError where the network cannot be quantized.
+    """
+    tell("quantizes, and turns each knob")
+    network = quantize(
+        given.network, given.calibration, normalization=given.normalization
+    )
+    makers = turned.ways(given, network, threads or os.cpu_count() or 1)
+    found, left_out = competitors.made(makers)
+    tell("measures times")
+    timing = timed(found, given.test, rounds, seed)
+    return Why(name, timing, left_out)
+
+
+def timed(
+    ways: dict[str, Load], images: Tensor, rounds: int, seed: int
+) -> Timing:
+    """Times of ways to run, one thread, a full batch, hot, in turns.
+
+    ``images`` is uint8 (N, C, H, W).
+    """
+    modules = {name: Loaded(load) for name, load in ways.items()}
+    batch = times.full_batch(modules, images[:1])
+    plan = [timer.Conditions(tuple(modules), batch, 1, timer.HOT)]
+    (found,) = times.under(plan, modules, images, rounds, seed, "several")
+    return found

@@ -1,0 +1,253 @@
+"""Rows of a bench, what knobs turn, and the words on made times."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from made_timings import made_timing
+from small_network import pixels_of, small
+
+from ptq import engines
+from ptq.bench import against, competitors, knobs, measuring, turned
+from ptq.deploy import inputs
+from ptq.engines import onnx_file, onnx_runtime, simulation
+from ptq.evidence.checks import InputError
+from ptq.evidence.intervals import Interval
+from ptq.graph import UnsupportedError
+from ptq.quantizer.making import quantize
+
+MACHINE = {
+    "processor": "one",
+    "architecture": "x86_64",
+    "system": "Linux",
+    "cores": 2,
+    "features": ["avx2"],
+}
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """A network and its images, and what was made of it."""
+    images = pixels_of(80, 3, 12, 12)
+    pair = small(), images[:40]
+    made = inputs.checked(*pair, images[40:], None, (0.5, 0.5), None)
+    return made, quantize(
+        made.network, made.calibration, normalization=(0.5, 0.5)
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(pair):
+    found, left_out = competitors.all_of(*pair)
+    assert left_out == {}
+    return found
+
+
+def asked(load, images, threads=1):
+    with torch.inference_mode():
+        return competitors.Loaded(load)(images)
+
+
+def test_rows_put_out_what_the_network_does(pair, rows):
+    made, network = pair
+    images = made.test
+    with torch.inference_mode():
+        wanted = made.network(network.normalized(images))
+    reach = float(wanted.abs().max())
+    for name, row in rows.items():
+        error = float((asked(row.load, images) - wanted).abs().max()) / reach
+        allowed = {"FP32": 1e-4, "BF16": 0.1, "INT8": 0.2}[row.arithmetic]
+        assert error < allowed, name
+        assert asked(row.load, images).dtype == torch.float32
+
+
+def test_bytes_are_those_of_the_files(pair, rows):
+    _, network = pair
+    numbers = 4 * sum(p.numel() for p in small().parameters())
+    assert numbers < rows["FP32"].bytes < numbers + 10_000
+    for name, model in {
+        "FP32, ONNX Runtime": onnx_file.float_model(network.graph),
+        "INT8, onnx runtime": onnx_file.model(network, pixels=True),
+    }.items():
+        assert rows[name].bytes == model.ByteSize()
+
+
+def test_a_copy_is_loaded_anew_for_the_threads_of_then(pair):
+    made, _ = pair
+    seen = []
+
+    def load(threads):
+        seen.append(threads)
+        return lambda images: images
+
+    first = competitors.Loaded(load)
+    first(made.test)
+    first(made.test)
+    copy.deepcopy(first)(made.test)
+    assert seen == [torch.get_num_threads()] * 2
+
+
+def test_an_engine_of_the_table_is_a_row(pair, monkeypatch):
+    place = "ptq.engines.simulation"
+    monkeypatch.setitem(engines.ENGINES, "newest", place)
+    found, left_out = competitors.all_of(*pair)
+    assert "INT8, newest" in found and left_out == {}
+    monkeypatch.setattr(simulation, "available", lambda: "it needs a part")
+    found, left_out = competitors.all_of(*pair)
+    assert "INT8, newest" not in found
+    assert left_out == {"INT8, newest": "it needs a part"}
+
+
+def test_a_peer_that_fails_is_left_out(pair, monkeypatch):
+    def fails(*given, **more):
+        raise RuntimeError("no such operator\nand a trace")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    found, left_out = competitors.all_of(*pair)
+    assert left_out == {
+        competitors.PEER: "its flow ended in RuntimeError: no such operator"
+    }
+    assert competitors.PEER not in found
+
+
+def test_flatten_without_codes_runs_the_layer_in_float(pair):
+    made, network = pair
+    good = turned.qdq(network)
+    ran = {}
+    for content in (good, turned.flatten_in_float(good)):
+        runner = onnx_runtime.Runner(network, content, 1, False)
+        kinds = {
+            one.operator
+            for one in runner.ran
+            if one.node == "fc" and one.precision != "conversion"
+        }
+        ran[content] = kinds, runner(made.test)
+    (kinds, before), (careless, after) = ran.values()
+    assert kinds == {"QGemm"} and careless == {"Gemm"}
+    assert (before - after).abs().max() < 0.05 * before.abs().max()
+
+
+def test_what_cannot_be_turned_is_told(pair):
+    _, network = pair
+    careless = turned.flatten_in_float(turned.qdq(network))
+    with pytest.raises(UnsupportedError, match="flattens nothing"):
+        turned.flatten_in_float(careless)
+
+
+def test_ways_compute_the_same_but_for_the_mistake(pair):
+    made, network = pair
+    found = {n: make() for n, make in turned.ways(made, network, 2).items()}
+    named = {
+        name
+        for knob in (*knobs.FILE, *knobs.CALL, *knobs.STOPWATCH)
+        for name in (knob.having, knob.without)
+    }
+    assert named == found.keys()
+    wanted = asked(found["INT8"], made.test)
+    # Where the processor has no VNNI, these sums saturate.
+    for name in named - {"INT8, default sums"}:
+        near = 0.3 if name[:4] in ("FP32", "BF16") else 0.05
+        error = (asked(found[name], made.test) - wanted).abs().max()
+        assert error < near * wanted.abs().max(), name
+    # Other images, and the file with images inside answers as before.
+    module = competitors.Loaded(found["FP32, images in the file"])
+    first, second = made.test[:8], made.test[8:16]
+    assert torch.equal(module(first), module(second))
+
+
+def a_bench(seconds, busy=(), **more):
+    names = [*seconds][:-1]
+    rows = {name: measuring.Row(name[:4], 100, None, None) for name in names}
+    facts = {
+        "network": "net",
+        "macs": 1000,
+        "images": "2 images",
+        "machine": MACHINE,
+        "versions": {"torch": "2"},
+        "left_out": {"INT8, x": "it needs x"},
+        "peaks": {"1": {"FP32": 1e9, "BF16": 2e9, "INT8": 4e9, "copy": 1e9}},
+    }
+    timing = made_timing(seconds, busy=busy)
+    return measuring.Bench(**facts | more, rows=rows, timings=[timing])
+
+
+def times_of(value, spread=0.01):
+    generator = np.random.default_rng(int(1e6 * value))
+    return value * (1 + spread * generator.standard_normal((4, 5)))
+
+
+def quiet(fast=0.001):
+    return {
+        "FP32": times_of(0.004),
+        "INT8, onnx runtime": times_of(fast),
+        "A/A": times_of(0.0041),
+    }
+
+
+def test_words_and_shares_of_made_times(tmp_path):
+    found = a_bench(quiet())
+    text = found.report().text()
+    row = next(
+        line
+        for line in text.splitlines()
+        if "runtime  " in line and "." in line
+    )
+    # A microsecond a multiply-accumulate, of four in a nanosecond.
+    assert "1.00" in row and "faster" in row and row.endswith("0.0 %")
+    assert "times as fast, faster" in " ".join(text.split())
+    assert "INT8, x: it needs x" in text
+    found.save(tmp_path / "a.json")
+    assert measuring.load(tmp_path / "a.json") == found
+
+
+def test_a_busy_machine_gets_no_verdict():
+    told = a_bench(quiet(), ["other programs"]).report().text()
+    assert "not judged" in told and "other programs" in told
+    assert "faster" not in told
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "word"),
+    [
+        ((2, 1.9, 2.1), (3, 2.8, 3.2), "faster"),
+        ((3, 2.8, 3.2), (2, 1.9, 2.1), "slower"),
+        ((2, 1.5, 2.5), (2.6, 2.4, 2.8), "no difference shown"),
+        ((2, np.nan, np.nan), (3, 2.8, 3.2), "too few rounds"),
+    ],
+)
+def test_two_ratios_differ_where_intervals_lie_apart(before, now, word):
+    assert against.changed(Interval(*before), Interval(*now)) == word
+
+
+def test_two_runs_are_compared_by_their_ratios():
+    before, now = a_bench(quiet()), a_bench(quiet(0.0005), versions={})
+    told = against.report(before, now).text()
+    assert "faster" in told and "A/A" not in told
+    for other in (
+        {"machine": MACHINE | {"cores": 4}},
+        {"network": "another"},
+        {"macs": 7},
+    ):
+        with pytest.raises(InputError, match="not comparable: "):
+            against.report(a_bench(quiet(), **other), now)
+
+
+def test_a_cause_costs_or_saves_time():
+    timing = made_timing(
+        {
+            "INT8": times_of(0.001),
+            "INT8, not fused": times_of(0.003),
+            "INT8, one by one": times_of(0.0005),
+            "A/A": times_of(0.001),
+        }
+    )
+    why = knobs.Why("net", timing, {"simulation": "none"})
+    (cells,) = why.rows(knobs.FILE)
+    assert cells[0] == "Q/DQ not fused" and cells[-1] == "costs time"
+    assert float(cells[3].split()[0]) == pytest.approx(3, abs=0.1)
+    assert why.rows(knobs.CALL)[0][-1] == "saves time"
+    assert why.rows(knobs.STOPWATCH) == []
+    assert "Left out: simulation: none" in why.report().text()
+    assert json.loads(why.json())["network"] == "net"
