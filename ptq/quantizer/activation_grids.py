@@ -1,6 +1,6 @@
 """The range of each grid, from what a float network does with images."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -21,28 +21,29 @@ CLEARANCE = 1e-3
 
 
 def activation_grids(
-    graph: Graph, images: Tensor, owners: Iterable[str], bits: int, how: str
+    graph: Graph, images: Tensor, bits: Mapping[str, int], how: str
 ) -> dict[str, Grid]:
     """A grid of 2^bits codes, 0 the lowest, over each owner's results.
 
-    ``images`` is float32 (N, ...); ``how`` names one of ``OBSERVERS``. The
+    ``images`` is float32 (N, ...), ``bits`` are by owner, those of "input"
+    among them; ``how`` names one of ``OBSERVERS``. The
     input's grid is ``input_grid``. Raises UnsupportedError where a result
     is not finite.
     """
-    owners = set(owners) - {"input"}
+    owners = bits.keys() - {"input"}
     ranges = _extremes(graph, images, owners)
     if how != "minmax":
         found = _histograms(graph, images, ranges)
         ranges = {
-            name: OBSERVERS[how](histogram, *ranges[name], bits)
+            name: OBSERVERS[how](histogram, *ranges[name], bits[name])
             for name, histogram in found.items()
         }
     grids = {
-        name: affine.affine_grid(*ranges[name], 0, 2**bits - 1)
+        name: affine.affine_grid(*ranges[name], 0, 2 ** bits[name] - 1)
         for name in graph.nodes
         if name in ranges
     }
-    return {"input": input_grid(images.unique(), bits)} | grids
+    return {"input": input_grid(images.unique(), bits["input"])} | grids
 
 
 def input_grid(points: Tensor, bits: int = 8) -> Grid:
