@@ -51,9 +51,9 @@ def descended(of: Problem, sweeps: int = SWEEPS) -> tuple[Tensor, Tensor]:
 
 
 def best_scale(of: Problem, codes: Tensor, scale: Tensor) -> Tensor:
-    """The scale of least error for these codes, of ``scale``'s shape.
+    """The scale of least error for these codes, (groups, 1, C_out / groups).
 
-    It stays where the codes are all zero, or the best one is not positive.
+    ``scale`` stays where codes are all zero, or the best is not positive.
     """
     up = (codes * of.pull).sum(1, keepdim=True)
     down = (codes * (of.gram @ codes)).sum(1, keepdim=True)

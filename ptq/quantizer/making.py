@@ -45,33 +45,35 @@ def quantize(
             images = normalize(images, *normalization)
     graph = graphs.fold(graphs.trace(model, images))
     kept = _kept(graph, keep_float)
-    layers = [
-        node.name
-        for node in graph.nodes.values()
-        if placement.kind(node, kept) == "layer"
-    ]
-    weight_bits = _bits_of("weight_bits", weight_bits, layers)
-    owners = dict.fromkeys(placement.grid_owners(graph, kept).values())
-    given_bits = _bits_of("activation_bits", activation_bits, owners)
-    grids = activation_grids.activation_grids(
-        graph, images, given_bits, observer
+    grids = _grids(
+        graph, images, kept, activation_bits, observer, normalization
     )
-    if normalization is not None:
-        points = normalize(_all_pixels(images), *normalization).unique()
-        grids["input"] = activation_grids.input_grid(
-            points, given_bits["input"]
-        )
     network = QuantizedNetwork(graph, {}, grids, kept, normalization)
     network.warn_of_range(images)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
 
 
+def _grids(graph, images, kept, bits, observer, normalization) -> dict:
+    owners = dict.fromkeys(placement.grid_owners(graph, kept).values())
+    bits = _bits_of("activation_bits", bits, owners)
+    grids = activation_grids.activation_grids(graph, images, bits, observer)
+    if normalization is not None:
+        points = normalize(_all_pixels(images), *normalization).unique()
+        grids["input"] = activation_grids.input_grid(points, bits["input"])
+    return grids
+
+
 def _layers(
-    network: QuantizedNetwork, bits: Mapping[str, int], channel: bool
+    network: QuantizedNetwork, bits: int | Mapping[str, int], channel: bool
 ) -> dict[str, Layer]:
     graph, layers = network.graph, {}
-    for name, many in bits.items():
+    names = [
+        node.name
+        for node in graph.nodes.values()
+        if placement.kind(node, network.kept) == "layer"
+    ]
+    for name, many in _bits_of("weight_bits", bits, names).items():
         node = graph.nodes[name]
         weight, bias = graph.filled(node.args[1:3], {})
         grid = network.grid(node.inputs[0])
