@@ -1,6 +1,6 @@
 """The range of each grid, from what a float network does with images."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,29 +22,30 @@ CLEARANCE = 1e-3
 
 
 def activation_grids(
-    graph: Graph, images: Tensor, owners: Iterable[str], bits: int, how: str
+    graph: Graph, images: Tensor, bits: Mapping[str, int], how: str
 ) -> dict[str, Grid]:
     """A grid of 2^bits codes, 0 the lowest, over each owner's results.
 
-    ``images`` is float32 (N, ...); ``how`` names one of ``OBSERVERS``. The
+    ``images`` is float32 (N, ...), ``bits`` are by owner, those of "input"
+    among them; ``how`` names one of ``OBSERVERS``. The
     input's grid is ``input_grid``. Raises UnsupportedError where a result
     is not finite, or too small for a scale in float32, UnknownNameError
     where there is no such observer.
     """
-    owners = set(owners) - {"input"}
+    owners = bits.keys() - {"input"}
     ranges = _extremes(graph, images, owners)
     if how != "minmax":
         found = _histograms(graph, images, ranges)
         ranges = {
-            name: OBSERVERS.row(how)(histogram, *ranges[name], bits)
+            name: OBSERVERS.row(how)(histogram, *ranges[name], bits[name])
             for name, histogram in found.items()
         }
     grids = {
-        name: _grid(node, *ranges[name], bits)
+        name: _grid(node, *ranges[name], bits[name])
         for name, node in graph.nodes.items()
         if name in ranges
     }
-    return {"input": input_grid(images.unique(), bits)} | grids
+    return {"input": input_grid(images.unique(), bits["input"])} | grids
 
 
 def _grid(node: Node, low: Tensor, high: Tensor, bits: int) -> Grid:

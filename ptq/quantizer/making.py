@@ -1,7 +1,7 @@
 """From a float network to a quantized one, by the public call."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,8 @@ def quantize(
     images: Tensor,
     *,
     per_channel: bool = True,
-    weight_bits: int = 8,
-    activation_bits: int = 8,
+    weight_bits: int | Mapping[str, int] = 8,
+    activation_bits: int | Mapping[str, int] = 8,
     observer: str = "minmax",
     keep_float: Iterable[str] = (),
     normalization=None,
@@ -33,8 +33,10 @@ def quantize(
 
     ``images`` is float32 (N, C, H, W), normalized; or uint8, where
     ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
-    for each channel. Bits are 1 to 16; one of weights is their sign, and
-    more than 8 run in the simulation and in exact integers only.
+    for each channel. Bits are 1 to 16, one of weights is their sign, and
+    more than 8 run in the simulation and in exact integers only: a number
+    for all, or numbers for some layers (for some results, by the names in
+    ``grids``), and 8 for the others; ``inner_bits`` makes both.
     ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
@@ -47,38 +49,81 @@ def quantize(
             images = normalize(images, *normalization)
     graph = graphs.fold(graphs.trace(model, images))
     kept = _kept(graph, keep_float)
-    owners = placement.grid_owners(graph, kept)
-    grids = activation_grids.activation_grids(
-        graph, images, owners.values(), activation_bits, observer
+    grids = _grids(
+        graph, images, kept, activation_bits, observer, normalization
     )
-    if normalization is not None:
-        points = normalize(_all_pixels(images), *normalization).unique()
-        grids["input"] = activation_grids.input_grid(points, activation_bits)
     network = QuantizedNetwork(graph, {}, grids, kept, normalization)
     network.warn_of_range(images)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
 
 
+def _grids(graph, images, kept, bits, observer, normalization) -> dict:
+    owners = dict.fromkeys(placement.grid_owners(graph, kept).values())
+    bits = _bits_of("activation_bits", bits, owners)
+    grids = activation_grids.activation_grids(graph, images, bits, observer)
+    if normalization is not None:
+        points = normalize(_all_pixels(images), *normalization).unique()
+        grids["input"] = activation_grids.input_grid(points, bits["input"])
+    return grids
+
+
 def _layers(
-    network: QuantizedNetwork, bits: int, channel: bool
+    network: QuantizedNetwork, bits: int | Mapping[str, int], channel: bool
 ) -> dict[str, Layer]:
     graph, layers = network.graph, {}
-    for node in graph.nodes.values():
-        if placement.kind(node, network.kept) == "layer":
-            weight, bias = graph.filled(node.args[1:3], {})
-            _check_magnitude(node, weight)
-            grid = network.grid(node.inputs[0])
-            made = weights.integer_layer(weight, bias, grid, bits, channel)
-            wide = weights.is_wide(bits, grid)
-            room = WIDE_SUM_BITS if wide else SUM_BITS
-            if made.largest_sum(grid) >= 2 ** (room - 1):
-                raise UnsupportedError(
-                    f"{node}: its sums may need more than {room} bits: fewer "
-                    "weight_bits, or keep it in float by keep_float"
-                )
-            layers[node.name] = made
+    names = [
+        node.name
+        for node in graph.nodes.values()
+        if placement.kind(node, network.kept) == "layer"
+    ]
+    for name, many in _bits_of("weight_bits", bits, names).items():
+        node = graph.nodes[name]
+        weight, bias = graph.filled(node.args[1:3], {})
+        _check_magnitude(node, weight)
+        grid = network.grid(node.inputs[0])
+        made = weights.integer_layer(weight, bias, grid, many, channel)
+        wide = weights.is_wide(many, grid)
+        room = WIDE_SUM_BITS if wide else SUM_BITS
+        if made.largest_sum(grid) >= 2 ** (room - 1):
+            raise UnsupportedError(
+                f"{node}: its sums may need more than {room} bits: fewer "
+                "weight_bits, or keep it in float by keep_float"
+            )
+        layers[name] = made
     return layers
+
+
+def inner_bits(
+    network: QuantizedNetwork, weights: int, activations: int
+) -> dict[str, dict[str, int]]:
+    """Bits for all layers but the first and the last, which have 8.
+
+    A dict of arguments of ``quantize``: a layer's weights have ``weights``
+    bits, and the result that it reads has ``activations``. What no inner
+    layer reads (logits, operands of sums) keeps 8. ``network`` is quantized
+    in any way; its graph is asked.
+    """
+    inner = list(network.integers)[1:-1]
+    read = [network.graph.nodes[name].inputs[0] for name in inner]
+    owners = [network.owners[name] for name in read]
+    return {
+        "weight_bits": dict.fromkeys(inner, weights),
+        "activation_bits": dict.fromkeys(owners, activations),
+    }
+
+
+def _bits_of(what: str, bits, names: Iterable[str]) -> dict[str, int]:
+    """Bits of each of the names: one number for all, or some by name."""
+    given = bits if isinstance(bits, Mapping) else dict.fromkeys(names, bits)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names)
+            raise UnsupportedError(
+                f"{what} for {name!r}: the network has none of this name; "
+                f"near are {', '.join(near) or 'none'}"
+            )
+    return dict.fromkeys(names, 8) | dict(given)
 
 
 def _check_magnitude(node: Node, weight: Tensor) -> None:
@@ -122,10 +167,12 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
         ("weight_bits", weight_bits),
         ("activation_bits", activation_bits),
     ):
-        if bits not in BITS:
-            raise UnsupportedError(
-                f"{name}={bits!r}: expected {BITS[0]} to {BITS[-1]}"
-            )
+        each = bits.values() if isinstance(bits, Mapping) else [bits]
+        for many in each:
+            if many not in BITS:
+                raise UnsupportedError(
+                    f"{name}={many!r}: expected {BITS[0]} to {BITS[-1]}"
+                )
     activation_grids.OBSERVERS.row(observer)
 
 

@@ -11,8 +11,9 @@ from torch import nn
 from traps import Call
 
 from ptq.graph import UnsupportedError
-from ptq.quantizer import activation_grids
+from ptq.quantizer import activation_grids, making
 from ptq.quantizer.making import quantize
+from ptq.quantizer.network import QuantizedNetwork
 
 
 @pytest.fixture(scope="module")
@@ -371,3 +372,41 @@ def test_branches_in_float_are_told_too(images):
     kept = [n for n in quantize(network, images).graph.nodes if "cat" in n]
     made = quantize(network, images, keep_float=kept)
     assert all(name in str(made) for name in kept)
+
+
+def test_bits_by_layer_and_by_result(images, tmp_path):
+    made = quantize(
+        small(),
+        images,
+        weight_bits={"wide": 4, "fc": 2},
+        activation_bits={"pool": 3},
+    )
+    table = made.layers()
+    assert table.bits.to_dict() == {"conv": 8, "wide": 4, "fc": 2}
+    assert table.input_bits.to_dict() == {"conv": 8, "wide": 8, "fc": 3}
+    assert table.bytes["fc"] == 720 * 2 / 8 + 40
+    made.save(tmp_path / "a.ptq")
+    loaded = QuantizedNetwork.load(tmp_path / "a.ptq")
+    assert loaded.layers().equals(table)
+    assert torch.equal(loaded(images), made(images))
+
+
+def test_inner_bits_leave_the_first_and_the_last_layer(network, images):
+    given = making.inner_bits(network, 3, 4)
+    table = quantize(small(), images, **given).layers()
+    assert table.bits.to_dict() == {"conv": 8, "wide": 3, "fc": 8}
+    assert table.input_bits.to_dict() == {"conv": 8, "wide": 4, "fc": 8}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"weight_bits": {"wid": 4}}, "weight_bits for 'wid'.*near are wide"),
+        ({"weight_bits": {"act": 4}}, "weight_bits for 'act'.*none of this"),
+        ({"activation_bits": {"poo": 4}}, "activation_bits.*near are pool"),
+        ({"weight_bits": {"fc": 40}}, "weight_bits=40: expected"),
+    ],
+)
+def test_refused_bits_by_name(choice, message, images):
+    with pytest.raises(UnsupportedError, match=message):
+        quantize(small(), images, **choice)
