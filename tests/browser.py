@@ -131,6 +131,11 @@ def serve(folder: Path):
         def log_message(self, *_):
             pass
 
+        def end_headers(self):
+            # As GitHub Pages: what pages share is asked for once.
+            self.send_header("Cache-Control", "max-age=600")
+            super().end_headers()
+
     handler = functools.partial(Silent, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -53,11 +53,11 @@ def pytest_collection_modifyitems(items):
 
 
 class Files(LoadFileScheduling):
-    """A file goes to one process, save visits: a variant's tab does."""
+    """A file goes to one process, save visits: a tab's do."""
 
     def _split_scope(self, nodeid):
-        variant = re.search(r"\[(light|dark)-\d+-", nodeid)
-        return super()._split_scope(nodeid) + (variant[0] if variant else "")
+        tab = re.search(r"\[(light|dark)-\d+-|-(390|1280)\]$", nodeid)
+        return super()._split_scope(nodeid) + (tab[0] if tab else "")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -196,7 +196,7 @@ def test_a_program_beside_is_seen(network, images, monkeypatch):
         plan = [timer.Conditions(("fp32",), 16, 1)]
         nets = {"fp32": network}
         few = images[:1].repeat(16, 1, 1, 1)
-        found = timer.compare(nets, few, plan, 12, seed=0)[0]
+        found = timer.compare(nets, few, plan, 4, seed=0)[0]
     finally:
         for process in beside:
             process.kill()

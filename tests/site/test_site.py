@@ -194,15 +194,25 @@ def places_at_last(tab, url):
     return tab.page.evaluate(PLACES)
 
 
+@pytest.fixture(scope="module")
+def bare_tab(browser):
+    """A tab of a width without formulas, which would move things, too."""
+
+    @functools.cache
+    def made(width):
+        tab = Tab(browser, width=width)
+        tab.context.route("**/mathjax/**", lambda route: route.abort())
+        return tab
+
+    return made
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_what_comes_late_moves_nothing(browser, server, name, width):
-    tab, url = Tab(browser, width=width), f"{server}/{name}.html"
+def test_what_comes_late_moves_nothing(bare_tab, server, name, width):
+    tab, url = bare_tab(width), f"{server}/{name}.html"
     tab.now = Visit(url, "light", width)
-    # Formulas would move things, too.
-    tab.context.route("**/mathjax/**", lambda route: route.abort())
     first, last = places_at_first(tab, url), places_at_last(tab, url)
-    tab.context.close()
     assert first == pytest.approx(last, abs=2)
 
 
