@@ -20,6 +20,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 
@@ -130,6 +131,13 @@ class _Translation:
     def _translated(self, found: fx.Node):
         if found.target.__name__ == "getitem":
             return self.current[found.args[0]][found.args[1]]
+        if isinstance(found.target, HigherOrderOperator):
+            name = found.target.name().removeprefix("wrap_with_")
+            raise UnsupportedError(
+                f"{places.of_call(found, name)}: a part of the network runs "
+                "by rules of its own, such as autocast or torch.cond: take "
+                "these out of its forward"
+            )
         result = found.meta.get("val")
         if not isinstance(result, Tensor | list | tuple):
             return None  # a check of a size
@@ -163,7 +171,8 @@ class _Translation:
                     "front"
                 )
             short = word.split(".")[1] if "." in word else word
-            label = module if own else f"{module}.{short}".lstrip(".")
+            label = module if own and module else f"{module}.{short}"
+            label = label.lstrip(".")
             label = self._unique(label)
             self.graph.nodes[label] = Node(
                 label, word, _frozen(args), shape, source
@@ -216,6 +225,12 @@ class _Translation:
             if found.target._schema.is_mutable:
                 raise UnsupportedError(
                     f"it writes by {word}: make a new tensor, as by torch.cat"
+                )
+            if not found.meta["val"].is_floating_point():
+                dtype = str(found.meta["val"].dtype).removeprefix("torch.")
+                raise UnsupportedError(
+                    f"its result is {dtype}: expected float32; write the "
+                    "choice as arithmetic, such as x.relu()"
                 )
             named = [n for n in only_named if call[n] is not None]
             if named or isinstance(call.shape, list) or not _first(call):

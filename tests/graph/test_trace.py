@@ -237,6 +237,16 @@ def into_part(x):
     return y
 
 
+def in_half(x):
+    with torch.autocast("cpu", torch.bfloat16):
+        return x.relu().float()
+
+
+def with_gradients(x):
+    with torch.enable_grad():
+        return x.relu()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -251,6 +261,9 @@ def into_part(x):
         (lambda: Net(by_value), r"test_trace.py:\d+, `if x.sum\(\) > 0:`.*"
             "depends on the values of the images"),
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
+        (lambda: Net(in_half), "autocast.*rules of its own"),
+        (lambda: Net(with_gradients), "set_grad_enabled.*rules of its own"),
+        (lambda: Net(lambda x: x * (x > 0)), r"gt.*its result is bool"),
         (lambda: Net(torch.sort), "do not fit|no rule for aten.sort"),
         (lambda: Net(into_view), "gives other results than its graph"),
         (lambda: Net(into_part), r"copy.*it writes by aten.copy_.default"),
