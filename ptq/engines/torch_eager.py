@@ -100,7 +100,8 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     images have another range than the network's ``normalized`` ends, where
     it has any.
     """
-    expected = getattr(prepared, "normalized", None)
+    network = getattr(prepared, "module", prepared)  # without its stubs
+    expected = getattr(network, "normalized", None)
     input_checks.check_calibration(images, expected)
     watching = copy.deepcopy(prepared).eval()
     with input_checks.fitting(watching, images):

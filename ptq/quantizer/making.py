@@ -113,7 +113,7 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
     if unknown:
         raise UnsupportedError(
             f"no rule to quantize {', '.join(unknown)}: name them in "
-            "keep_float to compute them in float"
+            "keep_float to compute them in float (some have no word in ONNX)"
         )
     return frozenset(kept)
 

@@ -128,6 +128,10 @@ def test_kept_float_runs_in_float(images):
 
 
 MIDDLES = {
+    "sine": torch.sin,
+    "rounded": torch.round,
+    "larger": lambda x: torch.maximum(x, x.flip(3)),
+    "CELU": lambda x: F.celu(x, 0.7),
     "average": lambda x: F.avg_pool2d(x, 2),
     "uneven": lambda x: F.adaptive_avg_pool2d(x, 5),
     "global": lambda x: x * x.mean((2, 3), keepdim=True),
@@ -154,8 +158,8 @@ def test_whatever_is_kept_between_codes_runs_in_float(name, images):
     assert made.kept
     inside = [one for one in run.ran if one.node in made.kept]
     assert "float" in {one.precision for one in inside}
-    integers = [one.operator for one in inside if one.precision == "integer"]
-    assert not integers
+    # Slices and the like may pick codes before they are numbers.
+    assert not [o for o in inside if o.operator.startswith(("QL", "QG"))]
     assert max(steps_apart(made, images).values()) <= 1
 
 
@@ -220,9 +224,10 @@ def test_file_is_plain_onnx(images, tmp_path):
 
 def test_functions_that_onnx_lacks_are_named(images):
     network = small()
-    network.act = Call(torch.sin)
+    network.act = Call(torch.erfinv)
+    network.bn.weight.data.mul_(0.01)  # into its domain
     made = quantize(network, images, keep_float=["act"])
-    with pytest.raises(UnsupportedError, match=r"act.sin .*no ONNX operat"):
+    with pytest.raises(UnsupportedError, match=r"act.erfinv .*no ONNX oper"):
         onnx_file.model(made)
 
 

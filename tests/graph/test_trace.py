@@ -207,6 +207,11 @@ class Two(Net):
         return super().forward(x) + side
 
 
+class Named(Net):
+    def forward(self, x, *, side):
+        return super().forward(x) + side
+
+
 class Several(Net):
     def __init__(self, pack):
         super().__init__()
@@ -255,6 +260,7 @@ def with_gradients(x):
         (broken("conv.bias", 2, torch.inf), r"conv.bias\[2\] is inf"),
         (negative_variance, r"bn.running_var\[2\] is -1: a variance"),
         (Two, r"Two takes 2 tensors \(x, side\): one is supported"),
+        (Named, r"Named takes 2 tensors \(x, side\): one is supported"),
         (lambda: Several(lambda y: (y, y)), "returns a tuple of 2"),
         (lambda: Several(lambda y: {"logits": y}), "returns a dict of 1"),
         (lambda: Several(torch.sum), r"returns shape \(\) for 2 images"),
