@@ -18,7 +18,6 @@ from torch.nn.utils import (
     remove_weight_norm,
 )
 
-from ptq.graph import places
 from ptq.graph.errors import UnsupportedError
 
 WEIGHTED = (
@@ -97,9 +96,8 @@ def check_call(found: fx.Node) -> None:
     if isinstance(found.target, HigherOrderOperator):
         name = found.target.name().removeprefix("wrap_with_")
         raise UnsupportedError(
-            f"{places.of_call(found, name)}: a part of the network runs by "
-            "rules of its own, such as autocast or torch.cond: take these "
-            "out of its forward"
+            f"{name}: a part of the network runs by rules of its own, such "
+            "as autocast or torch.cond: take these out of its forward"
         )
 
 
