@@ -7,9 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# The range that ``image_sets.normalize`` gives, and its tolerance.
-NORMALIZED = (-1.0, 1.0)
-SLACK = 0.05
+# How far beyond the expected range, in units of it, images go without a word.
+SLACK = 0.025
 # Layers that take a certain number of channels or features, float or not.
 FITTED = ("Conv2d", "ConvReLU2d", "Linear", "LinearReLU")
 
@@ -19,7 +18,7 @@ class InputError(ValueError):
 
 
 class RangeWarning(UserWarning):
-    """Images that are not normalized as ``image_sets.normalize`` does it."""
+    """Images that are not normalized as their network expects."""
 
 
 def check_pixels(images: Tensor) -> None:
@@ -33,8 +32,7 @@ def check_pixels(images: Tensor) -> None:
     if images.dtype != torch.uint8:
         raise InputError(
             f"images are {_name(images.dtype)}{_span(images)}: expected "
-            "uint8 pixels, 0 to 255, which image_sets.normalize maps to "
-            "[-1, 1]"
+            "uint8 pixels, 0 to 255, which image_sets.normalize takes"
         )
 
 
@@ -55,24 +53,29 @@ def check_normalized(images: Tensor) -> None:
     check_finite("images", images)
 
 
-def check_calibration(images: Tensor) -> None:
+def check_calibration(
+    images: Tensor, expected: tuple[float, float] | None
+) -> None:
     """``check_normalized``, and a word where the range is an odd one.
 
-    ``images`` is float32 (N, ...); raises InputError as that does. Gives a
-    RangeWarning, with both ranges, where values go beyond [-1, 1] or none is
-    below zero: the range of the grids is taken from these images. Constant
-    images, which calibrate nothing, pass.
+    ``images`` is float32 (N, ...); raises InputError as that does.
+    ``expected`` is the range of the network's normalized pixels, None where
+    nobody says it. Gives a RangeWarning, with both ranges, where values go
+    beyond it, or none is below zero though some pixels should be: the range
+    of the grids is taken from these images. Constant images, which calibrate
+    nothing, pass.
     """
     check_normalized(images)
-    low, high = float(images.min()), float(images.max())
-    least, most = NORMALIZED
-    beyond = low < least - SLACK or high > most + SLACK
-    if low < high and (beyond or low >= 0):
+    if expected is None:
+        return
+    (low, high), (least, most) = images.aminmax(), expected
+    slack = SLACK * (most - least)
+    beyond = low < least - slack or high > most + slack
+    if low < high and (beyond or low >= 0 > least):
         warnings.warn(
-            f"calibration images range from {low:.4g} to {high:.4g}, what "
-            f"image_sets.normalize makes from {least:g} to {most:g}: "
-            "calibrate on images that are normalized as those the network "
-            "will be asked",
+            f"calibration images range from {low:.4g} to {high:.4g}, those "
+            f"of this network from {least:g} to {most:g}: calibrate on "
+            "images that are normalized as those the network will be asked",
             RangeWarning,
             stacklevel=5,
         )

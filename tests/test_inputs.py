@@ -96,7 +96,9 @@ def noise():
 
 @pytest.fixture(scope="module")
 def good(noise):
-    return warmed(small(), noise)
+    network = warmed(small(), noise)
+    network.normalized = (-1.0, 1.0)
+    return network
 
 
 def decibels(wanted, found):
@@ -515,6 +517,12 @@ def test_calibration_on_the_right_images(good, noise):
 def test_calibration_of_another_range_is_told(good, noise, change, both):
     with pytest.warns(input_checks.RangeWarning, match=both):
         strategies.folded(good, change(noise))
+
+
+def test_a_network_that_expects_no_range_is_told_of_none(noise):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", input_checks.RangeWarning)
+        strategies.folded(warmed(small(), noise), (noise + 1) / 2)
 
 
 BAD_IMAGES = {

@@ -503,6 +503,10 @@ TRAPS = {
     "maxima, size rounded up": seq(
         nn.ReLU, lambda: nn.MaxPool2d(3, 2, ceil_mode=True)
     ),
+    "maxima, dilated, size rounded up": seq(
+        lambda: nn.MaxPool2d(3, 3, 1, 2, ceil_mode=True)
+    ),
+    "a layer alone": lambda: nn.Conv2d(3, 10, 16),
     "maxima, padded and dilated": seq(lambda: nn.MaxPool2d(3, 2, 1, 2)),
     "means": seq(nn.ReLU, lambda: nn.AvgPool2d(2)),
     "means with padding": seq(nn.ReLU, lambda: nn.AvgPool2d(3, 2, 1)),

@@ -5,12 +5,15 @@ import os
 import signal
 import sys
 import threading
+from _thread import interrupt_main
 from pathlib import Path
 
 import click
 
 from ptq.paths import RepositoryError
 
+# Seconds until an interruption that Python dropped comes again.
+AGAIN = 0.2
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (
     *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR),
@@ -30,15 +33,26 @@ class told:
     def __init__(self, *errors, status=1):
         self.errors = (RepositoryError, *errors)
         self.status, self.folder = status, None
+        self.interrupted, self.before = False, {}
 
     def __enter__(self):
-        # A cluster that takes a machine back sends SIGTERM: same as Ctrl-C.
-        self.before = _on_termination(signal.default_int_handler)
+        if threading.current_thread() is threading.main_thread():
+            # A cluster that takes a machine back sends SIGTERM: as Ctrl-C.
+            self._watch(signal.SIGTERM)
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                self._watch(signal.SIGINT)
+            self.hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def __exit__(self, kind, error, trace):
-        _on_termination(self.before)
-        if isinstance(error, KeyboardInterrupt):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        if self.before:
+            sys.unraisablehook = self.hook
+        # Who catches everything may have made another error of it, or none.
+        ended = isinstance(error, SystemExit)
+        interrupted = self.interrupted and not ended
+        if interrupted or isinstance(error, KeyboardInterrupt):
             line = "\n" if sys.stderr.isatty() else ""
             text = f"{line}interrupted; the same command continues"
             click.echo(text, err=True)
@@ -56,17 +70,26 @@ class told:
                 told = f"{error.filename}: {error.strerror}"
             raise self._ended(told) from error
 
+    def _watch(self, number):
+        self.before[number] = signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number, frame):
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def _dropped(self, lost):
+        """Python drops what is raised in a callback of a weak reference."""
+        if lost.exc_type is not KeyboardInterrupt:
+            self.hook(lost)
+            return
+        again = threading.Timer(AGAIN, interrupt_main, [signal.SIGTERM])
+        again.daemon = True
+        again.start()
+
     def _ended(self, text):
         told = click.ClickException(text)
         told.exit_code = self.status
         return told
-
-
-def _on_termination(handler):
-    """Set what SIGTERM does; returns what it did before."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    return signal.signal(signal.SIGTERM, handler)
 
 
 def _unwritable(error, folder):

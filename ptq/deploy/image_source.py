@@ -179,13 +179,18 @@ def _from_folder(path: Path, classes, labelled: bool) -> Images:
     labels, names = None, None
     if labelled and any(folders):
         labels, names = _labels(path, files, folders, classes)
-    notes = []
+    pixels, notes = _pixels(files), []
+    if clear := [file for file in files if _transparent(file)]:
+        notes.append(
+            f"{len(clear)} images of {path} have transparency, as "
+            f"{clear[0].name}: it was dropped, as torchvision does"
+        )
     if left_out:
         notes.append(
             f"files of {path} that are no images were left out: "
             f"{len(left_out)}, as {left_out[0].name}"
         )
-    return Images(_pixels(files), labels, names, notes)
+    return Images(pixels, labels, names, notes)
 
 
 def _labels(path, files, folders, classes):
@@ -258,6 +263,11 @@ def _array(file: Path) -> np.ndarray:
         raise InputError(
             f"{file}: cannot be read as an image: {error}"
         ) from error
+
+
+def _transparent(file: Path) -> bool:
+    with Image.open(file) as image:
+        return "A" in image.getbands() or "transparency" in image.info
 
 
 def _listed(names) -> str:

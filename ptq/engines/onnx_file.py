@@ -22,6 +22,7 @@ from ptq.quantizer.network import QuantizedNetwork
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with
 STORED_MOST = 255  # the largest uint8
+LAYERS = ("convolution", "linear")
 
 
 def model(network: QuantizedNetwork, pixels=False) -> onnx.ModelProto:
@@ -226,28 +227,30 @@ class Writer:
         onnx_operators.write_layer(self, node, names, result)
 
     def _plain(self, node: Node, result: str) -> None:
-        if node.op in ("convolution", "linear"):
-            self._float_layer(node, result)
+        """An operation on real numbers."""
+        layer, grids = node.op in LAYERS, self.network.grids
+        asked = grids and (layer or node.name in self.network.kept)
+        made = f"{node.name}/real" if asked else result
+        if layer:
+            given = [self.operand(arg, node.name) for arg in node.args[1:3]]
+            onnx_operators.write_layer(self, node, given, made)
         elif node.op in onnx_operators.WRITERS:
-            onnx_operators.WRITERS[node.op](self, node, result)
+            onnx_operators.WRITERS[node.op](self, node, made)
         else:
             raise UnsupportedError(
-                f"{node}: no ONNX operation is known for {node.op}"
+                f"{node}: no ONNX operation is known for {node.op}: write "
+                "it by others, or leave it out of the network"
             )
+        if asked:
+            self._stays_float(node, made, result)
 
-    def _float_layer(self, node: Node, result: str) -> None:
-        """A layer that stays in float, whatever stands around it.
+    def _stays_float(self, node: Node, real: str, result: str) -> None:
+        """ONNX Runtime makes integers by itself of what is between codes.
 
-        ONNX Runtime quantizes float weights between codes by itself. A
-        maximum with the lowest number, which changes nothing, prevents it.
+        A maximum with the lowest number, which changes nothing, prevents it.
         """
-        given = [self.operand(arg, node.name) for arg in node.args[1:3]]
-        if not self.network.grids:
-            onnx_operators.write_layer(self, node, given, result)
-            return
-        onnx_operators.write_layer(self, node, given, f"{node.name}/real")
         lowest = self.tensor(f"{node.name}/lowest", np.finfo("f4").min)
-        self.add("Max", [f"{node.name}/real", lowest], result)
+        self.add("Max", [real, lowest], result)
 
     def operand(self, arg, name: str) -> str:
         """What ONNX calls an argument: a result, a tensor, or a number."""

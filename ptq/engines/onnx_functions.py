@@ -152,7 +152,17 @@ def mean(writer, node: Node, result: str) -> None:
     writer.add("ReduceMean", [x.name], result, axes=dims, keepdims=int(keep))
 
 
+# Of torch's own names, which run in float where somebody asks for it.
+SAME_IN_ONNX = (
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh"),
+    *("acosh", "atanh", "erf", "log", "sign", "round", "floor", "ceil"),
+)
 FUNCTIONS = {
+    f"aten.{name}.default": simple(name.capitalize()) for name in SAME_IN_ONNX
+} | {
+    "aten.maximum.default": operands("Max"),
+    "aten.minimum.default": operands("Min"),
+    "aten.celu.default": simple("Celu", "alpha"),
     "clamp": clip,
     "clip": clip,
     "batch_norm": batch_norm,

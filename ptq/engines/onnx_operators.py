@@ -40,11 +40,10 @@ def _linear_of_many(writer, node: Node, numbers, result: str) -> None:
     network, (x,), name = writer.network, node.inputs, node.name
     shape = network.graph.nodes[x].shape
     rows = to_shape(writer, x, (-1, shape[-1]), f"{name}/rows")
-    if grid := network.grid(x):
-        rows = writer.on_grid(rows, grid, f"{rows}/on_grid")
+    given, made = _grids(network, node)
+    rows = _on_grid(writer, rows, given)
     _gemm(writer, rows, numbers, sums := f"{name}/sums")
-    if grid := network.grid(name):
-        sums = writer.on_grid(sums, grid, f"{name}/by_row")
+    sums = _on_grid(writer, sums, made)
     to_shape(writer, sums, node.shape, result)
 
 
@@ -71,9 +70,12 @@ def clamp_codes(writer, node: Node, codes: str, grid, result: str) -> None:
 
 
 def max_pool(writer, node: Node, result: str) -> None:
-    """MaxPool, its size rounded up by explicit padding."""
+    """MaxPool, its size rounded up by padding, which is below the kernel."""
     _, kernel, stride, padding, dilation, _ = node.args
     pads = _explicit_pads(writer, node, kernel, stride, padding, dilation)
+    settings = {}
+    if any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
+        pads, settings = padding * 2, {"ceil_mode": 1}
     writer.add(
         "MaxPool",
         node.inputs,
@@ -82,6 +84,7 @@ def max_pool(writer, node: Node, result: str) -> None:
         strides=stride,
         pads=pads,
         dilations=dilation,
+        **settings,
     )
 
 
@@ -136,7 +139,7 @@ def adaptive_average(writer, node: Node, result: str) -> None:
     """Each window by itself: cut out, averaged, and joined to the others."""
     network, (x,) = writer.network, node.inputs
     size, wanted = network.graph.nodes[x].shape[2:], node.args[1]
-    grids = network.grid(x), network.grid(node.name)
+    grids = _grids(network, node)
     windows = [
         [(i * n // k, -(-(i + 1) * n // k)) for i in range(k)]
         for n, k in zip(size, wanted, strict=True)
@@ -158,6 +161,13 @@ def adaptive_average(writer, node: Node, result: str) -> None:
             label = result if last else f"{node.name}/joined{axis}/{i}"
             writer.add("Concat", group, label, axis=axis)
             means.append(label if last else _on_grid(writer, label, grids[1]))
+
+
+def _grids(network, node: Node) -> tuple:
+    """Of what a node reads and puts out; none where it stays in float."""
+    if node.name in network.kept:
+        return None, None
+    return network.grid(node.inputs[0]), network.grid(node.name)
 
 
 def _on_grid(writer, x: str, grid) -> str:

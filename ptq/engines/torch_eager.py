@@ -97,9 +97,12 @@ def convert(prepared: nn.Module, images: Tensor, batch: int = 0) -> nn.Module:
     network is kept, its observers too. Raises InputError where the images
     are none, not float32, not finite or do not fit, UnsupportedError where
     torch has no integer kernel for a step. Gives a RangeWarning where the
-    images are not normalized as the book's network expects.
+    images have another range than the network's ``normalized`` ends, where
+    it has any.
     """
-    input_checks.check_calibration(images)
+    network = getattr(prepared, "module", prepared)  # without its stubs
+    expected = getattr(network, "normalized", None)
+    input_checks.check_calibration(images, expected)
     watching = copy.deepcopy(prepared).eval()
     with input_checks.fitting(watching, images):
         for part in images.split(batch or len(images)):

@@ -9,7 +9,8 @@ import warnings
 from contextlib import suppress
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.nn.utils import (
     parametrize,
@@ -87,6 +88,27 @@ def check_finite(name: str, tensor: Tensor) -> None:
         raise UnsupportedError(
             f"{name}[{', '.join(map(str, index))}] is {value:g}: expected "
             "finite numbers"
+        )
+
+
+def check_call(found: fx.Node) -> None:
+    """Raise UnsupportedError where a part runs by rules of its own."""
+    if isinstance(found.target, HigherOrderOperator):
+        name = found.target.name().removeprefix("wrap_with_")
+        raise UnsupportedError(
+            f"{name}: a part of the network runs by rules of its own, such "
+            "as autocast or torch.cond: take these out of its forward"
+        )
+
+
+def check_real(found: fx.Node) -> None:
+    """Raise UnsupportedError where a call puts out no float numbers."""
+    result = found.meta["val"]
+    if isinstance(result, Tensor) and not result.is_floating_point():
+        dtype = str(result.dtype).removeprefix("torch.")
+        raise UnsupportedError(
+            f"its result is {dtype}: expected float32; write the choice as "
+            "arithmetic, such as x.relu()"
         )
 
 
@@ -193,7 +215,7 @@ def _check_signature(model: nn.Module) -> None:
         p.name
         for p in taken
         if p.default is p.empty
-        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     if len(needed) > 1:
         raise UnsupportedError(
@@ -216,7 +238,7 @@ def _check_output(model: nn.Module, images: Tensor) -> None:
         count = f" of {len(output)}" if hasattr(output, "__len__") else ""
         raise UnsupportedError(
             f"{name} returns a {type(output).__name__}{count}: one tensor "
-            "is supported"
+            "is supported; return the logits alone"
         )
     if output.dim() < 2 or len(output) != len(images):
         raise UnsupportedError(

@@ -130,6 +130,7 @@ class _Translation:
     def _translated(self, found: fx.Node):
         if found.target.__name__ == "getitem":
             return self.current[found.args[0]][found.args[1]]
+        checks.check_call(found)
         result = found.meta.get("val")
         if not isinstance(result, Tensor | list | tuple):
             return None  # a check of a size
@@ -163,8 +164,8 @@ class _Translation:
                     "front"
                 )
             short = word.split(".")[1] if "." in word else word
-            label = module if own else f"{module}.{short}".lstrip(".")
-            label = self._unique(label)
+            label = module if own and module else f"{module}.{short}"
+            label = self._unique(label.lstrip("."))
             self.graph.nodes[label] = Node(
                 label, word, _frozen(args), shape, source
             )
@@ -217,11 +218,13 @@ class _Translation:
                 raise UnsupportedError(
                     f"it writes by {word}: make a new tensor, as by torch.cat"
                 )
+            checks.check_real(found)
             named = [n for n in only_named if call[n] is not None]
-            if named or isinstance(call.shape, list) or not _first(call):
+            several = isinstance(call.shape, list)
+            if named or several or not isinstance(call.x, Value):
                 raise UnsupportedError(
                     f"no rule for {word}, and none can be made of its "
-                    f"arguments {', '.join(call.given)}"
+                    f"arguments {', '.join(call.given)}: write it by others"
                 )
             given = [v for n, v in call.given.items() if n not in only_named]
             return call.emit(word, *given)
@@ -243,11 +246,6 @@ class _Translation:
     def _unique(self, label: str) -> str:
         count = self.uses[label] = self.uses.get(label, 0) + 1
         return label if count == 1 else f"{label}@{count}"
-
-
-def _first(call: Call) -> bool:
-    """Whether the first argument is a result."""
-    return isinstance(call.x, Value)
 
 
 def _drop_unread(graph: Graph) -> None:

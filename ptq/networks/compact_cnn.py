@@ -7,9 +7,11 @@ class CompactCNN(nn.Module):
     """The published network: two convolutions with BN, two linear layers.
 
     Takes float32 (N, 3, 32, 32) in [-1, 1]; returns logits (N, 10).
-    ``blocks`` lists what may be folded and fused: (convolution, BN, ReLU).
+    ``blocks`` lists what may be folded and fused: (convolution, BN, ReLU);
+    ``normalized`` are the ends of its normalized pixels.
     """
 
+    normalized = (-1.0, 1.0)
     blocks = (("conv1", "bn1", "relu1"), ("conv2", "bn2", "relu2"))
 
     def __init__(self):

@@ -148,7 +148,15 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
                 f"keep_float={name!r}: the network has no such part after "
                 f"folding; near are {', '.join(near) or 'none'}"
             )
-        kept.update(meant)
+        rounding = [n for n in meant if _rounds(graph.nodes[n])]
+        if not rounding:
+            word = graph.nodes[meant[0]].op
+            raise UnsupportedError(
+                f"keep_float={name!r}: {word} only moves, picks or clips "
+                "values, which codes do exactly: keep the layer that makes "
+                "them in float instead"
+            )
+        kept.update(rounding)
     unknown = [
         f"{node} ({node.op})"
         for node in graph.nodes.values()
@@ -157,9 +165,14 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
     if unknown:
         raise UnsupportedError(
             f"no rule to quantize {', '.join(unknown)}: name them in "
-            "keep_float to compute them in float"
+            "keep_float to compute them in float (some have no word in ONNX)"
         )
     return frozenset(kept)
+
+
+def _rounds(node: Node) -> bool:
+    """Whether a node's arithmetic can differ between codes and float."""
+    return operation(node.op).kind not in ("input", "move")
 
 
 def _check_choices(weight_bits, activation_bits, observer) -> None:

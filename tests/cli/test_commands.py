@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import filelock
@@ -272,6 +273,38 @@ def test_a_temporary_folder_with_a_long_name_is_no_fault(tmp_path):
 def test_an_interrupted_command_ends_in_one_sentence(monkeypatch):
     def interrupted(folder):
         signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("ptq.data.cifar10.load", interrupted)
+    result = CliRunner().invoke(commands.main, ["data"])
+    assert result.exit_code == 130
+    assert result.output == "interrupted; the same command continues\n"
+
+
+class Part:
+    """Something with a weak reference, as tensors have."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_inside_a_callback_is_not_lost(number, monkeypatch):
+    def interrupted(folder):
+        part = Part()
+        seen = weakref.ref(part, lambda _: signal.raise_signal(number))
+        del part
+        assert seen() is None
+        wait(lambda: False)
+
+    monkeypatch.setattr("ptq.data.cifar10.load", interrupted)
+    result = CliRunner().invoke(commands.main, ["data"])
+    assert result.exit_code == 130
+    assert result.output == "interrupted; the same command continues\n"
+
+
+def test_an_interruption_that_becomes_another_error_is_told(monkeypatch):
+    def interrupted(folder):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise ValueError("something else") from error
 
     monkeypatch.setattr("ptq.data.cifar10.load", interrupted)
     result = CliRunner().invoke(commands.main, ["data"])

@@ -137,6 +137,16 @@ def test_a_flat_folder_has_no_labels_and_one_colour_makes_all_rgb(tmp_path):
     assert images.pixels[:, :, 0, 0].tolist() == [[9, 9, 9], [1, 2, 3]]
 
 
+def test_transparency_that_is_dropped_is_told(tmp_path):
+    clear = np.stack([gray(1), gray(2), gray(3), gray(0)], 2)
+    save(tmp_path / "a.png", clear)
+    save(tmp_path / "b.png", clear[..., :3])
+    images = image_source.read(tmp_path)
+    assert images.pixels[:, :, 0, 0].tolist() == [[1, 2, 3]] * 2
+    (note,) = images.notes
+    assert note.startswith("1 images of") and "a.png" in note
+
+
 def fill(folder, kind):
     if kind == "unlike":
         save(folder / "a.png", gray(1, (4, 5)))

@@ -6,6 +6,7 @@ import onnx
 import pytest
 import torch
 from small_network import NORMALIZATIONS, Small, pixels_of, small
+from torch.nn import functional as F
 from traps import Call
 
 from ptq.data import image_sets
@@ -109,6 +110,49 @@ def test_kept_float_runs_in_float(images):
     assert max(steps_apart(made, images).values()) <= 1
 
 
+MIDDLES = {
+    "sine": torch.sin,
+    "rounded": torch.round,
+    "larger": lambda x: torch.maximum(x, x.flip(3)),
+    "CELU": lambda x: F.celu(x, 0.7),
+    "average": lambda x: F.avg_pool2d(x, 2),
+    "uneven": lambda x: F.adaptive_avg_pool2d(x, 5),
+    "global": lambda x: x * x.mean((2, 3), keepdim=True),
+    "sum": lambda x: x + x.flip(3),
+    "joined": lambda x: torch.cat([x, x.flip(3)], 2),
+    "sigmoid": torch.sigmoid,
+    "leaky": F.leaky_relu,
+    "softmax": lambda x: x.softmax(1),
+    "rows": lambda x: F.linear(x, torch.eye(8)[:, :8] / 3),
+}
+
+
+@pytest.mark.parametrize("name", MIDDLES)
+def test_whatever_is_kept_between_codes_runs_in_float(name, images):
+    class Chain(Small):
+        def forward(self, x):
+            x = self.wide(self.act(self.conv(x)))
+            return self.fc(self.pool(x).flatten(1))
+
+    network = Chain()
+    network.act = Call(MIDDLES[name])
+    made = quantize(network, images, keep_float=["act"])
+    run = onnx_runtime.load(made, threads=1)
+    assert made.kept
+    inside = [one for one in run.ran if one.node in made.kept]
+    assert "float" in {one.precision for one in inside}
+    # Slices and the like may pick codes before they are numbers.
+    assert not [o for o in inside if o.operator.startswith(("QL", "QG"))]
+    assert max(steps_apart(made, images).values()) <= 1
+
+
+def test_what_only_moves_values_cannot_be_kept(images):
+    network = small()
+    network.act = torch.nn.MaxPool2d(3, 1, 1)
+    with pytest.raises(UnsupportedError, match="'act': max_pool only moves"):
+        quantize(network, images, keep_float=["act"])
+
+
 def test_falling_back_to_float_is_an_error(images):
     """A convolution without integers in the file runs in float."""
     made = quantize(small(), images)
@@ -163,9 +207,10 @@ def test_file_is_plain_onnx(images, tmp_path):
 
 def test_functions_that_onnx_lacks_are_named(images):
     network = small()
-    network.act = Call(torch.sin)
+    network.act = Call(torch.erfinv)
+    network.bn.weight.data.mul_(0.01)  # into its domain
     made = quantize(network, images, keep_float=["act"])
-    with pytest.raises(UnsupportedError, match=r"act.sin .*no ONNX operat"):
+    with pytest.raises(UnsupportedError, match=r"act.erfinv .*no ONNX oper"):
         onnx_file.model(made)
 
 

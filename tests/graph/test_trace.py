@@ -207,6 +207,11 @@ class Two(Net):
         return super().forward(x) + side
 
 
+class Named(Net):
+    def forward(self, x, *, side):
+        return super().forward(x) + side
+
+
 class Several(Net):
     def __init__(self, pack):
         super().__init__()
@@ -241,6 +246,16 @@ def into_part(x):
     return y
 
 
+def in_half(x):
+    with torch.autocast("cpu", torch.bfloat16):
+        return x.relu().float()
+
+
+def with_gradients(x):
+    with torch.enable_grad():
+        return x.relu()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -249,6 +264,7 @@ def into_part(x):
         (broken("conv.bias", 2, torch.inf), r"conv.bias\[2\] is inf"),
         (negative_variance, r"bn.running_var\[2\] is -1: a variance"),
         (Two, r"Two takes 2 tensors \(x, side\): one is supported"),
+        (Named, r"Named takes 2 tensors \(x, side\): one is supported"),
         (lambda: Several(lambda y: (y, y)), "returns a tuple of 2"),
         (lambda: Several(lambda y: {"logits": y}), "returns a dict of 1"),
         (lambda: Several(torch.sum), r"returns shape \(\) for 2 images"),
@@ -258,6 +274,9 @@ def into_part(x):
             "depends on the values of the images",
         ),
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
+        (lambda: Net(in_half), "autocast.*rules of its own"),
+        (lambda: Net(with_gradients), "set_grad_enabled.*rules of its own"),
+        (lambda: Net(lambda x: x * (x > 0)), r"gt.*its result is bool"),
         (lambda: Net(torch.sort), "do not fit|no rule for aten.sort"),
         (lambda: Net(into_view), "gives other results than its graph"),
         (lambda: Net(into_part), r"copy.*it writes by aten.copy_.default"),
