@@ -39,8 +39,10 @@ def learned(of: Problem, steps: int = STEPS) -> tuple[Tensor, Tensor]:
 
     Equations 21 to 25: h(V) in [0, 1] is added to the lower code, and a
     penalty drives it to the ends. The error is in units of that of nearest
-    rounding.
+    rounding. Codes of one bit, which no fraction lies between, stay.
     """
+    if of.sign:
+        return of.codes, of.scale
     down = torch.floor(of.weight / of.scale)
     share = of.weight / of.scale - down
     best = torch.linalg.solve(of.gram, of.pull)

@@ -36,6 +36,7 @@ class Problem:
     those to improve, from ``low`` to ``high``. ``gram`` (groups, k, k) is H.
     ``pull``, of the weights' shape, is g: toward what the filters themselves
     would make of these patches, H w, or toward the float network's results.
+    With ``sign``, codes are -1 and 1 only: one bit.
     """
 
     weight: Tensor
@@ -46,9 +47,12 @@ class Problem:
     gram: Tensor
     pull: Tensor
     per_channel: bool = True
+    sign: bool = False
 
     def nearest(self, values: Tensor, scale: Tensor) -> Tensor:
         """Codes nearest to ``values``, float64 of their shape."""
+        if self.sign:
+            return torch.where(values < 0, -1.0, 1.0).to(values.dtype)
         return torch.round(values / scale).clamp(self.low, self.high)
 
     def error(self, codes: Tensor, scale: Tensor) -> Tensor:
@@ -127,6 +131,7 @@ def _problem(made, node: Node, of: Moments, toward_float, ridge) -> Problem:
         *(weight, codes, scale, low, high, gram),
         pull + added * weight,
         per_channel,
+        sign=layer.bits == 1,
     )
 
 

@@ -22,10 +22,13 @@ def least_error_grids(
 
     Below 8 bits codes are then -2^(bits-1) to 2^(bits-1) - 1, one more than
     a symmetric range, unless ``full_range`` is false. Biases stay, in units
-    of the new scales.
+    of the new scales; so does a layer of one bit, whose scale is such that
+    the error is least.
     """
     made = network.copy()
     for name, layer in made.integers.items():
+        if layer.bits == 1:
+            continue
         node = made.graph.nodes[name]
         weight, _ = made.graph.filled(node.args[1:3], {})
         wide = full_range and layer.bits < FULL_BITS

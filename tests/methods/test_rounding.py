@@ -94,6 +94,20 @@ def test_descent_may_stand_where_only_two_steps_at_once_help():
     assert start.error(better, start.scale) < start.error(codes, start.scale)
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_codes_of_one_bit_stay_signs(name):
+    of = filters(0, float_target=True)
+    signs = torch.where(of.weight < 0, -1.0, 1.0).double()
+    given = {"codes": signs, "low": -1, "high": 1, "sign": True}
+    of = Problem(**vars(of) | given)
+    codes, scale = SOLVERS[name](of)
+    assert (codes.abs() == 1).all()
+    before = of.error(signs, of.scale).sum()
+    assert of.error(codes, scale).sum() <= before
+    if name == "descent":
+        assert of.error(codes, scale).sum() < before
+
+
 def optimum(of):
     """Least error of each filter at its scale, over all 4^k codes."""
     every = torch.tensor(list(product(range(-2, 2), repeat=9))).double()
