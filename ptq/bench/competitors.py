@@ -189,7 +189,7 @@ def peer(given: Inputs, network: QuantizedNetwork) -> Competitor:
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, on its older exporter
-        file, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        file, made = Path(folder, "given"), Path(folder, "made")
         try:
             torch.onnx.export(
                 given.network,

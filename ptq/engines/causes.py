@@ -34,7 +34,7 @@ def exact_values(
 ) -> Tensor:
     """A node's result in steps of its grid, not rounded nor clipped.
 
-    It is float64, of the node's shape, counted from the zero point.
+    It is float64, of the same shape, counted from the zero point.
     ``given`` has the codes of the nodes that it reads, minus their zero
     points, int32, or "images" in float32.
     """

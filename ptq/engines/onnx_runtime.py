@@ -128,7 +128,10 @@ def load_float(
 def outputs(
     content: bytes, names: list[str], images: np.ndarray
 ) -> list[np.ndarray]:
-    """Results of an ONNX file by their names, of ``images``; one thread."""
+    """Results, (N, ...) each, of an ONNX file for ``images`` (N, ...).
+
+    ``names`` are those of the results. It runs on one thread.
+    """
     return session(content, threads=1).run(names, {"images": images})
 
 

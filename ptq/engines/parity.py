@@ -43,7 +43,7 @@ class Compared:
         return 1 - self.unequal / max(self.codes, 1)
 
     def add(self, mine: Tensor, theirs: Tensor, why: Counter) -> None:
-        """Count further codes, int32 of one shape, with their causes."""
+        """Count further codes, int32 (...), with their causes."""
         apart = (mine - theirs).abs()
         self.codes += apart.numel()
         self.unequal += int((apart > 0).sum())

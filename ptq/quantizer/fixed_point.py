@@ -34,7 +34,7 @@ class FixedPoint:
         return (whole.long() * self.multiplier + half) >> self.shift
 
     def wide(self, whole: Tensor) -> Tensor:
-        """The same products for int64 ``whole``, |values| below 2^51.
+        """The same products for int64 ``whole`` (...), |values| below 2^51.
 
         A product may need 82 bits: its lower part is formed, rounded and
         shifted first, and then added to the higher one. Raises ValueError
