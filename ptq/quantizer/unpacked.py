@@ -40,12 +40,12 @@ def parts(text: dict, tensors: dict[str, Tensor]) -> dict:
     integers = _layers(text["layers"], rest)
     grids = _grids(text["grids"], _taken(rest, "grid_scales"))
     graph = _graph(text)
+    _add_layers(graph, integers)
     for name in read_besides(graph, integers):
         graph.constants[name] = _taken(rest, f"constants/{name}")
     if rest:
         odd = sorted(rest)[0]
         raise UnsupportedError(f"its tensor {odd!r:.60} is too many")
-    _add_layers(graph, integers)
     return {
         "graph": sound(graph),
         "integers": integers,
