@@ -131,7 +131,10 @@ def load_float(
 def outputs(
     content: bytes, names: list[str], images: np.ndarray
 ) -> list[np.ndarray]:
-    """Results of an ONNX file by their names, of ``images``; one thread."""
+    """Results of an ONNX file by their names, on one thread.
+
+    ``images`` (N, ...) are of the file's input, the results of any shape.
+    """
     session = onnxruntime.InferenceSession(
         content, session_options(threads=1), ["CPUExecutionProvider"]
     )

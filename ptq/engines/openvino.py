@@ -188,7 +188,10 @@ def compiled(
 def outputs(
     content: bytes, names: list[str], images: np.ndarray
 ) -> list[np.ndarray]:
-    """Results of an ONNX file by their names, of ``images``; one thread."""
+    """Results of an ONNX file by their names, on one thread.
+
+    ``images`` (N, ...) are of the file's input, the results of any shape.
+    """
     file, chosen = _safe(onnx.load_from_string(content), threads=1)
     found = compiled(file.SerializeToString(), chosen)({"images": images})
     return [found[name] for name in names]
