@@ -117,8 +117,7 @@ def trainings(
 def changes_by_row(changes: dict[tuple[str, str], np.ndarray]) -> Figure:
     """Change of accuracy of each training, a row a choice of a network.
 
-    ``changes`` holds shares (trainings,) as ``trainings`` takes them; a bar
-    is the mean of two or more.
+    ``changes`` are shares (trainings,); a bar is the mean of two or more.
     """
     made, axis = figure(7.0, 0.27 * len(changes) + 1.1)
     for row, ((network, _), shares) in enumerate(changes.items()):
