@@ -46,10 +46,16 @@ def _check(name: str, network: QuantizedNetwork, run: Run, wanted: str):
         for node in network.graph.nodes.values()
         if node.op in ("convolution", "linear")
     }
-    found = {one.node for one in run.ran if one.precision == wanted}
+    found = {one.precision for one in run.ran}
     allowed = {wanted, "float", "conversion"}
-    others = {one.node for one in run.ran if one.precision not in allowed}
-    if wrong := sorted(others | layers - found):
+    others = {
+        one.node
+        for one in run.ran
+        if one.precision not in allowed
+        or one.node in layers
+        and one.precision not in (wanted, "conversion")
+    }
+    if wrong := sorted(others if wanted in found else layers):
         raise UnsupportedError(
             f"{name} does not run {', '.join(wrong)} in {wanted}"
         )

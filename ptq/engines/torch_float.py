@@ -8,6 +8,7 @@ from torch import Tensor
 from ptq.engines.contract import Ran
 from ptq.engines.simulation import torch_threads
 from ptq.graph import Node
+from ptq.graph.operations import operation
 from ptq.quantizer.network import QuantizedNetwork
 
 PRECISIONS = {torch.float32: "float", torch.bfloat16: "bfloat16"}
@@ -32,7 +33,15 @@ class Runner:
         Raises UnsupportedError where they do not fit.
         """
         images = self._network.normalized(images)
-        return self._walk(images, self._network.graph.compute).float()
+        return self._walk(images, self._compute).float()
+
+    def _compute(self, node: Node, given: dict[str, Tensor]) -> Tensor:
+        if self._bfloat and node.op == "convolution":
+            # Autocast knows conv2d, and not what the graph calls.
+            args = self._network.graph.filled(node.args, given)
+            cast = (a.bfloat16() if torch.is_tensor(a) else a for a in args)
+            return operation(node.op).run(*cast)
+        return self._network.graph.compute(node, given)
 
     def _walk(self, images: Tensor, visit) -> Tensor:
         if images.dim() == 4:
@@ -45,7 +54,7 @@ class Runner:
             return self._network.graph.walk(images, visit)
 
     def _noted(self, node: Node, given: dict[str, Tensor]) -> Tensor:
-        result = self._network.graph.compute(node, given)
+        result = self._compute(node, given)
         if node.op != "input":
             precision = PRECISIONS[result.dtype]
             self.ran.append(Ran(node.name, node.op, precision))
