@@ -1,5 +1,7 @@
 """A network's ONNX file that also puts out the codes inside."""
 
+from collections.abc import Iterable
+
 import onnx
 
 from ptq.engines import onnx_file
@@ -16,14 +18,23 @@ def file(
     it does without. Raises UnsupportedError as ``onnx_file.model``.
     """
     model = onnx_file.model(network, pixels)
+    labels = put_out(model, network.graph.nodes)
+    return model.SerializeToString(), labels
+
+
+def put_out(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, str]:
+    """Let a network's file put out codes too; their labels by node's name.
+
+    ``names`` are nodes; those whose results have no codes are passed over.
+    """
     made = {output for node in model.graph.node for output in node.output}
     labels = {
         name: codes + "/clipped" * (f"{codes}/clipped" in made)
-        for name in network.graph.nodes
+        for name in names
         if (codes := f"{name}/codes") in made
     }
     for label in labels.values():
         kind = onnx.TensorProto.UINT8
         told = onnx.helper.make_tensor_value_info(label, kind, None)
         model.graph.output.append(told)
-    return model.SerializeToString(), labels
+    return labels

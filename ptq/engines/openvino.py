@@ -127,6 +127,11 @@ def load(
     if (reason := available()) is not True:
         raise UnsupportedError(f"OpenVINO: {reason}")
     file = onnx_file.model(network, pixels)
+    # What a sum reads is put out: else the runtime fuses a convolution with
+    # the sum behind it, and leaves out the rounding between the two.
+    graph = network.graph
+    sums = (node for node in graph.nodes.values() if node.op == "add")
+    onnx_codes.put_out(file, {name for node in sums for name in node.inputs})
     if not exact():
         warnings.warn(
             "OpenVINO's sums of integers are not exact on this processor: "
