@@ -4,6 +4,7 @@ Each takes uint8 images and normalizes them itself.
 """
 
 import copy
+import functools
 import inspect
 import io
 import tempfile
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from ptq import engines
 from ptq.deploy.inputs import Inputs
+from ptq.engines import float_engines
 from ptq.graph import UnsupportedError
 from ptq.measure import activation_memory
 from ptq.quantizer.network import QuantizedNetwork
@@ -77,7 +79,7 @@ def all_of(
     ``network`` is what was made of the given one. The first is the float
     network as it came.
     """
-    makers = floats(given, network)
+    makers = floats(given, network) | other_floats(network)
     for name in filter(lambda n: n not in REFERENCES, engines.ENGINES):
         title = f"{INTEGER}, {name.replace('_', ' ')}"
         makers[title] = lambda name=name: in_engine(network, name)
@@ -107,6 +109,33 @@ def floats(
         "BF16, channels last": lambda: in_torch(given, network, last, True),
         FLOAT_ONNX: lambda: float_onnx(network),
     }
+
+
+def other_floats(
+    network: QuantizedNetwork,
+) -> dict[str, Callable[[], Competitor]]:
+    """The float reference in each engine of ``FLOATS`` not in ``floats``."""
+
+    def made(name: str, kind: str) -> Competitor:
+        float_engines.load(name, network, 1)
+        memory = activation_memory.of_float(network.graph).bytes
+        return Competitor(
+            lambda threads: float_engines.load(name, network, threads),
+            kind,
+            float_onnx(network).bytes,
+            memory if kind == FLOAT else None,
+        )
+
+    kinds = {"float32": FLOAT, "bfloat16": BFLOAT}
+    found = {}
+    for name, (module, dtype) in engines.FLOATS.items():
+        engine = module.rpartition(".")[2]
+        if engine not in ("torch_float", "onnx_runtime"):
+            kind = kinds[dtype]
+            found[f"{kind}, {engine.replace('_', ' ')}"] = functools.partial(
+                made, name, kind
+            )
+    return found
 
 
 def in_torch(

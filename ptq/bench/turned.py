@@ -8,11 +8,9 @@ from torch import Tensor
 from ptq.bench import competitors
 from ptq.bench.competitors import Load, Run
 from ptq.deploy.inputs import Inputs
+from ptq.engines import onnx_runtime
 from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
-
-# The setting of ONNX Runtime that takes kernels whose sums never saturate.
-PRECISE = "session.x64quantprecision"
 
 
 def ways(
@@ -36,7 +34,7 @@ def ways(
     return floats | {
         "INT8": file(),
         "INT8, not fused": file(fused=False),
-        "INT8, exact sums": file(entries={PRECISE: "1"}),
+        "INT8, exact sums": file(entries={onnx_runtime.PRECISE: "1"}),
         "INT8, default sums": file(entries={}),
         "INT8, Flatten in float": lambda: competitors.normalizing(
             network, flatten_in_float(qdq(network))
