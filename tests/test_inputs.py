@@ -299,6 +299,8 @@ OTHER = {
     "deploying.deploy",
     "inputs.checked",
     "times.measured",
+    "times.under",
+    "times.full_batch",
     "laboratory.Experiment.logits",
     "layer_studies.dependence",
     "strategy_rules.counted_bytes",

@@ -41,8 +41,8 @@ def write(
     another network. Raises OSError where one cannot be written,
     UnsupportedError where it cannot hold this network.
     """
-    for name in FILES.values() - {FILES[kind] for kind in kinds}:
-        (out / name).unlink(missing_ok=True)
+    for kind in FILES.keys() - kinds:
+        (out / FILES[kind]).unlink(missing_ok=True)
     savers = {"onnx": network.export_onnx, "packed": network.save}
     return {FILES[kind]: savers[kind](out / FILES[kind]) for kind in kinds}
 

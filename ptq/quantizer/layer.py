@@ -24,7 +24,8 @@ class Layer:
     @property
     def bits(self) -> int:
         """Bits of a weight's code; one where all codes are -1 or 1."""
-        if self.grid.qmax == 1 and (self.codes.abs() == 1).all():
+        ends = self.grid.qmin, self.grid.qmax
+        if ends == (-1, 1) and (self.codes.abs() == 1).all():
             return 1
         return (self.grid.qmax - self.grid.qmin).bit_length()
 

@@ -46,16 +46,16 @@ def check(network) -> None:
     for name in network.graph.unused:
         check_name(name)
     _check_normalization(network)
-    for name, constant in network.graph.constants.items():
-        if constant.dtype not in DTYPES or constant.isnan().any():
-            raise UnsupportedError(
-                f"{name}: a constant of {constant.dtype}, or with nan"
-            )
     for name, grid in network.grids.items():
         _check_grid(name, grid)
     for name, layer in network.integers.items():
         _check_layer(name, layer)
         _check_place(network, name, layer)
+    for name, constant in network.graph.constants.items():
+        if constant.dtype not in DTYPES or constant.isnan().any():
+            raise UnsupportedError(
+                f"{name}: a constant of {constant.dtype}, or with nan"
+            )
     for node in nodes.values():
         _check_arithmetic(network, node)
 

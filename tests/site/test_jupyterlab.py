@@ -1,6 +1,7 @@
 """What a reader of the notebooks sees in JupyterLab."""
 
 import ast
+import functools
 import json
 import os
 import re
@@ -103,9 +104,15 @@ def target(source, address):
     return cell
 
 
+@functools.cache
+def cited():
+    """What the book cites, by its key."""
+    return parse_file(str(ROOT / "book/references.bib")).entries
+
+
 def check_link(source, words, address, title):
     """A link leads where its label is, and is called as that is."""
-    works = parse_file(str(ROOT / "book/references.bib")).entries
+    works = cited()
     if re.fullmatch(r"[a-z]+\d{4}[a-z]?", title):
         assert title in works
         assert works[title].fields["year"] in words
