@@ -26,7 +26,7 @@ class FixedPoint:
     def __call__(self, whole: Tensor) -> Tensor:
         """The products with whole numbers, rounded to int64.
 
-        ``whole`` is of any integer dtype, |values| below 2^31, and its shape
+        ``whole`` is of any integer dtype, below 2^31 in size, and its shape
         broadcasts with the multiplier's. Halves are rounded up, as adding a
         half and shifting does (Jacob et al., 2018, 2.2, round to nearest).
         """
@@ -34,7 +34,7 @@ class FixedPoint:
         return (whole.long() * self.multiplier + half) >> self.shift
 
     def wide(self, whole: Tensor) -> Tensor:
-        """The same products for int64 ``whole`` (...), |values| below 2^51.
+        """The same products for int64 ``whole`` (...), below 2^51 in size.
 
         A product may need 82 bits: its lower part is formed, rounded and
         shifted first, and then added to the higher one. Raises ValueError
