@@ -20,6 +20,7 @@ from conftest import excerpt
 
 from ptq import paths
 from ptq.cli import commands
+from ptq import paths
 from ptq.experiment import results
 from ptq.running import pipeline, progress, sweep, sweep_plan, worker
 
@@ -54,6 +55,7 @@ if kind == "hangs":
 """
 RECORD = """
 import numpy as np
+from ptq import paths
 from ptq.experiment import results
 if value:
     results.Record(
@@ -116,7 +118,7 @@ def kept(folder):
 
 
 # Only a hang lasts so long, on however busy a machine.
-FOR_EVER = 3600
+FOR_EVER = 900
 
 
 def wait(condition):
