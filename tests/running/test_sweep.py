@@ -20,7 +20,6 @@ from conftest import excerpt
 
 from ptq import paths
 from ptq.cli import commands
-from ptq import paths
 from ptq.experiment import results
 from ptq.running import pipeline, progress, sweep, sweep_plan, worker
 
