@@ -288,7 +288,7 @@ def terms(site):
     """
     words = {
         name: Counter(
-            re.findall(r"\b[a-z]{7,12}\b", text(site / f"{name}.html"))
+            re.findall(r"\b[a-z]{6,12}\b", text(site / f"{name}.html"))
         )
         for name in CONTENTS
     }
@@ -296,8 +296,11 @@ def terms(site):
         kin for found in words.values() for kin in {w[:6] for w in found}
     )
     return {
+        # Short words are kin of longer ones more often: they come last.
         name: next(
-            w for w, _ in words[name].most_common() if spread[w[:6]] == 1
+            w
+            for w in sorted(words[name], key=lambda w: len(w) < 7)
+            if spread[w[:6]] == 1
         )
         for name in CHAPTERS
     }
