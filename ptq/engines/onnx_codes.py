@@ -1,25 +1,34 @@
 """A network's ONNX file that also puts out the codes inside."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import onnx
+import torch
+from torch import Tensor
 
 from ptq.engines import onnx_file
+from ptq.engines.file_runner import Ask
 from ptq.quantizer.network import QuantizedNetwork
 
 
-def file(
-    network: QuantizedNetwork, pixels: bool = False
-) -> tuple[bytes, dict[str, str]]:
-    """The file's content, and the labels of its further outputs.
+def inside(
+    network: QuantizedNetwork, pixels: bool, asker: Callable[[bytes], Ask]
+) -> Callable[[Tensor], dict[str, Tensor]]:
+    """A function from images (N, ...) to codes, uint8, by the node's name.
 
-    These are the codes of each node's result, uint8, by the node's name.
-    With ``pixels`` the file takes uint8 images. A runtime may fuse less than
-    it does without. Raises UnsupportedError as ``onnx_file.model``.
+    ``asker`` opens a file's content in a runtime, which may fuse less than
+    it does without these further outputs. With ``pixels`` the file takes
+    uint8 images. Raises UnsupportedError as ``onnx_file.model``.
     """
     model = onnx_file.model(network, pixels)
     labels = put_out(model, network.graph.nodes)
-    return model.SerializeToString(), labels
+    ask = asker(model.SerializeToString())
+
+    def codes(images: Tensor) -> dict[str, Tensor]:
+        found = ask([*labels.values()], images.contiguous().numpy())
+        return dict(zip(labels, map(torch.from_numpy, found), strict=True))
+
+    return codes
 
 
 def put_out(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, str]:

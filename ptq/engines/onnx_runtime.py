@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ptq.engines import fallbacks
 from ptq.engines.contract import Ran
+from ptq.engines.file_runner import Ask, FileRunner, needs
 from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -35,10 +36,9 @@ PRECISE = "session.x64quantprecision"
 INTEGERS = {"uint8", "int8", "int32"}
 # Operations that move between the two worlds, or reorder memory.
 CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity"}
-BATCH = 64
 
 
-class Runner:
+class Runner(FileRunner):
     """A network in ONNX Runtime; call it with images.
 
     ``ran`` lists the operators that really ran, in order, as the runtime's
@@ -52,7 +52,7 @@ class Runner:
         threads: int,
         pixels: bool,
     ):
-        self._network, self._pixels = network, pixels
+        super().__init__(network, pixels)
         with tempfile.TemporaryDirectory() as folder:
             profile = str(Path(folder, "profile"))
             self._session = session(content, threads, profile)
@@ -64,20 +64,6 @@ class Runner:
             )
         self.ran = _operators(events)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits, float32, of images as ``QuantizedNetwork`` takes them.
-
-        Of a file that takes pixels, uint8 ones only. Raises
-        UnsupportedError where they do not fit.
-        """
-        if not self._pixels:
-            images = self._network.normalized(images)
-        elif images.dtype == torch.uint8:
-            self._network.check_shape(images)
-        else:
-            raise UnsupportedError("images are no pixels: expected uint8")
-        return torch.cat([self._ask(batch) for batch in images.split(BATCH)])
-
     def _ask(self, images: Tensor) -> Tensor:
         given = {"images": images.contiguous().numpy()}
         return torch.from_numpy(self._session.run(["logits"], given)[0])
@@ -85,9 +71,7 @@ class Runner:
 
 def available() -> Literal[True] | str:
     """True, or which package is missing."""
-    if MISSING is None:
-        return True
-    return f"it needs the package {MISSING}: pip install {MISSING}"
+    return needs(MISSING)
 
 
 def load(
@@ -125,16 +109,6 @@ def load_float(
     return Runner(network, file, threads, pixels=False)
 
 
-def outputs(
-    content: bytes, names: list[str], images: np.ndarray
-) -> list[np.ndarray]:
-    """Results, (N, ...) each, of an ONNX file for ``images`` (N, ...).
-
-    ``names`` are those of the results. It runs on one thread.
-    """
-    return session(content, threads=1).run(names, {"images": images})
-
-
 @functools.cache
 def exact() -> bool:
     """Whether its fastest kernels are exact on this processor."""
@@ -146,6 +120,12 @@ def _asked_plainly(content: bytes, images: np.ndarray) -> np.ndarray:
     return plain.run(["logits"], {"images": images})[0]
 
 
+def asker(content: bytes, fused: bool = True) -> Ask:
+    """A file on one thread; without ``fused``, each operation by itself."""
+    opened = session(content, threads=1, fused=fused)
+    return lambda names, images: opened.run(names, {"images": images})
+
+
 def inside(
     network: QuantizedNetwork, fused: bool = True, pixels: bool = False
 ) -> Callable:
@@ -153,15 +133,9 @@ def inside(
 
     With ``pixels``, images are uint8 and the file takes them as they are.
     """
-    content, labels = onnx_codes.file(network, pixels)
-    asked = session(content, threads=1, fused=fused)
-
-    def codes(images: Tensor) -> dict[str, Tensor]:
-        given = {"images": images.contiguous().numpy()}
-        found = asked.run([*labels.values()], given)
-        return dict(zip(labels, map(torch.from_numpy, found), strict=True))
-
-    return codes
+    return onnx_codes.inside(
+        network, pixels, lambda content: asker(content, fused)
+    )
 
 
 def session(

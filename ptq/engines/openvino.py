@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from ptq.engines import fallbacks
 from ptq.engines.contract import Ran
+from ptq.engines.file_runner import Ask, FileRunner, needs
 from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -33,10 +34,8 @@ else:
 
 # One code of rounding: sums and functions are scaled in float32 there.
 EXACT = False
-# It reads and writes the codes of these, and computes in float32 between,
-# unless a convolution before them adds them up itself.
+# It reads and writes the codes of these, and computes in float32 between.
 IN_FLOAT = frozenset({"add", "mul"})
-BATCH = 64
 DTYPES = {"float32": "f32", "bfloat16": "bf16"}
 # Codes are computed as real numbers: without integers, but exactly.
 NO_INTEGERS = {"LP_TRANSFORMS_MODE": "NO"}
@@ -46,7 +45,7 @@ class SlowSumsWarning(UserWarning):
     """Integers are not exact here, and real numbers stand in for them."""
 
 
-class Runner:
+class Runner(FileRunner):
     """A network in OpenVINO; call it with images.
 
     ``ran`` lists the operators, as the compiled network of one image tells.
@@ -63,25 +62,11 @@ class Runner:
         pixels: bool,
         check: Callable[[list[Ran]], None] = lambda ran: None,
     ):
-        self._network, self._pixels, self._check = network, pixels, check
-        self._file, self._settings = file, settings
+        super().__init__(network, pixels)
+        self._file, self._settings, self._check = file, settings, check
         self._content = file.SerializeToString()
         self._requests: dict[int, object] = {}
         self.ran = self._compiled(1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits, float32, of images as ``QuantizedNetwork`` takes them.
-
-        Of a file that takes pixels, uint8 ones only. Raises
-        UnsupportedError where they do not fit.
-        """
-        if not self._pixels:
-            images = self._network.normalized(images)
-        elif images.dtype == torch.uint8:
-            self._network.check_shape(images)
-        else:
-            raise UnsupportedError("images are no pixels: expected uint8")
-        return torch.cat([self._ask(batch) for batch in images.split(BATCH)])
 
     def _ask(self, images: Tensor) -> Tensor:
         count = len(images)
@@ -108,9 +93,7 @@ class Runner:
 
 def available() -> Literal[True] | str:
     """True, or which package is missing."""
-    if MISSING is None:
-        return True
-    return f"it needs the package {MISSING}: pip install {MISSING}"
+    return needs(MISSING)
 
 
 def load(
@@ -190,16 +173,16 @@ def compiled(
     return core.compile_model(model, "CPU", settings)
 
 
-def outputs(
-    content: bytes, names: list[str], images: np.ndarray
-) -> list[np.ndarray]:
-    """Results, (N, ...) each, of an ONNX file for ``images`` (N, ...).
-
-    ``names`` are those of the results. It runs on one thread.
-    """
+def asker(content: bytes) -> Ask:
+    """A file on one thread, with settings by which it is computed right."""
     file, chosen = _safe(onnx.load_from_string(content), threads=1)
-    found = compiled(file.SerializeToString(), chosen)({"images": images})
-    return [found[name] for name in names]
+    made = compiled(file.SerializeToString(), chosen)
+
+    def ask(names: list[str], images: np.ndarray) -> list[np.ndarray]:
+        found = made({"images": images})
+        return [found[name] for name in names]
+
+    return ask
 
 
 def inside(
@@ -210,18 +193,7 @@ def inside(
     OpenVINO always fuses, whatever ``fused`` says. With ``pixels``, images
     are uint8 and the file takes them as they are.
     """
-    content, labels = onnx_codes.file(network, pixels)
-    file, chosen = _safe(onnx.load_from_string(content), threads=1)
-    made = compiled(file.SerializeToString(), chosen)
-
-    def codes(images: Tensor) -> dict[str, Tensor]:
-        found = made({"images": images.contiguous().numpy()})
-        return {
-            name: torch.from_numpy(found[label])
-            for name, label in labels.items()
-        }
-
-    return codes
+    return onnx_codes.inside(network, pixels, asker)
 
 
 @functools.cache

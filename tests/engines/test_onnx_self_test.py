@@ -98,7 +98,7 @@ def test_what_is_tried_is_what_networks_ask(name):
     if (reason := engine.available()) is not True:
         pytest.skip(reason)
     assert onnx_self_test.exact(
-        lambda content, images: engine.outputs(content, ["logits"], images)[0]
+        lambda content, images: engine.asker(content)(["logits"], images)[0]
     )
 
 

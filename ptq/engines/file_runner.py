@@ -1,0 +1,56 @@
+"""What the runtimes that read ONNX files have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptq.engines.contract import Ran
+from ptq.graph import UnsupportedError
+from ptq.quantizer.network import QuantizedNetwork
+
+BATCH = 64
+
+# Results of a file by their names, for images (N, ...).
+Ask = Callable[[list[str], np.ndarray], list[np.ndarray]]
+
+
+class FileRunner(ABC):
+    """A network's file in a runtime; call it with images.
+
+    ``ran`` lists the operators that ran. With ``pixels`` the file takes
+    uint8 images and normalizes them itself.
+    """
+
+    ran: list[Ran]
+
+    def __init__(self, network: QuantizedNetwork, pixels: bool):
+        self._network, self._pixels = network, pixels
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32, of images as ``QuantizedNetwork`` takes them.
+
+        Of a file that takes pixels, uint8 ones only. Raises
+        UnsupportedError where they do not fit.
+        """
+        if not self._pixels:
+            images = self._network.normalized(images)
+        elif images.dtype == torch.uint8:
+            self._network.check_shape(images)
+        else:
+            raise UnsupportedError("images are no pixels: expected uint8")
+        return torch.cat([self._ask(batch) for batch in images.split(BATCH)])
+
+    @abstractmethod
+    def _ask(self, images: Tensor) -> Tensor:
+        """Logits of at most ``BATCH`` images that the file takes."""
+
+
+def needs(package: str | None) -> Literal[True] | str:
+    """True, or that ``package`` is missing, if it is given."""
+    if package is None:
+        return True
+    return f"it needs the package {package}: pip install {package}"
