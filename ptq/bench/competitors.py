@@ -26,6 +26,9 @@ from ptq.quantizer.network import QuantizedNetwork
 FLOAT, BFLOAT, INTEGER = "FP32", "BF16", "INT8"
 FLOAT_ONNX = "FP32, ONNX Runtime"
 PEER = "INT8, ONNX Runtime's flow"
+KINDS = {"float32": FLOAT, "bfloat16": BFLOAT}
+# Rows of ``engines.FLOATS`` that ``floats`` has in forms of its own.
+IN_FLOATS = {"torch_fp32", "torch_bfloat16", "onnx_runtime_fp32"}
 # These check others, and are not meant to be fast.
 REFERENCES = {"simulation", "integers"}
 CALIBRATION_BATCH = 32
@@ -114,28 +117,32 @@ def floats(
 def other_floats(
     network: QuantizedNetwork,
 ) -> dict[str, Callable[[], Competitor]]:
-    """The float reference in each engine of ``FLOATS`` not in ``floats``."""
-
-    def made(name: str, kind: str) -> Competitor:
-        float_engines.load(name, network, 1)
-        memory = activation_memory.of_float(network.graph).bytes
-        return Competitor(
-            lambda threads: float_engines.load(name, network, threads),
-            kind,
-            float_onnx(network).bytes,
-            memory if kind == FLOAT else None,
-        )
-
-    kinds = {"float32": FLOAT, "bfloat16": BFLOAT}
+    """What makes a competitor of each row of ``FLOATS`` not in ``floats``."""
     found = {}
-    for name, (module, dtype) in engines.FLOATS.items():
-        engine = module.rpartition(".")[2]
-        if engine not in ("torch_float", "onnx_runtime"):
-            kind = kinds[dtype]
+    for name, (_, dtype) in engines.FLOATS.items():
+        if name not in IN_FLOATS:
+            kind, engine = KINDS[dtype], name.rpartition("_")[0]
             found[f"{kind}, {engine.replace('_', ' ')}"] = functools.partial(
-                made, name, kind
+                in_float_engine, network, name, kind
             )
     return found
+
+
+def in_float_engine(
+    network: QuantizedNetwork, name: str, kind: str
+) -> Competitor:
+    """The float graph by a row of ``FLOATS``, in the arithmetic ``kind``.
+
+    Raises UnsupportedError where it is not available, or cannot run it.
+    """
+    float_engines.load(name, network, 1)
+    file = float_onnx(network)
+    return Competitor(
+        lambda threads: float_engines.load(name, network, threads),
+        kind,
+        file.bytes,
+        file.memory if kind == FLOAT else None,
+    )
 
 
 def in_torch(

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import click
 
-from ptq.cli import error_messages
-from ptq.cli.quantize_command import plain_normalization
+from ptq.cli import error_messages, quantize_command
 
 RANDOM_IMAGES = 64
 
 
 @click.command("bench")
 @click.argument("network")
-@click.option("--checkpoint", default="", help="What torch.save wrote.")
+@quantize_command.checkpoint
 @click.option(
     "--data",
     default="",
@@ -49,14 +48,8 @@ RANDOM_IMAGES = 64
     show_default=True,
     help="Numbers of threads that are tried.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=15,
-    show_default=True,
-    help="Of the timer; below 10 there is no verdict.",
-)
-@click.option("--seed", default=42, show_default=True)
+@quantize_command.rounds
+@quantize_command.seed
 @click.option("--why", is_flag=True, help="Ask what makes INT8 slow here.")
 @click.option("--json", "json_file", default="", help="Write all there.")
 @click.option("--page", default="", help="Write an HTML page there.")
@@ -175,7 +168,8 @@ def _of_a_reader(spec: str, tell, options: dict):
     from ptq.evidence.checks import InputError
 
     source = network_source.read(spec, options["checkpoint"])
-    norm = plain_normalization(options["normalization"], source)
+    given = options["normalization"]
+    norm = quantize_command.plain_normalization(given, source)
     if options["data"]:
         tell("reads images")
         images = image_source.read(options["data"], labelled=False)

@@ -6,10 +6,23 @@ import click
 
 from ptq.cli import error_messages
 
+# Options of ``bench``, too.
+checkpoint = click.option(
+    "--checkpoint", default="", help="What torch.save wrote."
+)
+rounds = click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=15,
+    show_default=True,
+    help="Of the timer; below 10 there is no verdict.",
+)
+seed = click.option("--seed", default=42, show_default=True)
+
 
 @click.command("quantize")
 @click.argument("network")
-@click.option("--checkpoint", default="", help="What torch.save wrote.")
+@checkpoint
 @click.option(
     "--data",
     required=True,
@@ -56,13 +69,7 @@ from ptq.cli import error_messages
     show_default=True,
     help="Loss in points of accuracy that you would accept.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=15,
-    show_default=True,
-    help="Of the timer; below 10 there is no verdict.",
-)
+@rounds
 @click.option(
     "--export",
     default="onnx,packed",
@@ -70,7 +77,7 @@ from ptq.cli import error_messages
     help="Files to write: network.onnx, network.ptq, or both. Each is loaded "
     "and asked again.",
 )
-@click.option("--seed", default=42, show_default=True)
+@seed
 @click.option(
     "--fail-unless",
     type=click.Choice(["non-inferior", "better"]),

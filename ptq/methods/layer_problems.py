@@ -96,7 +96,9 @@ def solved(
             (x,) = seen.values()
             weight, _ = made.graph.filled(node.args[1:3], {})
             of = moments(node, weight, x, wanted)
-            problem = _problem(made, node, of, toward_float, ridge)
+            problem = _problem(
+                weight, made.integers[node.name], of, toward_float, ridge
+            )
             made.integers[node.name] = _layer(made, node, of, *solve(problem))
         return _in_parts(made.compute, node, seen), wanted
 
@@ -112,10 +114,8 @@ def _in_parts(compute: Callable, node: Node, given: dict) -> Tensor:
     )
 
 
-def _problem(made, node: Node, of: Moments, toward_float, ridge) -> Problem:
-    layer, groups = made.integers[node.name], len(of.xx)
-    weight, _ = made.graph.filled(node.args[1:3], {})
-    n = len(weight)
+def _problem(weight, layer, of: Moments, toward_float, ridge) -> Problem:
+    groups, n = len(of.xx), len(weight)
     weight, codes, scale = (
         by_group(tensor.double(), groups)
         for tensor in (weight, layer.codes, layer.grid.scale.expand(n))
