@@ -18,6 +18,7 @@ from browser import launch
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from reader_network import digits as digits
+from reader_network import here as here
 from reader_network import net as net
 from xdist.scheduler import LoadFileScheduling
 

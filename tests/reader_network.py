@@ -1,5 +1,6 @@
 """A network of twenty lines, trained on scikit-learn's digits."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,3 +78,12 @@ def net(digits, tmp_path_factory):
         test=digits.pixels[rest],
         labels=digits.labels[rest],
     )
+
+
+@pytest.fixture
+def here(net, tmp_path, monkeypatch):
+    """The current folder, as the commands' examples have it."""
+    for name in ("net.py", "w.pt", "images.npz"):
+        shutil.copy(net.folder / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

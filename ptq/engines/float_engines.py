@@ -40,7 +40,10 @@ def load(name: str, network: QuantizedNetwork, threads: int = 0) -> Run:
 
 
 def _check(name: str, network: QuantizedNetwork, run: Run, wanted: str):
-    """Each layer ran, and in the row's precision; nothing in another one."""
+    """No layer is listed in another precision than the row's, and some in it.
+
+    Runtimes rename layers that they fuse, so not each can be looked for.
+    """
     layers = {
         node.name
         for node in network.graph.nodes.values()

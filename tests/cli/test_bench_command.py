@@ -26,14 +26,6 @@ def called(*arguments):
     return CliRunner().invoke(commands.main, ["bench", *map(str, arguments)])
 
 
-@pytest.fixture
-def here(net, tmp_path, monkeypatch):
-    for name in ("net.py", "w.pt", "images.npz"):
-        shutil.copy(net.folder / name, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_a_readers_network_is_timed_in_every_runtime(here):
     done = called(
         *("net.py:make", "--checkpoint", "w.pt", "--data", "images.npz"),

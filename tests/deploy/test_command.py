@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -15,15 +14,6 @@ def called(*arguments):
     return CliRunner().invoke(
         commands.main, ["quantize", *map(str, arguments)]
     )
-
-
-@pytest.fixture
-def here(net, tmp_path, monkeypatch):
-    """A folder as the example's, with all that it names."""
-    for name in ("net.py", "w.pt", "images.npz"):
-        shutil.copy(net.folder / name, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def example():

@@ -299,7 +299,9 @@ def terms(site):
         # Short words are kin of longer ones more often: they come last.
         name: next(
             w
-            for w in sorted(words[name], key=lambda w: len(w) < 7)
+            for w, _ in sorted(
+                words[name].most_common(), key=lambda pair: len(pair[0]) < 7
+            )
             if spread[w[:6]] == 1
         )
         for name in CHAPTERS
