@@ -27,6 +27,7 @@ from browser import (
 )
 from bs4 import BeautifulSoup
 from conftest import build, lay_out, soup
+from sphinx.search.en import SearchEnglish
 from test_tables import check_cues, check_paper
 
 from ptq import npm, paths
@@ -282,27 +283,23 @@ def text(path):
 
 @pytest.fixture(scope="module")
 def terms(site):
-    """For each chapter a word of a kin that no other page has.
+    """For each chapter a word that no other page has in any form.
 
-    The search takes "measuring" for "measure", and lists all pages of both.
+    The search takes "measuring" for "measure", and lists all pages of both:
+    its own stems tell which words are one.
     """
-    words = {
-        name: Counter(
-            re.findall(r"\b[a-z]{6,12}\b", text(site / f"{name}.html"))
-        )
-        for name in CONTENTS
-    }
-    spread = Counter(
-        kin for found in words.values() for kin in {w[:6] for w in found}
-    )
+    stem = functools.cache(SearchEnglish({}).stem)
+    spread = Counter()
+    for name in CONTENTS:
+        whole = soup(site / f"{name}.html").article.get_text(" ").lower()
+        spread.update({stem(w) for w in set(re.findall("[a-z]+", whole))})
     return {
-        # Short words are kin of longer ones more often: they come last.
         name: next(
-            w
-            for w, _ in sorted(
-                words[name].most_common(), key=lambda pair: len(pair[0]) < 7
+            word
+            for word in re.findall(
+                r"\b[a-z]{5,12}\b", text(site / f"{name}.html")
             )
-            if spread[w[:6]] == 1
+            if spread[stem(word)] == 1
         )
         for name in CHAPTERS
     }
