@@ -15,6 +15,14 @@ MATH_SCRIPT = re.compile(
     r"\s*<script(?: [^>]*mathjax[^>]*>|>window\.MathJax\b[^<]*)</script>"
 )
 NEEDS_MATH = ('class="math', "vnd.jupyter.widget")
+# Until its own script has run, the theme's first visit is neither light nor
+# dark: it lacks colours, code lacks its border, and text moves when it comes.
+FIRST_THEME = """
+(({ dataset }) => {
+  if (dataset.theme === "auto") dataset.theme =
+    matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+})(document.documentElement);
+"""
 UNUSED = ("**/*.map", "_static/scripts/fontawesome.js*")
 # What the WCAG finds amiss in the markup of the theme and of Sphinx.
 REPAIRS = (
@@ -112,4 +120,5 @@ def setup(app):
     app.connect("html-page-context", drop_repeated_scripts, priority=950)
     app.connect("html-page-context", open_clean_sources, priority=950)
     app.connect("build-finished", finish)
+    app.add_js_file(None, body=FIRST_THEME, priority=100)
     return {"version": "1", "parallel_read_safe": True}
