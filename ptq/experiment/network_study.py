@@ -1,7 +1,7 @@
 """The book's networks at eight bits in ONNX Runtime, as measured records."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -119,12 +119,28 @@ def record(
     ``validation_correct``, of as many validation images as there are test
     images or all 5,000.
     """
-    path, key = folder / f"{name}.json", _key(of, name, len(images))
+    key = record_key(of, name, len(images))
+    return kept(
+        folder,
+        name,
+        key,
+        lambda: measured(of, name, key, file_of(of, name), images, labels),
+    )
+
+
+def kept(
+    folder: Path, name: str, key: str, measure: Callable[[], results.Record]
+) -> results.Record:
+    """The record ``name`` of ``folder`` if it has this key, else a new one.
+
+    ``measure`` makes it, with one thread, so that every machine adds up in
+    the same order.
+    """
+    path = folder / f"{name}.json"
     if path.exists() and (found := results.load_record(path)).key == key:
         return found
-    # So that every machine adds up in the same order.
     with timer.pinned_threads(1):
-        made = _measured(of, name, images, labels, key)
+        made = measure()
     made.save(folder)
     return made
 
@@ -147,10 +163,19 @@ def file_of(of: Subject, name: str) -> tuple[bytes, dict[str, int], int]:
     return file, layers, 4 * numbers
 
 
-def _measured(
-    of: Subject, name: str, images: Tensor, labels: Tensor, key: str
+def measured(
+    of: Subject,
+    name: str,
+    key: str,
+    made: tuple[bytes, dict[str, int], int],
+    images: Tensor,
+    labels: Tensor,
 ) -> results.Record:
-    file, bits, payload = file_of(of, name)
+    """The record of an ONNX file, run by ONNX Runtime on all ``images``.
+
+    ``made`` is as of ``file_of``, the rest as of ``record``.
+    """
+    file, bits, payload = made
     module = onnx_module.OnnxModule(file, threads=1)
     count = len(images)
     outputs, seen = (
@@ -260,8 +285,11 @@ def times(
     return run_times.of_networks(here, "networks", modules)
 
 
-def _key(of: Subject, name: str, images: int) -> str:
-    """What a record depends on besides the data, as one short text."""
+def record_key(of: Subject, name: str, images: int) -> str:
+    """What a record depends on besides the data, as one short text.
+
+    ``images`` is the number of test images.
+    """
     drawn = hashlib.sha256(of.calibration.numpy().tobytes()).hexdigest()
     return source_hash.of(
         name,
