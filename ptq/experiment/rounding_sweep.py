@@ -1,0 +1,154 @@
+"""The reference "rounding": methods and bits over trainings of networks."""
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from ptq import paths
+from ptq.experiment import (
+    committed_sweeps,
+    low_bits,
+    network_study,
+    results,
+)
+from ptq.experiment.network_study import FLOAT, Subject
+from ptq.measure import timer
+from ptq.methods.roundings import ROUNDINGS
+from ptq.networks import recipes
+
+CALIBRATION = 256
+# Validation images that a record asks: enough to choose, and cheap.
+VALIDATION = 1000
+# What is tried at bits of weights and activations, and at which it is tried
+# only with those networks that the dear method is for.
+METHODS = {
+    (4, 8): ("nearest", "descent"),
+    (3, 8): ("nearest", "descent"),
+    (4, 4): ("nearest", "means", "gptq", "descent_own", "descent"),
+    (3, 3): ("nearest", "descent"),
+    (2, 4): ("nearest", "gptq", "descent_own", "descent"),
+}
+DEAR, DEAR_BITS = "adaround", ((4, 4), (2, 4))
+DEAR_NETWORKS = ("resnet8", "depthwise")
+# A chapter measures some of these again, with the shipped networks.
+REPEATED = (
+    ("resnet8", "w2a4_descent"),
+    ("resnet8", FLOAT),
+    ("depthwise", "w4a4_descent"),
+    ("compact_cnn", "w2a4_descent"),
+    ("compact_cnn_tuned", "w3a3_descent"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Bits of inner weights and activations, and a name of ``ROUNDINGS``."""
+
+    weights: int
+    activations: int
+    rounding: str
+
+    @property
+    def bits(self) -> str:
+        """Both in short, as "W4A8"."""
+        return f"W{self.weights}A{self.activations}"
+
+    @property
+    def name(self) -> str:
+        """What a record is called."""
+        return f"{self.bits.lower()}_{self.rounding}"
+
+
+def cases(network: str) -> dict[str, Case]:
+    """All that is tried with a network, by the record's name."""
+    found = []
+    for bits, methods in METHODS.items():
+        dear = network in DEAR_NETWORKS and bits in DEAR_BITS
+        for method in (*methods, *[DEAR] * dear):
+            found.append(Case(*bits, method))
+    return {case.name: case for case in found}
+
+
+def records(
+    of: Subject,
+    names: list[str],
+    images: Tensor,
+    labels: Tensor,
+    folder: Path,
+) -> list[results.Record]:
+    """Records of ``FLOAT`` or ``cases`` by name: kept, or measured.
+
+    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
+    (N,). ``cpu_seconds`` of a record are what the rounding took.
+    """
+    few = replace(
+        of,
+        validation=of.validation[:VALIDATION],
+        labels=of.labels[:VALIDATION],
+    )
+    start = cache(partial(low_bits.narrowed, few))
+    asked, known = (images, labels, folder), cases(of.name)
+    made = []
+    with timer.pinned_threads(1):
+        for name in names:
+            if name == FLOAT:
+                made.append(network_study.record(few, name, *asked))
+                continue
+            case = known[name]
+            network = start(case.weights, case.activations)
+            run = ROUNDINGS.row(case.rounding).run
+            make = partial(run, network, few.calibration)
+            made.append(
+                low_bits.record(
+                    *(few, name, make, *asked),
+                    weight_bits=case.weights,
+                    activation_bits=case.activations,
+                    rounding=case.rounding,
+                )
+            )
+    return made
+
+
+def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:
+    """Changes of accuracy (shares), (trainings,), by network and case.
+
+    ``frame`` is the reference: its rows are networks, trainings, and cases
+    with ``FLOAT`` among these. Networks stand in the registry's order.
+    """
+    found = {}
+    for network in recipes.NETWORKS:
+        wide = frame[frame.network == network].pivot(
+            index="train_seed", columns="strategy", values="accuracy"
+        )
+        for name, case in cases(network).items():
+            change = wide[name] - wide[FLOAT]
+            found[network, case] = change.to_numpy()
+    return found
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again, with shipped networks.
+
+    How many of ``REPEATED`` depends on the run's test images. Returns
+    ``committed_sweeps.agreement``.
+    """
+    there = lab.shipped()
+    count = lab.settings["test_images"]
+    asked = committed_sweeps.repeated(REPEATED, count, fewest=1)
+    found = []
+    for network, name in asked:
+        of = network_study.subject(
+            there.cifar,
+            network,
+            there.run_folder / paths.MODELS,
+            calibration_images=CALIBRATION,
+        )
+        folder = there.run_folder / "rounding" / network
+        images = there.test_images, there.test_labels
+        found += records(of, [name], *images, folder)
+    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
+    return committed_sweeps.agreement(known.loc[asked], found, manifest)
