@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,27 @@ from ptq.networks import recipes
 CALIBRATION = 256
 # Validation images that a record asks: enough to choose, and cheap.
 VALIDATION = 1000
-# What is tried at bits of weights and activations, and at which it is tried
-# only with those networks that the dear method is for.
+# What is tried at bits of weights and activations, from cheap to dear.
 METHODS = {
     (4, 8): ("nearest", "descent"),
-    (3, 8): ("nearest", "descent"),
-    (4, 4): ("nearest", "means", "gptq", "descent_own", "descent"),
-    (3, 3): ("nearest", "descent"),
+    (3, 8): ("descent",),
+    (4, 4): ("nearest", "gptq", "descent"),
+    (3, 3): ("descent",),
     (2, 4): ("nearest", "gptq", "descent_own", "descent"),
 }
-DEAR, DEAR_BITS = "adaround", ((4, 4), (2, 4))
-DEAR_NETWORKS = ("resnet8", "depthwise")
+# The dearest method is tried at these, with one network.
+DEAR, DEAR_BITS, DEAR_NETWORK = "adaround", ((4, 4), (2, 4)), "resnet8"
+# Losses (points) that a network may have, asked before anything was measured.
+LEVELS = (
+    ("resnet8", (4, 8), 0.5),
+    ("resnet8", (4, 4), 1.5),
+    ("resnet8", (3, 3), 4.0),
+    ("resnet8", (2, 4), 7.0),
+    ("depthwise", (4, 8), 1.0),
+    ("depthwise", (4, 4), 4.0),
+    ("compact_cnn", (3, 8), 1.0),
+    ("compact_cnn_tuned", (3, 8), 1.0),
+)
 # A chapter measures some of these again, with the shipped networks.
 REPEATED = (
     ("resnet8", "w2a4_descent"),
@@ -58,6 +69,11 @@ class Case:
         return f"W{self.weights}A{self.activations}"
 
     @property
+    def label(self) -> str:
+        """The method, as tables call it."""
+        return ROUNDINGS.row(self.rounding).label
+
+    @property
     def name(self) -> str:
         """What a record is called."""
         return f"{self.bits.lower()}_{self.rounding}"
@@ -67,7 +83,7 @@ def cases(network: str) -> dict[str, Case]:
     """All that is tried with a network, by the record's name."""
     found = []
     for bits, methods in METHODS.items():
-        dear = network in DEAR_NETWORKS and bits in DEAR_BITS
+        dear = network == DEAR_NETWORK and bits in DEAR_BITS
         for method in (*methods, *[DEAR] * dear):
             found.append(Case(*bits, method))
     return {case.name: case for case in found}
@@ -128,6 +144,43 @@ def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:
             change = wide[name] - wide[FLOAT]
             found[network, case] = change.to_numpy()
     return found
+
+
+def gains(
+    found: dict[tuple[str, Case], np.ndarray],
+) -> dict[tuple[Case, Case], np.ndarray]:
+    """What each method gains over the next cheaper one, (networks,) shares.
+
+    ``found`` are the ``changes``. Pairs are (dearer, cheaper), of the same
+    bits; the trained networks are those that have both.
+    """
+    pairs = {}
+    for bits, methods in METHODS.items():
+        more = [DEAR] if bits in DEAR_BITS else []
+        tried = [Case(*bits, method) for method in (*methods, *more)]
+        for worse, better in pairwise(tried):
+            apart = [
+                found[network, better] - found[network, worse]
+                for network in recipes.NETWORKS
+                if (network, better) in found
+            ]
+            pairs[better, worse] = np.concatenate(apart)
+    return pairs
+
+
+def chosen(frame: pd.DataFrame, network: str, bits: tuple[int, int]) -> Case:
+    """The method that most validation images ask for, of equals the cheapest.
+
+    Over all trainings of ``network`` in ``frame``, the reference.
+    """
+    of = frame[frame.network == network]
+    right = of.groupby("strategy").validation_correct.sum()
+    tried = [
+        case
+        for case in cases(network).values()
+        if (case.weights, case.activations) == bits
+    ]
+    return max(tried, key=lambda case: right[case.name])
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
