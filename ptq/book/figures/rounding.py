@@ -82,15 +82,14 @@ def panels(changes: dict[tuple[str, Case], np.ndarray]) -> Figure:
     for axis in axes.flat[len(networks) :]:
         axis.set_visible(False)
     made.supylabel("accuracy lost (points)", fontsize=10)
-    handles = {}
+    named = {}
     for axis in axes.flat:
-        for handle, label in zip(
-            *axis.get_legend_handles_labels(), strict=True
-        ):
-            handles.setdefault(label, handle)
+        lines, labels = axis.get_legend_handles_labels()
+        named |= dict(zip(labels, lines, strict=True))
+    order = [r.label for r in ROUNDINGS.values() if r.label in named]
     made.legend(
-        handles.values(),
-        handles,
+        [named[label] for label in order],
+        order,
         loc="outside upper center",
         ncols=3,
         fontsize=9,
