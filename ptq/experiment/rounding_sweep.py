@@ -135,8 +135,8 @@ def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:
     ``frame`` is the reference: its rows are networks, trainings, and cases
     with ``FLOAT`` among these. Networks stand in the registry's order.
     """
-    found = {}
-    for network in recipes.NETWORKS:
+    found, measured = {}, set(frame.network)
+    for network in [n for n in recipes.NETWORKS if n in measured]:
         wide = frame[frame.network == network].pivot(
             index="train_seed", columns="strategy", values="accuracy"
         )

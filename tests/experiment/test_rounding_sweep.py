@@ -29,7 +29,8 @@ def table(seeds=(1, 2), lost=None, right=None):
                         "strategy": name,
                         "accuracy": 0.9 - (loss if name != FLOAT else 0),
                         "validation_correct": (right or {}).get(name, 800),
-                        "cpu_seconds": 1.0,
+                        "cpu_seconds": 3.0 if "adaround" in name else 1.5,
+                        "file_bytes": 24_000,
                     }
                 )
     return pd.DataFrame(rows)
@@ -84,11 +85,24 @@ def test_tables_have_every_method_and_network_once():
     levels = tables.level_rows(frame)
     missed = [r["bits"] for r in levels if r["level"] == tables.MISSED]
     assert "W3A3" in missed
-    one = tables.level_rows(table(seeds=[1]))
-    assert one[0]["change (points)"] == "-1.10"
+    one = table(seeds=[1])
+    assert tables.level_rows(one)[0]["change (points)"] == "-1.10"
+    gains = rounding_sweep.gains(rounding_sweep.changes(one))
+    alone = [r["verdict"] for r in tables.gain_rows(gains)]
+    assert alone.count("one network") == 2
     changes = rounding_sweep.changes(frame)
     rows = tables.gain_rows(rounding_sweep.gains(changes))
     assert [row["networks"] for row in rows].count(2) == 2
+
+
+def test_a_text_is_told_what_the_tables_say():
+    lost = {("resnet8", "w2a4_gptq"): 0.4, ("depthwise", "w4a4_gptq"): 0.05}
+    told = tables.told(table(lost=lost))
+    assert told["resnet8_w2a4_gptq"] == pytest.approx(-40.15)
+    assert told["slower"] == 2 and told["w2a4_gptq_kb"] == 24
+    assert "depthwise CNN W4A4 (-1.15)" in told[tables.REACHED]
+    assert "ResNet8 W4A8 (-1.15)" in told[tables.MISSED]
+    assert told["shown"] == "none"
 
 
 def test_records_hold_what_the_table_asks(tmp_path):

@@ -27,13 +27,12 @@ def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
         first = {"bits": case.bits, "method": case.label}
         row = rows.setdefault(case, first)
         row[recipes.get(network).label] = _points(shares)
-    order = [case for case in _in_order(rows)]
     titles = [recipes.get(name).label for name in recipes.NETWORKS]
     return [
         {"bits": rows[case]["bits"], "method": rows[case]["method"]}
         | {title: rows[case].get(title, "–") for title in titles}
         | {"CPU s": f"{seconds[case.name]:.1f}"}
-        for case in order
+        for case in _in_order(rows)
     ]
 
 
@@ -46,10 +45,9 @@ def _in_order(cases) -> list[Case]:
 
 
 def _points(shares: np.ndarray) -> str:
-    if len(shares) == 1:
-        return f"{100 * shares[0]:+.2f}"
-    found = 100 * intervals.mean(shares)
-    return f"{found.value:+.2f} ± {found.high - found.value:.2f}"
+    found = 100 * _mean(shares)
+    half = f" ± {found.high - found.value:.2f}" * (len(shares) > 1)
+    return f"{found.value:+.2f}{half}"
 
 
 def gain_rows(
@@ -57,29 +55,34 @@ def gain_rows(
 ) -> list[dict[str, str]]:
     """What each method gains over the next cheaper one, a row a pair.
 
-    ``gains`` are ``rounding_sweep.gains``, shares (networks,); Holm's
-    correction is over all rows.
+    ``gains`` are ``rounding_sweep.gains``, shares (networks,). Holm's
+    correction is over all rows of two or more networks; the others have no
+    interval.
     """
+    repeated = {pair: v for pair, v in gains.items() if len(v) > 1}
     adjusted = paired_tests.holm(
-        [replicates.p_value(v) for v in gains.values()]
+        [replicates.p_value(v) for v in repeated.values()]
     )
+    holm = dict(zip(repeated, adjusted, strict=True))
     rows = []
-    for ((better, worse), shares), p in zip(
-        gains.items(), adjusted, strict=True
-    ):
-        mean = intervals.mean(shares)
-        rows.append(
-            {
-                "bits": better.bits,
-                "method": better.label,
-                "over": worse.label,
-                "networks": len(shares),
-                "gain (points)": f"{100 * mean:+.2f}",
-                "Holm p": f"{p:.2g}",
-                "verdict": paired_tests.verdict(mean, p),
-            }
-        )
+    for (better, worse), shares in gains.items():
+        mean, pair = _mean(shares), (better, worse)
+        row = {"bits": better.bits, "method": better.label}
+        row |= {"over": worse.label, "networks": len(shares)}
+        row |= {"gain (points)": f"{100 * mean:+.2f}"}
+        told = {"Holm p": "–", "verdict": "one network"}
+        if pair in holm:
+            word = paired_tests.verdict(mean, holm[pair])
+            told = {"Holm p": f"{holm[pair]:.2g}", "verdict": word}
+        rows.append(row | told)
     return rows
+
+
+def _mean(shares: np.ndarray) -> Interval:
+    """The mean with its interval; one share has none."""
+    if len(shares) > 1:
+        return intervals.mean(shares)
+    return Interval(float(shares[0]), float("nan"), float("nan"))
 
 
 def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
@@ -93,9 +96,7 @@ def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     for network, bits, allowed in LEVELS:
         case = rounding_sweep.chosen(frame, network, bits)
         shares = changes[network, case]
-        found = Interval(shares[0], float("nan"), float("nan"))
-        if len(shares) > 1:
-            found = intervals.mean(shares)
+        found = _mean(shares)
         rows.append(
             {
                 "network": recipes.get(network).label,
@@ -115,3 +116,34 @@ def level_word(change: Interval, allowed: float) -> str:
     if change.value < -allowed:
         return MISSED
     return ON_AVERAGE if change.low < -allowed else REACHED
+
+
+def told(frame: pd.DataFrame) -> dict[str, float | str]:
+    """Numbers and words of the reference that a text quotes, by name.
+
+    Mean changes in points are called NETWORK_CASE; ``shown`` names the steps
+    with a verdict, and one word each the levels that have it; sizes are in
+    kB, ``slower`` is how often descent fits into the time of AdaRound.
+    """
+    changes = rounding_sweep.changes(frame)
+    found = {
+        f"{network}_{case.name}": 100 * float(shares.mean())
+        for (network, case), shares in changes.items()
+    }
+    steps = [
+        f"{row['method']} over {row['over']} at {row['bits']}"
+        for row in gain_rows(rounding_sweep.gains(changes))
+        if row["verdict"] in ("better", "worse")
+    ]
+    words = {"shown": steps, REACHED: [], ON_AVERAGE: [], MISSED: []}
+    for row in level_rows(frame):
+        change = row["change (points)"].split()[0]
+        level = f"{row['network']} {row['bits']} ({change})"
+        words[row["level"]].append(level)
+    for name, listed in words.items():
+        found[name.replace(" ", "_")] = "; ".join(listed) or "none"
+    sizes = frame[frame.network == "resnet8"].groupby("strategy").file_bytes
+    found |= {f"{n}_kb": size / 1000 for n, size in sizes.first().items()}
+    seconds = frame.groupby("strategy").cpu_seconds.median()
+    slower = seconds["w2a4_adaround"] / seconds["w2a4_descent"]
+    return found | {"slower": slower}
