@@ -66,12 +66,12 @@ def record(
         size = packed_bytes(network)
         return replace(found, parameters=more, file_bytes=size)
 
-    return network_study.kept(folder, name, key, measure)
+    return results.kept(folder, name, key, measure)
 
 
 def packed_bytes(network: QuantizedNetwork) -> int:
     """The size of the file that ``save`` writes, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.ptq"
+        path = Path(folder) / "packed"
         network.save(path)
         return path.stat().st_size
