@@ -180,12 +180,14 @@ def load_float(
     return Runner(network, file, settings(threads, dtype), pixels=False)
 
 
-def settings(threads: int, dtype: str = "float32") -> dict:
+def settings(threads: int, dtype: str | None = "float32") -> dict:
     """For so many threads (0: the runtime's choice) and real numbers.
 
-    ``dtype`` is "float32" or "bfloat16".
+    ``dtype`` is "float32" or "bfloat16"; None is the runtime's choice.
     """
-    chosen = {"INFERENCE_PRECISION_HINT": DTYPES[dtype], "NUM_STREAMS": 1}
+    chosen = {"NUM_STREAMS": 1}
+    if dtype:
+        chosen["INFERENCE_PRECISION_HINT"] = DTYPES[dtype]
     return chosen | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
 
 
