@@ -18,9 +18,8 @@ def collected(notes: Iterable[str] = ()) -> Iterator[Callable]:
     """Within it, warnings are kept; gives a function that lists them.
 
     The list begins with what was warned of until then, and ends with the
-    ``notes``. A refusal, InputError or UnsupportedError, is raised again
-    with the list, as its cause may be there. Torch's own warnings go their
-    way.
+    ``notes``. A refusal (InputError, UnsupportedError) gets it, too, as its
+    cause may be there. Torch's own warnings go their way.
     """
 
     def told() -> list[str]:
@@ -33,10 +32,11 @@ def collected(notes: Iterable[str] = ()) -> Iterator[Callable]:
         try:
             yield told
         except (InputError, UnsupportedError) as error:
-            if not told():
-                raise
-            both = f"{error} (noticed before: {'; '.join(told())})"
-            raise type(error)(both) from error
+            if told():
+                error.args = (
+                    f"{error} (noticed before: {'; '.join(told())})",
+                )
+            raise
     for one in caught:
         if not _is_own(one):
             warnings.warn_explicit(

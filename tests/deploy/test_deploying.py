@@ -292,9 +292,7 @@ WRONG = {
     "divide by 255": {"normalization": (0, 255)},
     "mean, std. of pixels from 0 to 1": {"normalization": (0.5, np.inf)},
     "no such part after folding; it has": {"keep_float": "nope"},
-    "keep_float='cov1': the network .* near are conv": {
-        "keep_float": "cov1"
-    },
+    "keep_float='cov1': the network .* near are conv": {"keep_float": "cov1"},
     "classes: 3 names for 10 classes .a, b, c": {"classes": ["a", "b", "c"]},
     "classes: 'a' is there 3 times": {"classes": [*"aaabcdefgh"]},
     "seed=-1: expected": {"seed": -1},
