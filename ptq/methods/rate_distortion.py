@@ -20,6 +20,8 @@ from ptq.methods.layer_problems import Problem, solved
 from ptq.quantizer.network import QuantizedNetwork
 
 SWEEPS = 6
+# Slopes of so many weights are kept up to date at once.
+BLOCK = 64
 
 
 def rate_distortion(
@@ -57,21 +59,29 @@ def priced(
     ``importance``, float (C_out,), makes nats of a filter's error. The price
     rises to ``price`` over the sweeps.
     """
+    each = (importance.double() / 2).reshape(of.scale[:, 0].shape)
     codes, scale = descended(of, 1)
     every = torch.arange(of.low, of.high + 1, dtype=codes.dtype)
-    each = (importance.double() / 2).reshape(scale[:, 0].shape)
     for sweep in range(sweeps):
         length = code_lengths(codes, of.low, of.high)
         paid = price * (sweep + 1) / sweeps * length[:, None, None]
-        values = codes * scale
-        steps = every[:, None, None] * scale[:, 0]
-        for j in range(codes.shape[1]):
-            slope = of.pull[:, j] - (of.gram[:, j, None] @ values)[:, 0]
-            curve = of.gram[:, j, j, None]
-            best = values[:, j] + slope / curve
+        values, steps = codes * scale, every[:, None, None] * scale[:, 0]
+
+        def nearest(best, curve, paid=paid, steps=steps):
             cost = each * curve * (steps - best).square() + paid
-            codes[:, j] = every[cost.argmin(0)]
-            values[:, j] = codes[:, j] * scale[:, 0]
+            return cost.argmin(0)
+
+        for first in range(0, codes.shape[1], BLOCK):
+            some = slice(first, first + BLOCK)
+            gram = of.gram[:, some, some]
+            slope = of.pull[:, some] - of.gram[:, some] @ values
+            for i, j in enumerate(range(codes.shape[1])[some]):
+                curve = gram[:, i, i, None]
+                chosen = nearest(values[:, j] + slope[:, i] / curve, curve)
+                codes[:, j] = every[chosen]
+                moved = codes[:, j] * scale[:, 0] - values[:, j]
+                values[:, j] += moved
+                slope -= gram[:, :, i, None] * moved[:, None]
         scale = best_scale(of, codes, scale)
     return codes, scale
 

@@ -50,9 +50,9 @@ def write(
 ) -> int:
     """Write plain values for JSON and tensors of any shape; the bytes.
 
-    ``form`` is the format's number. Equal contents make equal files. Raises UnsupportedError where they are
-    too large, OSError where they cannot be written; then an older file is
-    left as it was.
+    ``form`` is the format's number. Equal contents make equal files. Raises
+    UnsupportedError where they are too large, OSError where they cannot be
+    written; then an older file is left as it was.
     """
     plain = json.dumps(text, separators=(",", ":"), allow_nan=False)
     packed = np.frombuffer(zlib.compress(plain.encode(), 9), np.uint8)
@@ -95,7 +95,8 @@ def read(path: Path) -> tuple[dict, dict[str, Tensor]]:
     if int(line[1]) > FORMATS[-1]:
         raise FileError(
             f"{path} was written by ptq {line[2]} in format {line[1]}: ptq "
-            f"{ptq.__version__} reads format {FORMATS[-1]}; install a newer one"
+            f"{ptq.__version__} reads format {FORMATS[-1]}; install a newer "
+            "one"
         )
     if checksum(content, line[3]) != line[3] or line[1] not in KNOWN:
         raise FileError(

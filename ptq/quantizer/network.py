@@ -205,9 +205,9 @@ class QuantizedNetwork:
         """Write one file, weights at their real bits; the number of bytes.
 
         With ``coded``, weights are entropy coded where that is shorter; what
-        is read back is equal. The float weights are not in it. Raises UnsupportedError, naming it,
-        for what no file holds, and OSError where it cannot be written; an
-        older file then stays.
+        is read back is equal. The float weights are not in it. Raises
+        UnsupportedError, naming it, for what no file holds, and OSError where
+        it cannot be written; an older file then stays.
         """
         shapes = sound(self.graph).nodes
         for node in self.graph.nodes.values():

@@ -9,10 +9,10 @@ and "#-inf" are the two infinite numbers.
 
 Of the tensors, "codes/NAME" holds a layer's codes, packed (``bit_codes``);
 of codes -1 and 1, at one bit, whether each is 1; "coded/NAME" the same by an
-entropy coder (``range_coding``), where that was asked for and is shorter; "biases", "weight_scales"
-and "grid_scales" those of all, one after another; "constants/NAME" what else
-the graph reads. Float weights of integer layers are not there: what is read
-back has those that the codes stand for.
+entropy coder (``range_coding``), where that was asked for and is shorter;
+"biases", "weight_scales" and "grid_scales" those of all, one after another;
+"constants/NAME" what else the graph reads. Float weights of integer layers
+are not there: what is read back has those that the codes stand for.
 """
 
 import math
@@ -24,7 +24,6 @@ from torch import Tensor
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.quantizer import bit_codes, range_coding
 from ptq.quantizer.layer import Layer
-
 
 PACKED, CODED = "codes/", "coded/"
 
