@@ -4,13 +4,17 @@ Decisions look at validation images only: which price of a bit to take, and
 which bits a layer gets. The levels were set before anything was measured.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 from torch import Tensor
 
+from ptq import paths
 from ptq.evidence import paired_tests
-from ptq.experiment import low_bits, network_study, results
+from ptq.evidence.paired_tests import Flips
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
+from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.methods.coordinate_descent import coordinate_descent
 from ptq.methods.least_error_grids import least_error_grids
@@ -28,6 +32,8 @@ START = dict.fromkeys(
 # Of one large layer, without a price: the rest has 8 bits.
 PLAIN = {"fc1_4": 4, "fc1_2": 2}
 INNER = 4
+# The file to reach, in bytes.
+SMALLEST = 70_000
 
 
 def price_name(price: float) -> str:
@@ -95,3 +101,95 @@ def record(
     found = replace(found, parameters=found.parameters | told)
     found.save(folder)
     return found
+
+
+def rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The reference's networks without ``FLOAT``, the largest file first.
+
+    ``frame`` is as ``committed_sweeps.load`` gives it. Column ``change`` is
+    that of accuracy against FP32 (a share, an Interval), and ``p`` McNemar's,
+    by Holm's correction over all rows.
+    """
+    found = frame[frame.strategy != FLOAT].sort_values(
+        ["network", "train_seed", "file_bytes"], ascending=[True, True, False]
+    )
+    flips = [
+        Flips(lost, gained, n, paired_tests.mcnemar(lost, gained))
+        for lost, gained, n in zip(
+            *(found[c].astype(int).tolist() for c in ("lost", "gained", "n")),
+            strict=True,
+        )
+    ]
+    return found.assign(
+        change=list(map(paired_tests.difference, flips)),
+        p=paired_tests.holm([one.p for one in flips]),
+    )
+
+
+@dataclass(frozen=True)
+class Level:
+    """What was to be reached, in words, and whether it was.
+
+    ``row`` of ``rows`` is the network in question: for the smallest file,
+    the one that is best on validation images.
+    """
+
+    words: str
+    row: pd.Series
+    reached: bool
+
+    @property
+    def word(self) -> str:
+        """Reached or missed."""
+        return "reached" if self.reached else "missed"
+
+
+def levels(found: pd.DataFrame) -> list[Level]:
+    """The levels of one trained network, from its ``rows``.
+
+    A loss is excluded where the 95 % interval of the change ends above it. A
+    level whose rows the reference lacks is left out.
+    """
+    named = {row.strategy: row for _, row in found.iterrows()}
+    told = []
+    if (row := named.get("fc1_4")) is not None:
+        words = "fc1 at 4 bits, the rest at 8: no difference shown"
+        shown = row.p < SIGNIFICANCE and row.change.value < 0
+        told.append(Level(words, row, not shown))
+    if (row := named.get("fc1_2")) is not None:
+        words = "fc1 at 2 bits in 160 kB: non-inferior at 0.5 points"
+        fits = row.file_bytes <= 160_000
+        told.append(Level(words, row, fits and row.change.low > -MARGIN))
+    small = found[found.strategy.str.startswith("price")]
+    small = small[small.file_bytes <= SMALLEST]
+    if len(small):
+        row = small.loc[small.validation_correct.idxmax()]
+        words = "a file of 70 kB: non-inferior at 1.0 point"
+        told.append(Level(words, row, row.change.low > -2 * MARGIN))
+    return told
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again: the published network.
+
+    Its FP32, and in a run with all test images also the smallest file that
+    the reference has of it. Returns ``committed_sweeps.agreement``.
+    """
+    there = lab.shipped()
+    mine = frame[(frame.network == "compact_cnn") & (frame.train_seed == 42)]
+    known = mine.sort_values("file_bytes").drop_duplicates("strategy")
+    known = known.set_index("strategy")
+    smallest = known.index[0]
+    asked = committed_sweeps.repeated(
+        [FLOAT, smallest], lab.settings["test_images"], fewest=1
+    )
+    of = network_study.subject(
+        there.cifar,
+        "compact_cnn",
+        there.run_folder / paths.MODELS,
+        calibration_images=int(known.calibration_images.iloc[0]),
+    )
+    folder = there.run_folder / NAME
+    images, labels = there.test_images, there.test_labels
+    records = [record(of, name, images, labels, folder) for name in asked]
+    return committed_sweeps.agreement(known.loc[asked], records, manifest)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
+import torch
 from scipy.optimize import Bounds, LinearConstraint, milp
 from torch import Tensor
 
@@ -136,29 +137,66 @@ def divergence_alone(
 ) -> dict:
     """What one narrow layer alone changes, by layer and bits, in nats.
 
-    It is the ``divergence`` from the float network's predictions, with all
-    other layers at the most bits of ``narrow``, which is as ``mixed`` takes
-    it. ``images`` (N, ...) are as the networks take them, without labels.
+    It is the mean of ``divergences`` from the float network's predictions,
+    with all other layers at the most bits of ``narrow``, which is as
+    ``mixed`` takes it. ``images`` (N, ...) are as the networks take them,
+    without labels.
     """
     most = max(narrow)
     wide = narrow[most]
     exact = wide.graph(wide.normalized(images))
-    least = divergence(exact, wide(images))
+
+    def mean(network: QuantizedNetwork) -> float:
+        return float(divergences(exact, network(images)).mean())
+
+    least = mean(wide)
     return {
         name: {
-            bits: least
-            if bits == most
-            else divergence(exact, mixed(narrow, {name: bits})(images))
+            bits: least if bits == most else mean(mixed(narrow, {name: bits}))
             for bits in narrow
         }
         for name in wide.integers
     }
 
 
-def divergence(exact: Tensor, logits: Tensor) -> float:
-    """Mean Kullback-Leibler divergence in nats; logits are (N, classes)."""
+def all_logits(
+    narrow: Mapping[int, QuantizedNetwork], images: Tensor, batch: int = 100
+) -> dict[tuple[int, ...], Tensor]:
+    """Logits (N, classes) of every choice, by the bits of layers in order.
+
+    What the layers before compute is computed once for all choices that
+    share it. ``narrow`` is as ``mixed`` takes it, ``images`` (N, ...) as the
+    networks take them. Raises ValueError where the network has branches.
+    """
+    wide, most = narrow[max(narrow)], max(narrow)
+    parts = []
+    for part in images.split(batch):
+        found, before = {(): wide.normalized(part)}, "images"
+        for node in wide.graph.nodes.values():
+            if node.op != "input" and {*node.inputs} != {before}:
+                raise ValueError(f"{node}: it does not read {before} alone")
+            layer = node.name in wide.integers
+            found = {
+                (*key, bits) if layer else key: network.compute(
+                    node, {before: value}
+                )
+                for key, value in found.items()
+                for bits, network in narrow.items()
+                if layer or bits == most
+            }
+            before = node.name
+        parts.append(found)
+    return {key: torch.cat([p[key] for p in parts]) for key in parts[0]}
+
+
+def divergences(exact: Tensor, logits: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of each image's classes, float (N,), nats.
+
+    It tells how far the predictions of ``logits`` are from the ``exact``
+    ones; both are (N, classes).
+    """
     target, found = exact.log_softmax(1), logits.log_softmax(1)
-    return float((target.exp() * (target - found)).sum(1).mean())
+    return (target.exp() * (target - found)).sum(1)
 
 
 def _check(sizes: Table, budget: float) -> None:

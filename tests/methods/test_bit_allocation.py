@@ -110,6 +110,32 @@ def test_divergence_of_one_layer_alone(narrow, images):
     for shares in found.values():
         assert shares[2] > shares[4] > 0
     logits = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
-    assert bits_of.divergence(logits, logits) == 0
-    even = bits_of.divergence(logits[:1], torch.tensor([[np.log(3.0), 0]]))
+    assert not bits_of.divergences(logits, logits).any()
+    even = bits_of.divergences(logits[:1], torch.tensor([[np.log(3.0), 0]]))
     assert even == pytest.approx(np.log(2 / np.sqrt(3)), rel=1e-5)
+
+
+def test_all_logits_are_those_of_each_choice(images):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        *(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten()),
+        *(torch.nn.Linear(4 * 14 * 14, 6), torch.nn.ReLU()),
+        torch.nn.Linear(6, 4),
+    )
+    some = {
+        bits: making.quantize(network, images, weight_bits=bits)
+        for bits in (2, 8)
+    }
+    found = bits_of.all_logits(some, images, batch=10)
+    layers = list(some[8].integers)
+    assert len(found) == 8
+    for chosen in bits_of.every(layers, some):
+        direct = bits_of.mixed(some, chosen)(images)
+        assert torch.allclose(
+            found[tuple(chosen.values())], direct, atol=1e-5
+        )
+
+
+def test_all_logits_refuses_branches(narrow, images):
+    with pytest.raises(ValueError, match="alone"):
+        bits_of.all_logits(narrow, images)
