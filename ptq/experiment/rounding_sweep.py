@@ -186,12 +186,15 @@ def chosen(frame: pd.DataFrame, network: str, bits: tuple[int, int]) -> Case:
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
     """Measure a part of the reference again, with shipped networks.
 
-    How many of ``REPEATED`` depends on the run's test images. Returns
+    How many of ``REPEATED`` that ``frame`` has depends on the run's test
+    images. Returns
     ``committed_sweeps.agreement``.
     """
     there = lab.shipped()
     count = lab.settings["test_images"]
-    asked = committed_sweeps.repeated(REPEATED, count, fewest=1)
+    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
+    there_too = [pair for pair in REPEATED if pair in known.index]
+    asked = committed_sweeps.repeated(there_too, count, fewest=1)
     found = []
     for network, name in asked:
         of = network_study.subject(
@@ -203,5 +206,4 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
         folder = there.run_folder / "rounding" / network
         images = there.test_images, there.test_labels
         found += records(of, [name], *images, folder)
-    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
     return committed_sweeps.agreement(known.loc[asked], found, manifest)

@@ -27,7 +27,8 @@ def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
         first = {"bits": case.bits, "method": case.label}
         row = rows.setdefault(case, first)
         row[recipes.get(network).label] = _points(shares)
-    titles = [recipes.get(name).label for name in recipes.NETWORKS]
+    measured = dict.fromkeys(network for network, _ in changes)
+    titles = [recipes.get(name).label for name in measured]
     return [
         {"bits": rows[case]["bits"], "method": rows[case]["method"]}
         | {title: rows[case].get(title, "–") for title in titles}
@@ -93,7 +94,8 @@ def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """
     changes = rounding_sweep.changes(frame)
     rows = []
-    for network, bits, allowed in LEVELS:
+    asked = [level for level in LEVELS if level[0] in set(frame.network)]
+    for network, bits, allowed in asked:
         case = rounding_sweep.chosen(frame, network, bits)
         shares = changes[network, case]
         found = _mean(shares)
