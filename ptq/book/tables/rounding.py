@@ -1,146 +1,115 @@
 """Tables of the sweep of roundings: methods by bits, steps, levels."""
 
-import numpy as np
 import pandas as pd
 
-from ptq.evidence import intervals, paired_tests, replicates
 from ptq.evidence.intervals import Interval
 from ptq.experiment import rounding_sweep
-from ptq.experiment.rounding_sweep import LEVELS, Case
+from ptq.experiment.rounding_sweep import LEVELS, cases, change, steps
 from ptq.networks import recipes
 
 MISSED, REACHED = "missed", "reached"
-ON_AVERAGE = "on average"
+ON_AVERAGE = "not shown"
 
 
 def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
-    """Mean change of accuracy in points, a row for each method and bits.
+    """Change of accuracy in points, a row for each method and bits.
 
     ``frame`` is the reference. A network has a column, with half the width
-    of its 95 % interval where it was trained more than once; CPU seconds are
-    medians over all trained networks.
+    of its 95 % interval; CPU seconds are medians over all trained networks.
     """
-    changes = rounding_sweep.changes(frame)
     seconds = frame.groupby("strategy").cpu_seconds.median()
-    rows = {}
-    for (network, case), shares in changes.items():
-        first = {"bits": case.bits, "method": case.label}
-        row = rows.setdefault(case, first)
-        row[recipes.get(network).label] = _points(shares)
-    measured = dict.fromkeys(network for network, _ in changes)
-    titles = [recipes.get(name).label for name in measured]
-    return [
-        {"bits": rows[case]["bits"], "method": rows[case]["method"]}
-        | {title: rows[case].get(title, "–") for title in titles}
-        | {"CPU s": f"{seconds[case.name]:.1f}"}
-        for case in _in_order(rows)
-    ]
-
-
-def _in_order(cases) -> list[Case]:
-    """By bits as they are tried; from cheap to dear."""
+    networks = _networks(frame)
+    known = {n: c for network in networks for n, c in cases(network).items()}
     bits = list(rounding_sweep.METHODS)
-    return sorted(
-        cases, key=lambda case: bits.index((case.weights, case.activations))
+    order = sorted(
+        known.values(), key=lambda c: bits.index((c.weights, c.activations))
     )
-
-
-def _points(shares: np.ndarray) -> str:
-    found = 100 * _mean(shares)
-    half = f" ± {found.high - found.value:.2f}" * (len(shares) > 1)
-    return f"{found.value:+.2f}{half}"
-
-
-def gain_rows(
-    gains: dict[tuple[Case, Case], np.ndarray],
-) -> list[dict[str, str]]:
-    """What each method gains over the next cheaper one, a row a pair.
-
-    ``gains`` are ``rounding_sweep.gains``, shares (networks,). Holm's
-    correction is over all rows of two or more networks; the others have no
-    interval.
-    """
-    repeated = {pair: v for pair, v in gains.items() if len(v) > 1}
-    adjusted = paired_tests.holm(
-        [replicates.p_value(v) for v in repeated.values()]
-    )
-    holm = dict(zip(repeated, adjusted, strict=True))
     rows = []
-    for (better, worse), shares in gains.items():
-        mean, pair = _mean(shares), (better, worse)
-        row = {"bits": better.bits, "method": better.label}
-        row |= {"over": worse.label, "networks": len(shares)}
-        row |= {"gain (points)": f"{100 * mean:+.2f}"}
-        told = {"Holm p": "–", "verdict": "one network"}
-        if pair in holm:
-            word = paired_tests.verdict(mean, holm[pair])
-            told = {"Holm p": f"{holm[pair]:.2g}", "verdict": word}
-        rows.append(row | told)
+    for case in order:
+        row = {"bits": case.bits, "method": case.label}
+        for network, title in networks.items():
+            row[title] = "–"
+            if case.name in cases(network):
+                found = 100 * change(frame, network, case.name)
+                half = (found.high - found.low) / 2
+                row[title] = f"{found.value:+.2f} ± {half:.2f}"
+        rows.append(row | {"CPU s": f"{seconds[case.name]:.1f}"})
     return rows
 
 
-def _mean(shares: np.ndarray) -> Interval:
-    """The mean with its interval; one share has none."""
-    if len(shares) > 1:
-        return intervals.mean(shares)
-    return Interval(float(shares[0]), float("nan"), float("nan"))
+def gain_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """What each method gains over the next cheaper one, in points.
+
+    ``frame`` is the reference; a row is a pair, a column a network.
+    """
+    rows, networks = {}, _networks(frame)
+    blank = dict.fromkeys(networks.values(), "–")
+    for network, title in networks.items():
+        for better, worse in steps(network):
+            names = {"bits": better.bits, "method": better.label}
+            names |= {"over": worse.label} | blank
+            row = rows.setdefault((better, worse), names)
+            found = change(frame, network, better.name, worse.name)
+            row[title] = f"{100 * found:+.2f}"
+    return list(rows.values())
 
 
 def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """Whether the levels are reached, by the method chosen on validation.
 
     ``frame`` is the reference. A level is reached if the interval of the
-    loss lies within it; of one training, the loss itself.
+    loss lies within it.
     """
-    changes = rounding_sweep.changes(frame)
-    rows = []
-    asked = [level for level in LEVELS if level[0] in set(frame.network)]
-    for network, bits, allowed in asked:
+    rows, networks = [], _networks(frame)
+    for network, bits, allowed in LEVELS:
+        if network not in networks:
+            continue
         case = rounding_sweep.chosen(frame, network, bits)
-        shares = changes[network, case]
-        found = _mean(shares)
+        found = 100 * change(frame, network, case.name)
         rows.append(
             {
-                "network": recipes.get(network).label,
+                "network": networks[network],
                 "bits": case.bits,
                 "method": case.label,
                 "may lose (points)": f"{allowed:.1f}",
-                "trainings": len(shares),
-                "change (points)": f"{100 * found:+.2f}",
-                "level": level_word(100 * found, allowed),
+                "change (points)": f"{found:+.2f}",
+                "level": level_word(found, allowed),
             }
         )
     return rows
 
 
-def level_word(change: Interval, allowed: float) -> str:
+def level_word(found: Interval, allowed: float) -> str:
     """The word on a change and the loss that is allowed, both in points."""
-    if change.value < -allowed:
+    if found.value < -allowed:
         return MISSED
-    return ON_AVERAGE if change.low < -allowed else REACHED
+    return ON_AVERAGE if found.low < -allowed else REACHED
 
 
-def told(frame: pd.DataFrame) -> dict[str, float | str]:
+def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     """Numbers and words of the reference that a text quotes, by name.
 
-    Mean changes in points are called NETWORK_CASE; ``shown`` names the steps
-    with a verdict, and one word each the levels that have it; sizes are in
-    kB, ``slower`` is how often descent fits into the time of AdaRound.
+    Changes in points are called NETWORK_CASE. ``better`` and ``worse`` name
+    the steps whose interval leaves out zero; one word each lists the levels
+    that have it. Sizes are in kB; ``slower`` is how often descent fits into
+    the time of AdaRound.
     """
-    changes = rounding_sweep.changes(frame)
-    found = {
-        f"{network}_{case.name}": 100 * float(shares.mean())
-        for (network, case), shares in changes.items()
-    }
-    steps = [
-        f"{row['method']} over {row['over']} at {row['bits']}"
-        for row in gain_rows(rounding_sweep.gains(changes))
-        if row["verdict"] in ("better", "worse")
-    ]
-    words = {"shown": steps, REACHED: [], ON_AVERAGE: [], MISSED: []}
+    found, words = {}, {"better": [], "worse": []}
+    networks = _networks(frame)
+    for network, title in networks.items():
+        for name in cases(network):
+            moved = change(frame, network, name)
+            found[f"{network}_{name}"] = 100 * moved.value
+        for better, worse in steps(network):
+            gain = change(frame, network, better.name, worse.name)
+            step = f"{better.label} over {worse.label}"
+            step = f"{step}, {better.bits}, {title}"
+            if gain.low > 0 or gain.high < 0:
+                words["better" if gain.low > 0 else "worse"].append(step)
+    words |= {REACHED: [], ON_AVERAGE: [], MISSED: []}
     for row in level_rows(frame):
-        change = row["change (points)"].split()[0]
-        level = f"{row['network']} {row['bits']} ({change})"
+        moved = row["change (points)"].split()[0]
+        level = f"{row['network']} {row['bits']} ({moved})"
         words[row["level"]].append(level)
     for name, listed in words.items():
         found[name.replace(" ", "_")] = "; ".join(listed) or "none"
@@ -149,3 +118,13 @@ def told(frame: pd.DataFrame) -> dict[str, float | str]:
     seconds = frame.groupby("strategy").cpu_seconds.median()
     slower = seconds["w2a4_adaround"] / seconds["w2a4_descent"]
     return found | {"slower": slower}
+
+
+def _networks(frame: pd.DataFrame) -> dict[str, str]:
+    """Those that the reference has, in the registry's order, in words."""
+    measured = set(frame.network)
+    return {
+        name: recipes.get(name).label
+        for name in recipes.NETWORKS
+        if name in measured
+    }
