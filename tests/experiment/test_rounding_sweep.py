@@ -112,7 +112,9 @@ def test_tables_have_every_method_and_network_once():
     levels = tables.level_rows(frame)
     missed = [r["bits"] for r in levels if r["level"] == tables.MISSED]
     assert "W3A3" in missed
-    gains = {(r["bits"], r["method"]): r for r in tables.gain_rows(frame)}
+    rows = tables.gain_rows(frame)
+    assert [r["bits"] for r in rows] == ["W4A8"] + 3 * ["W4A4"] + 4 * ["W2A4"]
+    gains = {(r["bits"], r["method"]): r for r in rows}
     assert gains["W4A4", "AdaRound toward float"]["depthwise CNN"] == "–"
     assert gains["W2A4", "GPTQ"]["ResNet8"].startswith("+0.00 (")
 

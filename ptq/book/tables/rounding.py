@@ -4,7 +4,7 @@ import pandas as pd
 
 from ptq.evidence.intervals import Interval
 from ptq.experiment import rounding_sweep
-from ptq.experiment.rounding_sweep import LEVELS, cases, change, steps
+from ptq.experiment.rounding_sweep import LEVELS, Case, cases, change, steps
 from ptq.networks import recipes
 
 MISSED, REACHED = "missed", "reached"
@@ -20,12 +20,8 @@ def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     seconds = frame.groupby("strategy").cpu_seconds.median()
     networks = _networks(frame)
     known = {n: c for network in networks for n, c in cases(network).items()}
-    bits = list(rounding_sweep.METHODS)
-    order = sorted(
-        known.values(), key=lambda c: bits.index((c.weights, c.activations))
-    )
     rows = []
-    for case in order:
+    for case in sorted(known.values(), key=_place):
         row = {"bits": case.bits, "method": case.label}
         for network, title in networks.items():
             row[title] = "–"
@@ -51,7 +47,13 @@ def gain_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
             row = rows.setdefault((better, worse), names)
             found = change(frame, network, better.name, worse.name)
             row[title] = f"{100 * found:+.2f}"
-    return list(rows.values())
+    return [rows[pair] for pair in sorted(rows, key=lambda p: _place(p[0]))]
+
+
+def _place(case: Case) -> int:
+    """The place of a case's bits among those that are tried."""
+    bits = list(rounding_sweep.METHODS)
+    return bits.index((case.weights, case.activations))
 
 
 def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
