@@ -132,7 +132,10 @@ class Tuner:
 
 
 def fastest(runs: dict[Choice, Run], images: Tensor) -> tuple[Choice, float]:
-    """The one of the least time, and its seconds; all run in turns."""
+    """The one of the least time, and its seconds; all run in turns.
+
+    ``images`` is (N, ...), as the runs take them.
+    """
     least = dict.fromkeys(runs, math.inf)
     for run in runs.values():
         run(images)
