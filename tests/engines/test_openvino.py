@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small_network import pixels_of, small
+from torch import nn
 
 from ptq.data import image_sets
 from ptq.engines import openvino
@@ -75,6 +76,39 @@ def test_a_trained_network_runs_in_integers_throughout(trained):
 def test_fewer_bits(bits, images):
     made = quantize(small(), images, activation_bits=bits, weight_bits=bits)
     assert max(steps_apart(made, images, engine="openvino").values()) <= 1
+
+
+class Residual(nn.Module):
+    """A sum right behind a convolution, as in a residual network."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.fc = nn.Conv2d(3, 16, 3), nn.Linear(16, 10)
+        self.second = nn.Conv2d(16, 16, 3, padding=1)
+
+    def forward(self, x):
+        x = self.first(x).relu()
+        x = (x + self.second(x)).relu()
+        return self.fc(x.mean((2, 3)))
+
+
+@needs_integers
+def test_fused_sums_round_once_less():
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = Residual().eval()
+    images = pixels_of(64, 3, 16, 16) / 127.5 - 1
+    made = quantize(network, images)
+    wanted, reach = made.graph(images), float(made.graph(images).std())
+    apart, fused = (
+        openvino.load(made, threads=1, fuse_sums=fuse)(images)
+        for fuse in (False, True)
+    )
+    assert not torch.equal(apart, fused)
+    for found in (apart, fused):
+        assert (found - wanted).abs().max() < 0.2 * reach
+    step = made.grid("fc").scale
+    assert (apart - made(images)).abs().max() <= 1.01 * step
 
 
 @needs_integers
