@@ -18,10 +18,10 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
     """
     found = pd.read_csv(PARITY) if found is None else found
     flips, images = found["other predictions"], int(found["images"].min())
-    most = int(flips.max())
+    most = f"{flips.max()} at most" if flips.any() else "none of them"
     text = (
-        f"Asked for {images:,} test images of each network, an engine "
-        f"predicts otherwise than exact integers for {most} at most. On "
+        f"Asked for {images:,} test images of each network below, an engine "
+        f"predicts otherwise than exact integers for {most}. On "
         "equal inputs, no operation's code is off by more than "
         f"{int(found['largest difference'].max())}, and at least "
         f"{found['worst operation (%)'].min():.2f} % of its codes are equal."
