@@ -184,6 +184,8 @@ def _of_a_reader(spec: str, tell, options: dict):
     from ptq.evidence.checks import InputError
 
     source = network_source.read(spec, options["checkpoint"])
+    for note in source.notes:
+        tell(note)
     given = options["normalization"]
     norm = quantize_command.plain_normalization(given, source)
     if options["data"]:

@@ -138,12 +138,18 @@ def _bits_of(what: str, bits, names: Iterable[str]) -> dict[str, int]:
     given = bits if isinstance(bits, Mapping) else dict.fromkeys(names, bits)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names)
             raise UnsupportedError(
                 f"{what} for {name!r}: the network has none of this name; "
-                f"near are {', '.join(near) or 'none'}"
+                f"{_near(name, names)}"
             )
     return dict.fromkeys(names, 8) | dict(given)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """The names that may be meant, else some of those that there are."""
+    if near := difflib.get_close_matches(name, known):
+        return f"near are {', '.join(near)}"
+    return f"it has {', '.join([*known][:8])}, ..."
 
 
 def _check_magnitude(node: Node, weight: Tensor) -> None:
@@ -163,10 +169,9 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
         inside = (f"{name}.", f"{name}@")
         meant = [n for n in graph.nodes if n == name or n.startswith(inside)]
         if not meant:
-            near = difflib.get_close_matches(name, graph.nodes)
             raise UnsupportedError(
                 f"keep_float={name!r}: the network has no such part after "
-                f"folding; near are {', '.join(near) or 'none'}"
+                f"folding; {_near(name, graph.nodes)}"
             )
         rounding = [n for n in meant if _rounds(graph.nodes[n])]
         if not rounding:
@@ -224,10 +229,12 @@ def plain_normalization(normalization, images: Tensor):
         fit = all(len(v) in (1, channels) for v in (mean, std))
     except (TypeError, ValueError, RuntimeError):
         fit = False
-    if not fit or not (std > 0).all() or not torch.isfinite(mean).all():
+    # Above 1, they are those of pixels from 0 to 255.
+    if not fit or not ((mean.abs() <= 1) & (std > 0) & (std <= 1)).all():
         raise UnsupportedError(
-            f"normalization={normalization}: expected (mean, std), a number "
-            f"or one for each of the {channels} channels, std above 0"
+            f"normalization={normalization}: expected (mean, std) of pixels "
+            f"from 0 to 1, a number or one for each of the {channels} "
+            "channels, std above 0; of pixels from 0 to 255, divide by 255"
         )
     return tuple(mean.tolist()), tuple(std.tolist())
 
