@@ -28,6 +28,7 @@ def quantize(
     observer: str = "minmax",
     keep_float: Iterable[str] = (),
     normalization=None,
+    on_pixels: bool = False,
 ) -> QuantizedNetwork:
     """Trace, fold BN, calibrate on ``images``, and quantize.
 
@@ -39,15 +40,15 @@ def quantize(
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
     ``observer`` is one of ``activation_grids.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
+    With ``on_pixels`` uint8 images are the first layer's codes, as they are
+    (``graph.pixels``): its weights take the normalization.
     ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
     something is not as expected, UnknownNameError for another observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
-    if normalization is not None:
-        normalization = plain_normalization(normalization, images)
-        if images.dtype == torch.uint8:
-            images = normalize(images, *normalization)
-    graph = graphs.fold(graphs.trace(model, images))
+    graph, images, normalization = _folded(
+        model, images, normalization, on_pixels
+    )
     kept = _kept(graph, keep_float)
     grids = _grids(
         graph, images, kept, activation_bits, observer, normalization
@@ -56,6 +57,25 @@ def quantize(
     network.warn_of_range(images)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
+
+
+def _folded(model, images: Tensor, normalization, on_pixels: bool) -> tuple:
+    """The graph, images as it takes them, and what normalizes pixels."""
+    pixels = images
+    if normalization is not None:
+        normalization = plain_normalization(normalization, images)
+        if pixels.dtype == torch.uint8:
+            images = normalize(pixels, *normalization)
+    graph = graphs.fold(graphs.trace(model, images))
+    if not on_pixels:
+        return graph, images, normalization
+    if normalization is None or pixels.dtype != torch.uint8:
+        raise UnsupportedError(
+            "on_pixels: expected uint8 images, and normalization=(mean, std)"
+        )
+    graph, moved = graphs.on_pixels(graph, *normalization)
+    normalization = plain_normalization(moved, pixels)
+    return graph, normalize(pixels, *normalization), normalization
 
 
 def _grids(graph, images, kept, bits, observer, normalization) -> dict:
