@@ -47,7 +47,7 @@ def lost_by_bits(
         f"for each training. At W2A4 the nearest code loses up to "
         f"{-worst:.0f} points on average, descent toward float up to "
         f"{-best:.1f}. The axis is linear up to one point, then logarithmic.",
-        "Four panels, one a network. From left to right bits fall and losses "
+        "A panel a network. From left to right bits fall and losses "
         "rise; the marks of the nearest code rise to the top, those of "
         "descent toward float stay lowest or among the lowest.",
     )
