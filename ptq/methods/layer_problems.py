@@ -98,13 +98,9 @@ def solved(
             (x,) = seen.values()
             weight, _ = made.graph.filled(node.args[1:3], {})
             of = moments(node, weight, x, wanted)
+            layer = made.integers[node.name]
             problem = _problem(
-                node.name,
-                weight,
-                made.integers[node.name],
-                of,
-                toward_float,
-                ridge,
+                node.name, weight, layer, of, toward_float, ridge
             )
             made.integers[node.name] = _layer(made, node, of, *solve(problem))
         return _in_parts(made.compute, node, seen), wanted

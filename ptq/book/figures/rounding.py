@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptq.book import show
@@ -65,14 +66,8 @@ def panels(changes: dict[tuple[str, Case], np.ndarray]) -> Figure:
     titles = [Case(*bits, "nearest").bits for bits in METHODS]
     for axis, network in zip(axes.flat, networks, strict=False):
         for (of, case), shares in changes.items():
-            if of != network:
-                continue
-            ink, marker, beside = LOOKS[case.rounding]
-            place = titles.index(case.bits) + beside
-            look = {"color": ink, "markersize": 5, "alpha": 0.8}
-            label = {"label": ROUNDINGS.row(case.rounding).label}
-            places = np.full(len(shares), place)
-            axis.plot(places, -100 * shares, marker, **look | label)
+            if of == network:
+                _marks(axis, titles.index(case.bits), case, shares)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
         axis.set_yscale("symlog", linthresh=LINEAR)
         axis.set_yticks([0, 1, 10, 80], ["0", "1", "10", "80"])
@@ -95,3 +90,12 @@ def panels(changes: dict[tuple[str, Case], np.ndarray]) -> Figure:
         fontsize=9,
     )
     return made
+
+
+def _marks(axis: Axes, tick: int, case: Case, shares: np.ndarray) -> None:
+    """A mark for each training, beside the tick of the case's bits."""
+    ink, marker, beside = LOOKS[case.rounding]
+    look = {"color": ink, "markersize": 5, "alpha": 0.8}
+    look["label"] = ROUNDINGS.row(case.rounding).label
+    places = np.full(len(shares), tick + beside)
+    axis.plot(places, -100 * shares, marker, **look)

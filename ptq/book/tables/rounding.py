@@ -93,8 +93,8 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
 
     Changes in points are called NETWORK_CASE. ``better`` and ``worse`` name
     the steps whose interval leaves out zero, ``better_pairs`` of all
-    ``pairs``; one word each lists the levels that have it. Sizes are in kB; ``slower`` is how often descent fits into
-    the time of AdaRound.
+    ``pairs``; one word each lists the levels that have it. Sizes are in kB;
+    ``slower`` is how often descent fits into the time of AdaRound.
     """
     found, words = {}, {"better": [], "worse": []}
     networks = _networks(frame)
