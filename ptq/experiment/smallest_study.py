@@ -16,7 +16,6 @@ from ptq.evidence.paired_tests import Flips
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
-from ptq.methods.coordinate_descent import coordinate_descent
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.rate_distortion import fisher_information, rate_distortion
 from ptq.quantizer import making
@@ -48,7 +47,7 @@ def made(of: Subject, name: str) -> QuantizedNetwork:
     """
     if name in PLAIN:
         start = started(of, {"fc1": PLAIN[name]})
-        return coordinate_descent(start, of.calibration)
+        return rate_distortion(start, of.calibration, {}, {})
     bits = START[of.name]
     start = started(of, bits)
     few = start.normalized(of.calibration[:TELLING])
