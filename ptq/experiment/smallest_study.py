@@ -147,8 +147,9 @@ class Level:
 def levels(found: pd.DataFrame) -> list[Level]:
     """The levels of one trained network, from its ``rows``.
 
-    A loss is excluded where the 95 % interval of the change ends above it. A
-    level whose rows the reference lacks is left out.
+    Non-inferior is what has a 95 % interval that excludes a loss as large; a
+    loss of at most a point is that of the test images, without an interval.
+    A level whose rows the reference lacks is left out.
     """
     named = {row.strategy: row for _, row in found.iterrows()}
     told = []
@@ -164,8 +165,8 @@ def levels(found: pd.DataFrame) -> list[Level]:
     small = small[small.file_bytes <= SMALLEST]
     if len(small):
         row = small.loc[small.validation_correct.idxmax()]
-        words = "a file of 70 kB: non-inferior at 1.0 point"
-        told.append(Level(words, row, row.change.low > -2 * MARGIN))
+        words = "a file of 70 kB: at most 1.0 point lost"
+        told.append(Level(words, row, row.change.value >= -2 * MARGIN))
     return told
 
 
