@@ -14,6 +14,7 @@ from torch import nn
 from ptq import paths
 from ptq.deploy import checking, exports, inputs, loading, risks, times
 from ptq.deploy.card import Card, Check, Row, Time
+from ptq.deploy.choice import Choice
 from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import Kept, asked, digest
 from ptq.engines import onnx_file, onnx_runtime
@@ -22,8 +23,8 @@ from ptq.evidence import checks
 from ptq.evidence.thresholds import MARGIN
 from ptq.judge import judgement
 from ptq.measure import activation_memory, host
+from ptq.methods.roundings import ROUNDINGS
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.running import locks
 
@@ -48,6 +49,7 @@ def deploy(
     seed: int = SEED,
     export: str | Iterable[str] = tuple(exports.FILES),
     notes: Iterable[str] = (),
+    choice: Choice | None = None,
     tell: Callable[[str], None] = lambda text: None,
     **recipe,
 ) -> Card:
@@ -57,8 +59,9 @@ def deploy(
     pixels in [0, 1]; or float32, normalized. ``test_labels`` are (N,).
     ``margin`` is the loss of accuracy (a share) that would be accepted;
     ``rounds`` are the timer's, ``export`` names the files to write, of
-    ``exports.FILES``; ``notes`` are further risks; ``tell`` gets a sentence
-    now and then; ``recipe`` is what ``ptq.quantize`` takes besides.
+    ``exports.FILES``; ``notes`` are further risks; ``choice`` is why this
+    recipe was chosen; ``tell`` gets a sentence now and then; ``recipe`` is
+    what ``Inputs.quantized`` takes.
 
     The same call continues what was interrupted. Raises InputError or
     UnsupportedError; LockedError where another call fills the folder;
@@ -70,7 +73,7 @@ def deploy(
         made = inputs.checked(network, *images, normalization, classes)
         run = _Deployment(made, Path(out), export, tell)
         run.all_steps(recipe, margin, rounds, seed)
-        card = run.card([*dict.fromkeys(warned), *notes])
+        card = run.card([*dict.fromkeys(warned), *notes], choice)
         card.write(out)
     return card
 
@@ -100,13 +103,7 @@ class _Deployment:
         """The network and its files."""
         self.tell("traces, folds, calibrates and quantizes")
         given = self.given
-        self.observer = recipe.get("observer", "minmax")
-        self.network = quantize(
-            given.network,
-            given.calibration,
-            normalization=given.normalization,
-            **recipe,
-        )
+        self.recipe, self.network = recipe, given.quantized(**recipe)
         self.runner = onnx_runtime.load(self.network)
         integer, real = (
             model.SerializeToString()
@@ -184,7 +181,7 @@ class _Deployment:
             found = times.measured(networks, images, rounds, seed)
         self.times = [_time(timing) for timing in found]
 
-    def card(self, notes: list[str]) -> Card:
+    def card(self, notes: list[str], choice: Choice | None) -> Card:
         """All of it; ``notes`` are further risks."""
         given, network = self.given, self.network
         rows = [_row(network, *row) for row in network.layers().iterrows()]
@@ -192,7 +189,7 @@ class _Deployment:
         return Card(
             network=type(given.network).__name__,
             parameters=sum(p.numel() for p in given.network.parameters()),
-            recipe=_recipe(network, rows, self.observer),
+            recipe=_recipe(network, rows, self.recipe),
             images=given.described(),
             rows=rows,
             ranges={
@@ -209,6 +206,7 @@ class _Deployment:
             times=self.times,
             machine=host.machine() | {RUNTIME: version(RUNTIME)},
             risks=[
+                *risks.of_choice(choice),
                 *risks.of_judgement(self.judgement),
                 *risks.of_images(given.calibration, given.test),
                 *risks.of_network(network),
@@ -216,6 +214,7 @@ class _Deployment:
                 *(failed + notes),
             ],
             load=loading.lines(network, given.test, self.export),
+            choice=choice,
         )
 
     def _keep(self, name: str, array: np.ndarray) -> None:
@@ -242,8 +241,9 @@ def _collected():
         )
 
 
-def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
+def _recipe(network: QuantizedNetwork, rows: list[Row], recipe: dict):
     """Bits and ranges in words."""
+    rounding, observer = recipe.get("rounding"), recipe.get("observer")
     grid = network.grid("input")
     low, high = affine.ends(grid)
     kinds = dict.fromkeys(
@@ -253,7 +253,9 @@ def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
     )
     return {
         "weights": ", ".join(kinds) or "float",
-        "activations": f"{grid.qmax.bit_length()} bits, ranges by {observer}",
+        "rounding": ROUNDINGS.row(rounding).label if rounding else "nearest",
+        "activations": f"{grid.qmax.bit_length()} bits, ranges by "
+        f"{observer or 'minmax'}",
         "input": f"codes from {low:.4g} to {high:.4g}, after normalization",
         "kept by request": ", ".join(sorted(network.kept)) or "nothing",
     }

@@ -10,8 +10,9 @@ from ptq.deploy import image_source
 from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.graph import checks as graph_checks
-from ptq.quantizer.making import plain_normalization
-from ptq.quantizer.network import normalize
+from ptq.methods.roundings import ROUNDINGS
+from ptq.quantizer.making import plain_normalization, quantize
+from ptq.quantizer.network import QuantizedNetwork, normalize
 
 # As many of the images as are asked first.
 FEW = 2
@@ -40,6 +41,22 @@ class Inputs:
             "calibration": f"{len(self.calibration):,} images",
             "judged on": f"{len(self.test):,} images, {labels}",
         }
+
+    def quantized(self, rounding: str = "", **recipe) -> QuantizedNetwork:
+        """The network, quantized on the calibration images.
+
+        ``recipe`` is what ``ptq.quantize`` takes besides; ``rounding`` names
+        a method of ``roundings.ROUNDINGS``, which then rounds the weights
+        anew. Raises UnsupportedError, and UnknownNameError for a name.
+        """
+        method = ROUNDINGS.row(rounding) if rounding else None
+        made = quantize(
+            self.network,
+            self.calibration,
+            normalization=self.normalization,
+            **recipe,
+        )
+        return method.run(made, self.calibration) if method else made
 
 
 def checked(

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ptq.cli import commands
-from ptq.deploy import deploying
+from ptq.deploy import inputs
 
 
 def called(*arguments):
@@ -60,7 +60,7 @@ def test_an_interruption_ends_in_one_sentence(here, monkeypatch):
     def interrupted(*given, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploying, "quantize", interrupted)
+    monkeypatch.setattr(inputs, "quantize", interrupted)
     done = called("net.py:make", "--data", "images.npz", "--out", "out")
     assert done.exit_code == 130
     last = done.stderr.splitlines()[-1]

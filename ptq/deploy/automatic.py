@@ -1,0 +1,179 @@
+"""Which way to quantize a network: tried in order, decided by evidence.
+
+The decision flow; each step ends it where a loss of the margin is excluded
+on the images that decide, and the file is small enough:
+
+1. 8 bits: min-max ranges; ranges of least error; matched means; the one and
+   the two layers in float that add the most error.
+2. Fewer bits, where a smaller file is asked: 4 inside, and what the largest
+   layers leave when they are narrowed one after another until the file is
+   small enough; each rounded to nearest, by GPTQ, and by descent.
+3. Else the smallest file that holds the margin, by bisection between them.
+
+Activations keep 8 bits: fewer make no file smaller, and nothing runs faster.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from ptq import paths
+from ptq.deploy import inputs, trials
+from ptq.deploy.choice import Choice, worded
+from ptq.deploy.trials import Trials
+from ptq.evidence import checks
+from ptq.evidence.thresholds import MARGIN
+from ptq.experiment import low_bits
+from ptq.graph import UnsupportedError
+from ptq.measure import layer_errors
+from ptq.methods import mixed_precision
+from ptq.quantizer import making
+from ptq.quantizer.network import QuantizedNetwork
+from ptq.running import locks
+
+# Bytes by which a file's size may be another than its weights tell.
+SLACK = 1024
+ROUNDINGS = ("nearest", "gptq", "descent")
+# Layers in float that are tried, and images that find them.
+IN_FLOAT, IMAGES = 2, 64
+REPORT, FOLDER = "trials.json", "trials"
+
+
+def choose(
+    network: nn.Module,
+    calibration_images,
+    images,
+    labels=None,
+    *,
+    out: str | Path,
+    normalization=None,
+    margin: float = MARGIN,
+    target_bytes: int | None = None,
+    keep_float: Sequence[str] = (),
+    told: str = "",
+    tell: Callable[[str], None] = lambda text: None,
+) -> Choice:
+    """The best way to quantize ``network`` that the decision flow finds.
+
+    ``images`` decide, with ``labels`` (N,); without, by how many predictions
+    change. None of them may judge later. All are as of ``deploying.deploy``,
+    which takes the choice, and as ``recipe`` that of its trial. ``told``
+    says how the images were drawn, ``target_bytes`` is for the packed file.
+    Trials are kept in the folder ``out``, and the report: the same call
+    continues. Raises InputError where the images cannot decide, and what
+    ``deploy`` raises.
+    """
+    margin = checks.between(margin, "margin")
+    if target_bytes is not None:
+        target_bytes = checks.count(target_bytes, "target_bytes", 1)
+    given = inputs.checked(
+        *(network, calibration_images, images, labels, normalization, None)
+    )
+    trials.check_number(len(given.test), labels is not None, margin)
+    out = Path(out)
+    # ``deploy`` makes the chosen network again, and tells of it then.
+    quiet = warnings.catch_warnings(action="ignore", category=UserWarning)
+    with locks.folder(out, "folder"), quiet:
+        tell("traces, folds, calibrates and quantizes")
+        kept = {"keep_float": list(keep_float)} if keep_float else {}
+        base = given.quantized(**kept)
+        bench = Trials(given, base, margin, out / FOLDER, tell)
+        images = f"{given.described()['judged on']}{told}"
+        choice = Choice(bench.done, images, margin, target_bytes)
+        _Flow(bench, choice, base, kept).run()
+        paths.write_json(out / REPORT, choice.report())
+    return choice
+
+
+class _Flow:
+    """The decision flow: makes trials, which ``choice`` then is of.
+
+    ``base`` is the network at 8 bits by the recipe ``first``.
+    """
+
+    def __init__(
+        self,
+        bench: Trials,
+        choice: Choice,
+        base: QuantizedNetwork,
+        first: dict,
+    ):
+        self.bench, self.given, self.choice = bench, bench.given, choice
+        self.base, self.first = base, first
+
+    def run(self) -> None:
+        """Make trials until one will do, or there are no more."""
+        self.eight_bits()
+        best = self.choice.best
+        if not self.choice.small(best):
+            recipe = dict(best.recipe)
+            recipe.pop("rounding", None)
+            self.fewer_bits(recipe, best.bytes)
+
+    def eight_bits(self) -> None:
+        """Other ranges, matched means, layers in float."""
+        first = self.first
+        if self.holds(first) or self.holds(first | {"observer": "mse"}):
+            return
+        if self.holds(self.choice.best.recipe | {"rounding": "means"}):
+            return
+        images = self.given.calibration[:IMAGES]
+        worst = layer_errors.noisiest(self.base, images)
+        for count in range(1, IN_FLOAT + 1):
+            kept = [*first.get("keep_float", []), *worst[:count]]
+            if self.holds(self.choice.best.recipe | {"keep_float": kept}):
+                return
+
+    def fewer_bits(self, recipe: dict, size: int) -> None:
+        """Smaller files than that of ``recipe`` at 8 bits, ``size`` bytes."""
+        target = self.choice.target_bytes
+        network = self.given.quantized(**recipe)
+        layers = network.integers.items()
+        weights = {name: layer.codes.numel() for name, layer in layers}
+        inner = making.inner_bits(network, 4, 8)["weight_bits"]
+        inside = dict.fromkeys(weights, 8) | inner
+        path = list(mixed_precision.narrowed(weights))
+
+        def fits(bits: dict) -> bool:
+            saved = sum(weights[n] * (8 - b) // 8 for n, b in bits.items())
+            return size - saved <= target + SLACK and (
+                self.size(recipe | {"weight_bits": bits}) <= target
+            )
+
+        last = next((i for i, b in enumerate(path) if fits(b)), len(path) - 1)
+        plans = [path[last]]
+        if inside != path[last] and fits(inside):
+            plans.insert(0, inside)
+        for bits in plans:
+            for rounding in ROUNDINGS:
+                narrow = {"weight_bits": bits, "rounding": rounding}
+                if self.holds(recipe | narrow):
+                    return
+        if self.choice.best.holds:
+            self.bisect(recipe | narrow, path[: last + 1])
+
+    def bisect(self, recipe: dict, path: list[dict[str, int]]) -> None:
+        """The fewest bits that hold; those of the last of ``path`` do not."""
+        low, high = 0, len(path) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.holds(recipe | {"weight_bits": path[middle]}):
+                low = middle
+            else:
+                high = middle
+
+    def size(self, recipe: dict) -> int:
+        """Bytes of the packed file."""
+        return low_bits.packed_bytes(self.given.quantized(**recipe))
+
+    def holds(self, recipe: dict) -> bool:
+        """Whether the trial of this recipe excludes a loss of the margin."""
+        try:
+            return self.bench.made(recipe).holds
+        except UnsupportedError as error:
+            if not self.bench.done:
+                raise
+            self.choice.refused[", ".join(worded(recipe))] = str(error)
+            return False
