@@ -81,6 +81,8 @@ def choose(
         base = given.quantized(**kept)
         bench = Trials(given, base, margin, out / FOLDER, tell)
         images = f"{given.described()['judged on']}{told}"
+        if labels is None:
+            images += "; changed predictions decide"
         choice = Choice(bench.done, images, margin, target_bytes)
         _Flow(bench, choice, base, kept).run()
         paths.write_json(out / REPORT, choice.report())
