@@ -140,7 +140,7 @@ def test_a_kept_trial_is_not_made_again(net, small, tmp_path):
     assert again.best.change == whole.best.change
     # Another margin asks the kept trials anew.
     files = set((tmp_path / "trials").iterdir())
-    choose(net, tmp_path, margin=0.5, target_bytes=1700)
+    choose(net, tmp_path, margin=0.5, target_bytes=100)
     assert set((tmp_path / "trials").iterdir()) == files
 
 
@@ -162,8 +162,12 @@ def test_without_labels_changed_predictions_decide(net, tmp_path):
 
 
 def test_where_nothing_is_shown_the_least_loss_is_returned(net, tmp_path):
-    """At eight bits: other ranges, means, and one and two layers in float."""
-    found = choose(net, tmp_path, margin=0.0067)
+    """At eight bits: other ranges, means, and one and two layers in float.
+
+    Ranges of much too dark images clip whatever is tried.
+    """
+    dark = SimpleNamespace(**vars(net) | {"calibration": net.test[:64] // 16})
+    found = choose(dark, tmp_path)
     recipes = [one.recipe for one in found.trials]
     assert recipes[:2] == [{}, {"observer": "mse"}]
     assert recipes[2]["rounding"] == "means"
@@ -171,7 +175,7 @@ def test_where_nothing_is_shown_the_least_loss_is_returned(net, tmp_path):
     assert kept == [1, 2]
     assert not any(one.holds for one in found.trials)
     assert found.best.floor == max(one.floor for one in found.trials)
-    assert found.missed == "a loss of 0.67 points is not excluded"
+    assert found.missed == "a loss of 2.00 points is not excluded"
     assert "more images might decide" in found.why
 
 
