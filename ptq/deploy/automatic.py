@@ -37,7 +37,7 @@ from ptq.running import locks
 SLACK = 1024
 ROUNDINGS = ("nearest", "gptq", "descent")
 # Layers in float that are tried, and images that find them.
-IN_FLOAT, IMAGES = 2, 64
+IN_FLOAT, IMAGES = 2, 8
 REPORT, FOLDER = "trials.json", "trials"
 
 

@@ -25,7 +25,6 @@ from ptq.judge import judgement
 from ptq.measure import activation_memory, host
 from ptq.methods.roundings import ROUNDINGS
 from ptq.quantizer import affine
-from ptq.quantizer.network import QuantizedNetwork
 from ptq.running import locks
 
 SEED = 42
@@ -189,7 +188,7 @@ class _Deployment:
         return Card(
             network=type(given.network).__name__,
             parameters=sum(p.numel() for p in given.network.parameters()),
-            recipe=_recipe(network, rows, self.recipe),
+            recipe=_recipe(network, rows, self.recipe, given),
             images=given.described(),
             rows=rows,
             ranges={
@@ -241,9 +240,12 @@ def _collected():
         )
 
 
-def _recipe(network: QuantizedNetwork, rows: list[Row], recipe: dict):
-    """Bits and ranges in words."""
-    rounding, observer = recipe.get("rounding"), recipe.get("observer")
+def _recipe(network, rows: list[Row], recipe: dict, given: Inputs):
+    """Bits, ranges and rounding in words."""
+    observer, rounding = recipe.get("observer", "minmax"), "nearest"
+    if name := recipe.get("rounding"):
+        seen = min(inputs.rounding_images(network), len(given.calibration))
+        rounding = f"{ROUNDINGS.row(name).label}, on {seen:,} images"
     grid = network.grid("input")
     low, high = affine.ends(grid)
     kinds = dict.fromkeys(
@@ -253,9 +255,8 @@ def _recipe(network: QuantizedNetwork, rows: list[Row], recipe: dict):
     )
     return {
         "weights": ", ".join(kinds) or "float",
-        "rounding": ROUNDINGS.row(rounding).label if rounding else "nearest",
-        "activations": f"{grid.qmax.bit_length()} bits, ranges by "
-        f"{observer or 'minmax'}",
+        "rounding": rounding,
+        "activations": f"{grid.qmax.bit_length()} bits, ranges by {observer}",
         "input": f"codes from {low:.4g} to {high:.4g}, after normalization",
         "kept by request": ", ".join(sorted(network.kept)) or "nothing",
     }

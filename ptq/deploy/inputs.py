@@ -10,12 +10,15 @@ from ptq.deploy import image_source
 from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.graph import checks as graph_checks
+from ptq.measure import activation_memory
 from ptq.methods.roundings import ROUNDINGS
 from ptq.quantizer.making import plain_normalization, quantize
 from ptq.quantizer.network import QuantizedNetwork, normalize
 
 # As many of the images as are asked first.
 FEW = 2
+# Results that rounding may hold, of all images and two networks.
+MOST_BYTES = 10**9
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Inputs:
 
         ``recipe`` is what ``ptq.quantize`` takes besides; ``rounding`` names
         a method of ``roundings.ROUNDINGS``, which then rounds the weights
-        anew. Raises UnsupportedError, and UnknownNameError for a name.
+        anew, on ``rounding_images``. Raises UnsupportedError, and
+        UnknownNameError for a name.
         """
         method = ROUNDINGS.row(rounding) if rounding else None
         made = quantize(
@@ -56,7 +60,9 @@ class Inputs:
             normalization=self.normalization,
             **recipe,
         )
-        return method.run(made, self.calibration) if method else made
+        if method is None:
+            return made
+        return method.run(made, self.calibration[: rounding_images(made)])
 
 
 def checked(
@@ -84,6 +90,15 @@ def checked(
         labels = checks.classes(labels, "labels", count)
         checks.same_images(test_images=test, labels=labels)
     return Inputs(prepared, calibration, test, labels, normalization, classes)
+
+
+def rounding_images(network: QuantizedNetwork) -> int:
+    """How many images a method of rounding may see: of large ones, fewer.
+
+    Their results, in floats and on grids, must fit into ``MOST_BYTES``.
+    """
+    peak = activation_memory.of_float(network.graph).bytes
+    return max(MOST_BYTES // (2 * peak), FEW)
 
 
 def _check_alike(calibration: Tensor, test: Tensor) -> None:

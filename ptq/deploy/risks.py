@@ -24,9 +24,9 @@ PAIR_MOST = np.iinfo(np.int16).max // np.iinfo(np.uint8).max
 
 def of_choice(found: Choice | None) -> list[str]:
     """What was asked of the automatic mode and is not met."""
-    return [f"not all that was asked: {found.missed}"] * bool(
-        found and found.missed
-    )
+    if found is None or not found.missed:
+        return []
+    return [f"not all that was asked: {found.missed}"]
 
 
 def of_judgement(found: Judgement) -> list[str]:

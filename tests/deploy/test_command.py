@@ -100,7 +100,7 @@ def test_a_missed_target_is_told_and_the_best_is_written(here):
     sizes = {t["name"]: t["bytes"] for t in told["trials"] if t["holds"]}
     size = (here / "out" / "network.ptq").stat().st_size
     assert sizes[told["chosen"]] == min(sizes.values()) == size
-    assert len(told["trials"]) > 4
+    assert len(told["trials"]) > 1
     for trial in told["trials"]:
         assert trial["recipe"]["keep_float"] == ["conv"]
 
