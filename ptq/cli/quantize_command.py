@@ -17,7 +17,9 @@ rounds = click.option(
     show_default=True,
     help="Of the timer; below 10 there is no verdict.",
 )
-seed = click.option("--seed", default=42, show_default=True)
+seed = click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True
+)
 # What the automatic mode finds, and nobody gives it.
 CHOSEN = "weight_bits", "per_tensor", "observer", "rounding"
 
@@ -171,6 +173,7 @@ def _card(network: str, out: str, tell, given: dict):
         "out": out,
         "normalization": plain_normalization(given["normalization"], source),
         "margin": given["margin"] / 100,
+        "notes": [*source.notes, *calibration.notes, *images.notes],
         "tell": tell,
     }
     if automatic:
@@ -185,7 +188,6 @@ def _card(network: str, out: str, tell, given: dict):
         rounds=given["rounds"],
         seed=given["seed"],
         export=given["export"],
-        notes=list(dict.fromkeys([*calibration.notes, *images.notes])),
         **shared,
         **recipe,
     )

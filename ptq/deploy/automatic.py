@@ -5,40 +5,38 @@ on the images that decide, and the file is small enough:
 
 1. 8 bits: min-max ranges; ranges of least error; matched means; the one and
    the two layers in float that add the most error.
-2. Fewer bits, where a smaller file is asked: 4 inside, and what the largest
-   layers leave when they are narrowed one after another until the file is
-   small enough; each rounded to nearest, by GPTQ, and by descent.
+2. Fewer bits, where a smaller file is asked: 4 inside, where that is small
+   enough, then the bits by layer of least error in a file of that size; each
+   rounded to nearest, by GPTQ, and by descent.
 3. Else the smallest file that holds the margin, by bisection between them.
 
 Activations keep 8 bits: fewer make no file smaller, and nothing runs faster.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import inputs, trials
-from ptq.deploy.choice import Choice, worded
+from ptq.deploy import inputs, remarks, trials
+from ptq.deploy.choice import BITS, REPORT, Choice, worded
+from ptq.deploy.file_sizes import Files
 from ptq.deploy.trials import Trials
 from ptq.evidence import checks
 from ptq.evidence.thresholds import MARGIN
-from ptq.experiment import low_bits
 from ptq.graph import UnsupportedError
 from ptq.measure import layer_errors
-from ptq.methods import mixed_precision
+from ptq.methods import bit_allocation
 from ptq.quantizer import making
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.running import locks
 
-# Bytes by which a file's size may be another than its weights tell.
-SLACK = 1024
+INSIDE, HALVINGS = 4, 5
 ROUNDINGS = ("nearest", "gptq", "descent")
 # Layers in float that are tried, and images that find them.
 IN_FLOAT, IMAGES = 2, 8
-REPORT, FOLDER = "trials.json", "trials"
+FOLDER = "trials"
 
 
 def choose(
@@ -53,6 +51,7 @@ def choose(
     target_bytes: int | None = None,
     keep_float: Sequence[str] = (),
     told: str = "",
+    notes: Iterable[str] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> Choice:
     """The best way to quantize ``network`` that the decision flow finds.
@@ -60,7 +59,8 @@ def choose(
     ``images`` decide, with ``labels`` (N,); without, by how many predictions
     change. None of them may judge later. All are as of ``deploying.deploy``,
     which takes the choice, and as ``recipe`` that of its trial. ``told``
-    says how the images were drawn, ``target_bytes`` is for the packed file.
+    says how the images were drawn, ``target_bytes`` is for the packed file,
+    ``notes`` is what a refusal should tell besides.
     Trials are kept in the folder ``out``, and the report: the same call
     continues. Raises InputError where the images cannot decide, and what
     ``deploy`` raises.
@@ -74,8 +74,7 @@ def choose(
     trials.check_number(len(given.test), labels is not None, margin)
     out = Path(out)
     # ``deploy`` makes the chosen network again, and tells of it then.
-    quiet = warnings.catch_warnings(action="ignore", category=UserWarning)
-    with locks.folder(out, "folder"), quiet:
+    with locks.folder(out, "folder"), remarks.collected(notes):
         tell("traces, folds, calibrates and quantizes")
         kept = {"keep_float": list(keep_float)} if keep_float else {}
         base = given.quantized(**kept)
@@ -130,48 +129,37 @@ class _Flow:
 
     def fewer_bits(self, recipe: dict, size: int) -> None:
         """Smaller files than that of ``recipe`` at 8 bits, ``size`` bytes."""
-        target = self.choice.target_bytes
-        network = self.given.quantized(**recipe)
-        layers = network.integers.items()
-        weights = {name: layer.codes.numel() for name, layer in layers}
-        inner = making.inner_bits(network, 4, 8)["weight_bits"]
-        inside = dict.fromkeys(weights, 8) | inner
-        path = list(mixed_precision.narrowed(weights))
-
-        def fits(bits: dict) -> bool:
-            saved = sum(weights[n] * (8 - b) // 8 for n, b in bits.items())
-            return size - saved <= target + SLACK and (
-                self.size(recipe | {"weight_bits": bits}) <= target
-            )
-
-        last = next((i for i, b in enumerate(path) if fits(b)), len(path) - 1)
-        plans = [path[last]]
-        if inside != path[last] and fits(inside):
-            plans.insert(0, inside)
-        for bits in plans:
+        narrow = {
+            bits: self.given.quantized("nearest", weight_bits=bits, **recipe)
+            for bits in bit_allocation.BITS
+        }
+        files, target = Files(narrow, size), self.choice.target_bytes
+        inner = making.inner_bits(narrow[BITS], INSIDE, BITS)["weight_bits"]
+        inside, least = files.all(BITS) | inner, files.within(target)
+        plans = [inside] if files.size(inside) <= target else []
+        for bits in [*plans, *[least] * (least not in plans)]:
             for rounding in ROUNDINGS:
                 narrow = {"weight_bits": bits, "rounding": rounding}
                 if self.holds(recipe | narrow):
                     return
         if self.choice.best.holds:
-            self.bisect(recipe | narrow, path[: last + 1])
+            self.bisect(recipe | narrow, files, files.size(least), size)
 
-    def bisect(self, recipe: dict, path: list[dict[str, int]]) -> None:
-        """The fewest bits that hold; those of the last of ``path`` do not."""
-        low, high = 0, len(path) - 1
-        while high - low > 1:
+    def bisect(self, recipe: dict, files: Files, low, high) -> None:
+        """Between files of ``low`` bytes that do not hold, and ``high``."""
+        for _ in range(HALVINGS):
             middle = (low + high) // 2
-            if self.holds(recipe | {"weight_bits": path[middle]}):
-                low = middle
-            else:
+            bits = files.within(middle)
+            if self.holds(recipe | {"weight_bits": bits}):
                 high = middle
-
-    def size(self, recipe: dict) -> int:
-        """Bytes of the packed file."""
-        return low_bits.packed_bytes(self.given.quantized(**recipe))
+            else:
+                low = middle
 
     def holds(self, recipe: dict) -> bool:
         """Whether the trial of this recipe excludes a loss of the margin."""
+        for one in self.bench.done:
+            if one.recipe == recipe:
+                return one.holds
         try:
             return self.bench.made(recipe).holds
         except UnsupportedError as error:

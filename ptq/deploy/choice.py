@@ -8,6 +8,7 @@ from ptq.judge import wording
 from ptq.methods.roundings import ROUNDINGS
 
 BITS = 8
+REPORT = "trials.json"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
-"""Which layers stay in float or get fewer bits, and what a choice loses."""
+"""Which layers stay in float, and what a choice loses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-
-NARROWER = {8: 6, 6: 4, 4: 3, 3: 2}
 
 
 def float_regions(
@@ -72,17 +70,3 @@ def regret(
         lost = values[best] - values[chosen]
         found[count] = Regret(chosen, best, lost)
     return found
-
-
-def narrowed(weights: dict[str, int]) -> Iterator[dict[str, int]]:
-    """Bits by layer: from 8 for all to 2 for all, one layer at a time.
-
-    ``weights`` are the numbers of weights by layer. The next layer with
-    fewer bits is the one that takes the most bytes.
-    """
-    bits = dict.fromkeys(weights, 8)
-    yield dict(bits)
-    while wide := [name for name in bits if bits[name] in NARROWER]:
-        most = max(wide, key=lambda name: weights[name] * bits[name])
-        bits[most] = NARROWER[bits[most]]
-        yield dict(bits)

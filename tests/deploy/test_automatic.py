@@ -9,7 +9,10 @@ import torch
 
 from ptq.deploy import automatic, deploying, trials
 from ptq.deploy.choice import Choice
+from ptq.deploy.file_sizes import Files
 from ptq.evidence.checks import InputError
+from ptq.experiment import low_bits
+from ptq.methods import bit_allocation
 from ptq.quantizer.making import quantize
 
 DECIDE = 420
@@ -78,19 +81,43 @@ def test_a_missed_target_returns_the_smallest_that_holds(small):
     ]
 
 
-def test_methods_come_from_cheap_to_dear_and_bits_by_halves(small):
+def test_methods_come_from_cheap_to_dear_and_sizes_by_halves(small):
     """Two bits everywhere fail; between them and eight it is bisected."""
     _, found = small
     methods = [one.recipe.get("rounding") for one in found.trials]
     assert methods[:4] == [None, "nearest", "gptq", "descent"]
-    fewest = [
-        set(one.recipe["weight_bits"].values()) for one in found.trials[1:4]
-    ]
-    assert fewest == [{2}] * 3 and not found.trials[3].holds
-    held = [one.bytes for one in found.trials[4:] if one.holds]
-    failed = [one.bytes for one in found.trials[1:] if not one.holds]
-    assert set(methods[4:]) == {"descent"}
-    assert held and min(held) > max(failed)
+    for one in found.trials[1:4]:
+        assert set(one.recipe["weight_bits"].values()) == {2}
+        assert not one.holds
+    assert set(methods[4:]) == {"descent"} and len(methods) <= 4 + 5
+    low, high = found.trials[3].bytes, found.trials[0].bytes
+    for one in found.trials[4:]:
+        middle = (low + high) // 2
+        assert low < one.bytes <= middle
+        low, high = (low, middle) if one.holds else (middle, high)
+
+
+@pytest.mark.parametrize("most", [1700, 1900, 2400, 3000])
+def test_a_file_of_a_size_has_the_bits_of_least_error(net, most):
+    """Of all choices of bits whose file, once written, is small enough."""
+    given = automatic.inputs.checked(
+        *(net.network, net.calibration, net.test, net.labels),
+        *((0.5, 0.5), None),
+    )
+    narrow = {
+        bits: given.quantized("nearest", weight_bits=bits)
+        for bits in bit_allocation.BITS
+    }
+    files = Files(narrow, low_bits.packed_bytes(narrow[8]))
+    found = files.within(most)
+    assert files.size(found) <= most
+    costs = bit_allocation.noise(narrow)
+    best = min(
+        bit_allocation.total(costs, bits)
+        for bits in bit_allocation.every(list(costs))
+        if bit_allocation.total(files.sizes, bits) + files.rest <= most - 64
+    )
+    assert bit_allocation.total(costs, found) <= best
 
 
 def test_the_deployed_network_is_the_one_that_was_tried(net, tmp_path):

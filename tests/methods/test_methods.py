@@ -188,17 +188,3 @@ def test_the_best_ranking_has_no_regret():
     found = mixed_precision.regret(values, worst)
     lost = [r.lost for r in found.values()]
     assert lost == pytest.approx([0.03, 0.04, 0.03])
-
-
-def test_the_layer_of_the_most_bytes_is_narrowed_next():
-    """By hand: 100, 60 and 10 weights, from 8 bits for all to 2 for all."""
-    path = list(mixed_precision.narrowed({"a": 100, "b": 60, "c": 10}))
-    assert [tuple(bits.values()) for bits in path[:6]] == [
-        (8, 8, 8),
-        (6, 8, 8),
-        (4, 8, 8),
-        (4, 6, 8),
-        (3, 6, 8),
-        (3, 4, 8),
-    ]
-    assert path[-1] == dict.fromkeys("abc", 2) and len(path) == 13
