@@ -129,6 +129,7 @@ class _Flow:
 
     def fewer_bits(self, recipe: dict, size: int) -> None:
         """Smaller files than that of ``recipe`` at 8 bits, ``size`` bytes."""
+        self.bench.tell("finds bits for smaller files")
         narrow = {
             bits: self.given.quantized("nearest", weight_bits=bits, **recipe)
             for bits in bit_allocation.BITS

@@ -77,7 +77,7 @@ def _choice(found) -> list[tuple[str, str]]:
     return [
         ("asked", found.asked),
         ("missed", found.missed or NOTHING),
-        ("chosen", found.best.name),
+        ("chosen", f"trial {found.number}: {found.best.name}"),
         ("because", found.why),
         ("decided on", found.images),
         *found.refused.items(),
@@ -86,9 +86,9 @@ def _choice(found) -> list[tuple[str, str]]:
 
 def _trials(found) -> Iterator[list[str]]:
     """Lines on each trial of a ``choice.Choice``."""
-    for one in found.trials:
+    for number, one in enumerate(found.trials, 1):
         yield _wrapped(
-            one.name,
+            f"{number}. {one.name}",
             f"{one.bytes:,} B; {one.found}: {one.verdict}; made in "
             f"{one.cpu_seconds:.1f} s of a processor",
         )

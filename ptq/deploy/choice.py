@@ -81,6 +81,13 @@ class Choice:
         smallest = min(held, key=lambda one: one.bytes)
         return next(filter(self.small, held), smallest)
 
+    @property
+    def number(self) -> int:
+        """The best one's place among the trials, from 1."""
+        return 1 + next(
+            place for place, one in enumerate(self.trials) if one is self.best
+        )
+
     def small(self, trial: Trial) -> bool:
         """Whether its file is as small as asked."""
         return self.target_bytes is None or trial.bytes <= self.target_bytes
@@ -135,7 +142,7 @@ class Choice:
         words = {
             name: getattr(self, name) for name in ("asked", "missed", "why")
         }
-        told = {"chosen": self.best.name} | words | asdict(self)
+        told = {"chosen": self.number} | words | asdict(self)
         return told | {"trials": trials}
 
 
