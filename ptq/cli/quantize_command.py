@@ -122,9 +122,8 @@ def quantize(network, out, fail_unless, **given):
         --data images.npz --normalization 0.5,0.5 --out deploy/ \\
         --fail-unless non-inferior
 
-    With --auto or --target-bytes, the card says what was tried and why one
-    was chosen, trials.json has all trials, and the best one is written even
-    where not all that was asked is met; then it is said.
+    With --auto or --target-bytes, card and trials.json say what was tried
+    and why one was chosen: the best, even where not all asked is met.
 
     \b
     python -m ptq quantize net.py:make --checkpoint w.pt \\
@@ -143,13 +142,18 @@ def quantize(network, out, fail_unless, **given):
         told.folder = Path(out)
         checks.between(given["margin"], "--margin", 0, 100)
         card = _card(network, out, line.tell, given)
+    _show(card, out)
+    if fail_unless and card.failing(fail_unless):
+        click.echo(f"not {fail_unless}: INT8", err=True)
+        raise SystemExit(1)
+
+
+def _show(card, out: str) -> None:
+    """Card, its page, and what is missed."""
     click.echo(str(card), nl=False)
     click.echo(f"\n{Path(out) / 'card.html'} shows it")
     if card.choice and card.choice.missed:
         click.echo(f"the best found; {card.choice.missed}", err=True)
-    if fail_unless and card.failing(fail_unless):
-        click.echo(f"not {fail_unless}: INT8", err=True)
-        raise SystemExit(1)
 
 
 def _card(network: str, out: str, tell, given: dict):

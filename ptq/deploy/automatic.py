@@ -22,6 +22,7 @@ from ptq import paths
 from ptq.deploy import inputs, remarks, trials
 from ptq.deploy.choice import BITS, REPORT, Choice, worded
 from ptq.deploy.file_sizes import Files
+from ptq.deploy.inputs import Inputs
 from ptq.deploy.trials import Trials
 from ptq.evidence import checks
 from ptq.evidence.thresholds import MARGIN
@@ -29,7 +30,6 @@ from ptq.graph import UnsupportedError
 from ptq.measure import layer_errors
 from ptq.methods import bit_allocation
 from ptq.quantizer import making
-from ptq.quantizer.network import QuantizedNetwork
 from ptq.running import locks
 
 INSIDE, HALVINGS = 4, 5
@@ -57,33 +57,26 @@ def choose(
     """The best way to quantize ``network`` that the decision flow finds.
 
     ``images`` decide, with ``labels`` (N,); without, by how many predictions
-    change. None of them may judge later. All are as of ``deploying.deploy``,
-    which takes the choice, and as ``recipe`` that of its trial. ``told``
-    says how the images were drawn, ``target_bytes`` is for the packed file,
-    ``notes`` is what a refusal should tell besides.
-    Trials are kept in the folder ``out``, and the report: the same call
-    continues. Raises InputError where the images cannot decide, and what
-    ``deploy`` raises.
+    change; none of them may judge later. All are as of ``deploying.deploy``,
+    which takes the choice and its best recipe. ``told`` says how the images
+    were drawn, ``notes`` what a refusal tells besides; ``target_bytes`` is
+    for the packed file. Trials and their report are kept in ``out``: the
+    same call continues. Raises InputError where the images cannot decide,
+    and what ``deploy`` raises.
     """
     margin = checks.between(margin, "margin")
     if target_bytes is not None:
-        target_bytes = checks.count(target_bytes, "target_bytes", 1)
+        checks.count(target_bytes, "target_bytes", 1)
     given = inputs.checked(
         *(network, calibration_images, images, labels, normalization, None)
     )
     trials.check_number(len(given.test), labels is not None, margin)
-    out = Path(out)
+    told = f"{given.described()['judged on']}{told}"
+    told += "; changed predictions decide" * (labels is None)
+    choice, out = Choice([], told, margin, target_bytes), Path(out)
     # ``deploy`` makes the chosen network again, and tells of it then.
     with locks.folder(out, "folder"), remarks.collected(notes):
-        tell("traces, folds, calibrates and quantizes")
-        kept = {"keep_float": list(keep_float)} if keep_float else {}
-        base = given.quantized(**kept)
-        bench = Trials(given, base, margin, out / FOLDER, tell)
-        images = f"{given.described()['judged on']}{told}"
-        if labels is None:
-            images += "; changed predictions decide"
-        choice = Choice(bench.done, images, margin, target_bytes)
-        _Flow(bench, choice, base, kept).run()
+        _Flow(given, choice, list(keep_float), out / FOLDER, tell).run()
         paths.write_json(out / REPORT, choice.report())
     return choice
 
@@ -91,18 +84,22 @@ def choose(
 class _Flow:
     """The decision flow: makes trials, which ``choice`` then is of.
 
-    ``base`` is the network at 8 bits by the recipe ``first``.
+    The layers ``kept`` are in float in all of them; ``folder`` keeps them.
     """
 
     def __init__(
         self,
-        bench: Trials,
+        given: Inputs,
         choice: Choice,
-        base: QuantizedNetwork,
-        first: dict,
+        kept: list[str],
+        folder: Path,
+        tell: Callable[[str], None],
     ):
-        self.bench, self.given, self.choice = bench, bench.given, choice
-        self.base, self.first = base, first
+        tell("traces, folds, calibrates and quantizes")
+        self.given, self.choice = given, choice
+        self.first = {"keep_float": kept} if kept else {}
+        self.base = given.quantized(**self.first)
+        self.bench = Trials(given, self.base, choice, folder, tell)
 
     def run(self) -> None:
         """Make trials until one will do, or there are no more."""
@@ -158,13 +155,13 @@ class _Flow:
 
     def holds(self, recipe: dict) -> bool:
         """Whether the trial of this recipe excludes a loss of the margin."""
-        for one in self.bench.done:
+        for one in self.choice.trials:
             if one.recipe == recipe:
                 return one.holds
         try:
             return self.bench.made(recipe).holds
         except UnsupportedError as error:
-            if not self.bench.done:
+            if not self.choice.trials:
                 raise
             self.choice.refused[", ".join(worded(recipe))] = str(error)
             return False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptq import paths
 from ptq.deploy import card_page, card_words
-from ptq.deploy.choice import Choice
+from ptq.deploy.choice import REPORT, Choice
 from ptq.evidence.intervals import Interval
 from ptq.judge.judgement import Judgement
 from ptq.measure.activation_memory import Peak
@@ -114,7 +114,13 @@ class Card:
         return card_page.page(self)
 
     def write(self, folder: str | Path) -> None:
-        """Write ``CARDS`` into ``folder``; OSError where it cannot be."""
+        """Write ``CARDS`` into ``folder``, and the trials, if there are any.
+
+        OSError where they cannot be written.
+        """
+        if self.choice:
+            report = self.choice.report()
+            paths.write_json(Path(folder) / REPORT, report)
         for name, text in zip(CARDS, (self.json(), self.page()), strict=True):
             paths.write_whole(Path(folder) / name, text)
 

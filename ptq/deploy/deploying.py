@@ -63,9 +63,8 @@ def deploy(
     pixels in [0, 1]; or float32, normalized. ``test_labels`` are (N,).
     ``margin`` is the loss of accuracy (a share) that would be accepted;
     ``rounds`` are the timer's, ``export`` names the files to write, of
-    ``exports.FILES``; ``notes`` are further risks; ``choice`` is why this
-    recipe was chosen; ``tell`` gets a sentence now and then; ``recipe`` is
-    what ``Inputs.quantized`` takes.
+    ``exports.FILES``; ``notes`` are further risks; ``tell`` gets sentences;
+    ``recipe``, chosen as ``choice`` says, is what ``Inputs.quantized`` takes.
 
     The same call continues what was interrupted. Raises InputError or
     UnsupportedError; LockedError where another call fills the folder;
@@ -75,8 +74,6 @@ def deploy(
     with locks.folder(Path(out), "folder"), remarks.collected(notes) as told:
         images = calibration_images, test_images, test_labels
         made = inputs.checked(network, *images, normalization, classes)
-        if choice is None:
-            (Path(out) / REPORT).unlink(missing_ok=True)
         run = _Deployment(made, Path(out), export, tell)
         run.all_steps(recipe, margin, rounds, seed)
         card = run.card(told(), choice)
@@ -172,7 +169,7 @@ class _Deployment:
     def write(self) -> None:
         """All files but the card, which an earlier call may have left."""
         given, real = self.given, self.contents[FLOAT]
-        for name in (*CARDS, LABELS):
+        for name in (*CARDS, REPORT, LABELS):
             (self.out / name).unlink(missing_ok=True)
         paths.write_whole(self.out / loading.FLOAT_ONNX, real)
         self.files = {loading.FLOAT_ONNX: len(real)}

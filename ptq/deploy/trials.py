@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ptq import paths
-from ptq.deploy.choice import Trial, worded
+from ptq.deploy.choice import Choice, Trial, worded
 from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import asked, digest
 from ptq.engines import onnx_file, onnx_runtime
@@ -27,8 +27,8 @@ KEPT = {"bytes", "cpu_seconds", "predictions"}
 class Trials:
     """Makes trials on the images of ``given``; keeps each by its key.
 
-    ``given.test`` are the images that decide, ``margin`` is a share, and
-    ``base`` is the network at 8 bits. What is in ``folder`` is not computed
+    ``given.test`` are the images that decide, ``base`` is the network at 8
+    bits; ``choice`` gets all trials. What is in ``folder`` is not computed
     again. ``tell`` gets a sentence on each trial.
     """
 
@@ -36,13 +36,12 @@ class Trials:
         self,
         given: Inputs,
         base: QuantizedNetwork,
-        margin: float,
+        choice: Choice,
         folder: Path,
         tell: Callable[[str], None],
     ):
-        self.given, self.margin = given, margin
+        self.given, self.choice = given, choice
         self.folder, self.tell = folder, tell
-        self.done: list[Trial] = []
         content = onnx_file.float_model(base.graph).SerializeToString()
         exact = OnnxModule(content)
         self._float = asked(
@@ -57,21 +56,21 @@ class Trials:
         )
 
     def made(self, recipe: dict) -> Trial:
-        """The trial of a recipe, as of ``Trial``; ``done`` gets it, too.
+        """The trial of a recipe, as of ``Trial``; the choice gets it, too.
 
         Raises UnsupportedError where it cannot be made or does not run,
         InputError where the float network is right no more often than by
         chance.
         """
-        bits, method = worded(recipe)
-        self.tell(f"trial {len(self.done) + 1}, {bits}, {method}")
+        done, (bits, method) = self.choice.trials, worded(recipe)
+        self.tell(f"trial {len(done) + 1}, {bits}, {method}")
         path = self._path(recipe)
         found = _read(path)
         if found is None:
             found = self._measured(recipe)
             paths.write_whole(path, json.dumps(found))
         both = {"float": self._float, "it": np.array(found["predictions"])}
-        judged = judgement.judge(both, self.given.labels, self.margin)
+        judged = judgement.judge(both, self.given.labels, self.choice.margin)
         (row,) = judged.rows
         trial = Trial(
             recipe,
@@ -79,7 +78,7 @@ class Trials:
             *(row.change, row.lost, row.gained, row.disagreement),
             *(row.verdict, row.non_inferior, found["cpu_seconds"]),
         )
-        self.done.append(trial)
+        done.append(trial)
         return trial
 
     def _path(self, recipe: dict) -> Path:
