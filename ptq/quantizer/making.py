@@ -173,7 +173,9 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
                 f"keep_float={name!r}: the network has no such part after "
                 f"folding; {_near(name, graph.nodes)}"
             )
-        rounding = [n for n in meant if _rounds(graph.nodes[n])]
+        # The others' arithmetic is the same with codes and in float.
+        kinds = {n: operation(graph.nodes[n].op).kind for n in meant}
+        rounding = [n for n in meant if kinds[n] not in ("input", "move")]
         if not rounding:
             word = graph.nodes[meant[0]].op
             raise UnsupportedError(
@@ -193,11 +195,6 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
             "keep_float to compute them in float (some have no word in ONNX)"
         )
     return frozenset(kept)
-
-
-def _rounds(node: Node) -> bool:
-    """Whether a node's arithmetic can differ between codes and float."""
-    return operation(node.op).kind not in ("input", "move")
 
 
 def _check_choices(weight_bits, activation_bits, observer) -> None:
