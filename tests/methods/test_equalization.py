@@ -1,0 +1,101 @@
+"""Equalization and biases without data: by hand, and on whole networks."""
+
+import copy
+
+import pytest
+import torch
+from small_network import pixels_of, small
+from torch import nn
+
+from ptq import graph as graphs
+from ptq.engines import integers, onnx_runtime
+from ptq.graph.folding import weight_and_bias
+from ptq.methods.analytic_bias import correct_biases
+from ptq.methods.channel_bounds import bounds
+from ptq.methods.equalization import absorb, equalize, pairs
+from ptq.methods.normal_moments import (
+    clipped_normal,
+    divided,
+    normal_moments,
+)
+from ptq.quantizer import making
+from ptq.quantizer.network import QuantizedNetwork
+
+IMAGES = pixels_of(32, 3, 8, 8).float() / 128 - 1
+
+
+def seeded(make, seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = make().eval()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.running_mean, 0, 0.2)
+                nn.init.uniform_(module.running_var, 0.1, 1)
+                nn.init.uniform_(module.weight, 0.05, 3)
+                nn.init.normal_(module.bias)
+    return network
+
+
+def block(channels, made, groups=1, act=nn.ReLU6, size=3, stride=1):
+    conv = nn.Conv2d(
+        *(channels, made, size, stride, size // 2),
+        groups=groups,
+        bias=False,
+    )
+    return nn.Sequential(conv, nn.BatchNorm2d(made), act())
+
+
+NETWORKS = {
+    "depthwise": lambda: nn.Sequential(
+        block(3, 8),
+        block(8, 8, groups=8),
+        block(8, 12, size=1),
+        block(12, 12, groups=12, stride=2),
+        block(12, 16, size=1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 5),
+    ),
+    "grouped": lambda: nn.Sequential(
+        block(3, 8), block(8, 4, groups=2), block(4, 8, groups=4, act=nn.ReLU)
+    ),
+    "flattened": lambda: nn.Sequential(
+        block(3, 6, act=nn.ReLU),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(96, 7),
+        nn.ReLU6(),
+        nn.Linear(7, 5),
+    ),
+    "bound when flat": lambda: nn.Sequential(
+        block(3, 6, act=nn.Identity),
+        nn.Flatten(),
+        nn.ReLU6(),
+        nn.Linear(384, 5),
+    ),
+    "residual": lambda: small(),
+}
+
+
+def folded(network):
+    return graphs.fold(graphs.trace(network, IMAGES))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_equalized_network_is_the_same_in_float(name, seed):
+    graph = folded(seeded(NETWORKS[name], seed))
+    images = 3 * IMAGES  # far enough for ReLU6 to cut
+    made, _ = equalize(graph)
+    before, after = graph(images), made(images)
+    assert (before - after).abs().max() < 1e-4 * before.abs().max()
+    if name == "residual":
+        assert pairs(graph) == []
+    else:
+        assert not torch.equal(*(g(images) for g in (graph, made)))
+
+
+def ranges(graph, name, layer_dims=0):
+    weight, _ = weight_and_bias(graph, graph.nodes[name])
+    return weight.abs().flatten(1).amax(1)
