@@ -1,7 +1,5 @@
 """Equalization and biases without data: by hand, and on whole networks."""
 
-import copy
-
 import pytest
 import torch
 from small_network import pixels_of, small
@@ -9,15 +7,8 @@ from torch import nn
 
 from ptq import graph as graphs
 from ptq.engines import integers, onnx_runtime
-from ptq.graph.folding import weight_and_bias
-from ptq.methods.analytic_bias import correct_biases
 from ptq.methods.channel_bounds import bounds
-from ptq.methods.equalization import absorb, equalize, pairs
-from ptq.methods.normal_moments import (
-    clipped_normal,
-    divided,
-    normal_moments,
-)
+from ptq.methods.equalization import equalize, pairs
 from ptq.quantizer import making
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -96,6 +87,37 @@ def test_equalized_network_is_the_same_in_float(name, seed):
         assert not torch.equal(*(g(images) for g in (graph, made)))
 
 
-def ranges(graph, name, layer_dims=0):
-    weight, _ = weight_and_bias(graph, graph.nodes[name])
-    return weight.abs().flatten(1).amax(1)
+def quantized(graph, **bits):
+    return making.quantize(graph, IMAGES, **bits)
+
+
+def test_bounds_of_channels_run_in_integers_and_in_a_file(tmp_path):
+    """Where ReLU6 is cut by channel, each engine agrees to one code."""
+    graph, _ = equalize(folded(seeded(NETWORKS["depthwise"])))
+    assert sum(n.op == "minimum" for n in graph.nodes.values()) == 5
+    network = quantized(graph)
+    step = float(network.grid(graph.output).scale)
+    wanted = network(IMAGES)
+    for engine in (integers, onnx_runtime):
+        run = engine.load(network)
+        in_float = [r.operator for r in run.ran if r.precision == "float"]
+        assert engine is onnx_runtime or not in_float
+        assert (run(IMAGES) - wanted).abs().max() < 1.01 * step
+    network.save(tmp_path / "network.ptq")
+    again = QuantizedNetwork.load(tmp_path / "network.ptq")
+    assert torch.equal(again(IMAGES), wanted)
+
+
+@pytest.mark.parametrize("name", ["depthwise", "flattened"])
+def test_channels_are_cut_where_the_float_network_cuts_them(name):
+    """Inside each range of its own, codes may round but not clip."""
+    before = folded(seeded(NETWORKS[name], 1))
+    after, by = equalize(before)
+    cut = [n for n in before.nodes.values() if bounds(before, n) is not None]
+    for node in cut:
+        if node.name in by:
+            found = bounds(after, after.nodes[node.name])
+            assert torch.allclose(
+                found * by[node.name], torch.tensor(6.0).double()
+            )
+    assert cut

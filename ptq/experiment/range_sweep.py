@@ -1,0 +1,135 @@
+"""The reference "ranges": which range a grid covers, as measured records."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ptq import graph as graphs
+from ptq.experiment import low_bits, network_study, results
+from ptq.experiment.network_study import FLOAT, Subject
+from ptq.methods.analytic_bias import correct_biases
+from ptq.methods.bias_matching import match_means
+from ptq.methods.equalization import absorb, equalize
+from ptq.methods.least_error_grids import least_error_grids
+from ptq.methods.normal_moments import Moments, divided, normal_moments
+from ptq.networks import recipes
+from ptq.quantizer import making
+from ptq.quantizer.network import QuantizedNetwork
+from ptq.quantizer.observers import OBSERVERS
+
+NETWORKS = ("resnet8", "depthwise", "compact_cnn_tuned")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Bits and ranges of a network, and what is done about its errors.
+
+    Bits are those of inner layers, and of what these read. ``least`` puts
+    weights on grids of least error instead of min-max ones. ``equalized``
+    and ``absorbed`` change the float network first; ``biases`` is "",
+    "means" (on the calibration images) or "analytic".
+    """
+
+    weights: int = 8
+    activations: int = 8
+    observer: str = "minmax"
+    per_channel: bool = True
+    least: bool = False
+    equalized: bool = False
+    absorbed: bool = False
+    biases: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a record and a row of the reference is called."""
+        parts = (
+            f"w{self.weights}a{self.activations}",
+            "channel" if self.per_channel else "tensor",
+            self.observer,
+            "least" * self.least,
+            "equalized" * self.equalized,
+            "absorbed" * self.absorbed,
+            self.biases,
+        )
+        return "-".join(filter(None, parts))
+
+
+OBSERVED = [
+    Choice(8, bits, observer, per_channel)
+    for bits in (8, 4)
+    for per_channel in (True, False)
+    for observer in OBSERVERS
+]
+REPAIRS = {
+    "min-max": {},
+    "least error": {"least": True},
+    "equalized": {"equalized": True},
+    "equalized, biases absorbed": {"equalized": True, "absorbed": True},
+    "means matched": {"biases": "means"},
+    "analytic biases": {"biases": "analytic"},
+    "equalized, means matched": {"equalized": True, "biases": "means"},
+    "equalized, analytic biases": {"equalized": True, "biases": "analytic"},
+    "least error, means matched": {"least": True, "biases": "means"},
+}
+REPAIRED = [
+    Choice(4, per_channel=per_channel, **repair)
+    for per_channel in (True, False)
+    for repair in REPAIRS.values()
+    if not (per_channel and "absorbed" in repair)
+]
+EIGHT = [
+    Choice(8, per_channel=per_channel, equalized=True)
+    for per_channel in (True, False)
+]
+CHOICES = {choice.name: choice for choice in (*OBSERVED, *EIGHT, *REPAIRED)}
+
+
+def made(of: Subject, choice: Choice) -> QuantizedNetwork:
+    """The network by a choice, its additions and pools in integers."""
+    graph, moments = of.folded(), {}
+    if choice.absorbed or choice.biases == "analytic":
+        moments = moments_of(of)
+    if choice.absorbed:
+        graph, _ = absorb(graph, moments)
+    if choice.equalized:
+        graph, by = equalize(graph)
+        moments = divided(moments, by)
+    whole = of.quantize("per_channel")
+    network = making.quantize(
+        graph,
+        of.calibration,
+        observer=choice.observer,
+        per_channel=choice.per_channel,
+        normalization=of.normalization,
+        **making.inner_bits(whole, choice.weights, choice.activations),
+    )
+    if choice.least:
+        network = least_error_grids(network)
+    if choice.biases == "means":
+        network = match_means(network, of.calibration)
+    if choice.biases == "analytic":
+        network = correct_biases(network, moments)
+    return network
+
+
+def moments_of(of: Subject) -> Moments:
+    """What the network's BN remembers, (C,) by the folded graph's nodes."""
+    shown = recipes.get(of.name).normalize(of.calibration[:2])
+    return normal_moments(graphs.trace(of.network, shown))
+
+
+def record(
+    of: Subject, name: str, images: Tensor, labels: Tensor, folder: Path
+) -> results.Record:
+    """The record of one of ``CHOICES`` or of ``FLOAT``, kept or measured.
+
+    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
+    (N,).
+    """
+    if name == FLOAT:
+        return network_study.record(of, name, images, labels, folder)
+    choice = CHOICES[name]
+    return low_bits.record(
+        of, name, lambda: made(of, choice), images, labels, folder
+    )
