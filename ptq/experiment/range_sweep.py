@@ -82,7 +82,14 @@ EIGHT = [
     Choice(8, per_channel=per_channel, equalized=True)
     for per_channel in (True, False)
 ]
-CHOICES = {choice.name: choice for choice in (*OBSERVED, *EIGHT, *REPAIRED)}
+PARTS = {
+    part: {choice.name: choice for choice in choices}
+    for part, choices in (
+        ("activations", OBSERVED),
+        ("weights", (*EIGHT, *REPAIRED)),
+    )
+}
+CHOICES = PARTS["activations"] | PARTS["weights"]
 
 
 def made(of: Subject, choice: Choice) -> QuantizedNetwork:
