@@ -1,6 +1,6 @@
 """The reference "ranges": which range a grid covers, as measured records."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -18,6 +18,7 @@ from ptq.quantizer import making
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.observers import OBSERVERS
 
+VALIDATION_IMAGES = 100
 NETWORKS = ("resnet8", "depthwise", "compact_cnn_tuned")
 
 
@@ -56,10 +57,7 @@ class Choice:
 
 
 OBSERVED = [
-    Choice(8, bits, observer, per_channel)
-    for bits in (8, 4)
-    for per_channel in (True, False)
-    for observer in OBSERVERS
+    Choice(8, bits, observer) for bits in (8, 4) for observer in OBSERVERS
 ]
 REPAIRS = {
     "min-max": {},
@@ -72,24 +70,18 @@ REPAIRS = {
     "equalized, analytic biases": {"equalized": True, "biases": "analytic"},
     "least error, means matched": {"least": True, "biases": "means"},
 }
-REPAIRED = [
-    Choice(4, per_channel=per_channel, **repair)
-    for per_channel in (True, False)
-    for repair in REPAIRS.values()
-    if not (per_channel and "absorbed" in repair)
+REPAIRED = [Choice(4, per_channel=False, **r) for r in REPAIRS.values()]
+PER_CHANNEL = [
+    Choice(4, **repair) for repair in REPAIRS.values() if len(repair) < 2
 ]
 EIGHT = [
-    Choice(8, per_channel=per_channel, equalized=True)
-    for per_channel in (True, False)
+    Choice(8, per_channel=False, **REPAIRS[name])
+    for name in ("min-max", "equalized")
 ]
-PARTS = {
-    part: {choice.name: choice for choice in choices}
-    for part, choices in (
-        ("activations", OBSERVED),
-        ("weights", (*EIGHT, *REPAIRED)),
-    )
+CHOICES = {
+    choice.name: choice
+    for choice in (*OBSERVED, *EIGHT, *REPAIRED, *PER_CHANNEL)
 }
-CHOICES = PARTS["activations"] | PARTS["weights"]
 
 
 def made(of: Subject, choice: Choice) -> QuantizedNetwork:
@@ -132,11 +124,13 @@ def record(
     """The record of one of ``CHOICES`` or of ``FLOAT``, kept or measured.
 
     ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
-    (N,).
+    (N,). Nothing is chosen here, so few validation images are run.
     """
+    few = slice(VALIDATION_IMAGES)
+    asked = replace(of, validation=of.validation[few], labels=of.labels[few])
     if name == FLOAT:
-        return network_study.record(of, name, images, labels, folder)
+        return network_study.record(asked, name, images, labels, folder)
     choice = CHOICES[name]
     return low_bits.record(
-        of, name, lambda: made(of, choice), images, labels, folder
+        asked, name, lambda: made(of, choice), images, labels, folder
     )

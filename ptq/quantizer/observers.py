@@ -2,7 +2,7 @@
 
 Each function takes a histogram (``BINS``,) of the values between ``low`` and
 ``high``, all float32, and the grid's bits; it returns a lower and an upper
-end, float32 of shape (), inside of those two.
+end, float32 of shape (), inside of those two and zero.
 """
 
 import math
