@@ -3,10 +3,16 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import scipy
 from torch import Tensor
 
 from ptq import graph as graphs
-from ptq.experiment import low_bits, network_study, results
+from ptq import paths
+from ptq.evidence import replicates
+from ptq.evidence.intervals import LEVEL, Interval
+from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.methods.analytic_bias import correct_biases
 from ptq.methods.bias_matching import match_means
@@ -56,6 +62,16 @@ class Choice:
         return "-".join(filter(None, parts))
 
 
+# What tables call an observer.
+OBSERVER_WORDS = {
+    "minmax": "min-max",
+    "moving_average": "moving average",
+    "percentile": "percentile",
+    "mse": "squared error",
+    "entropy": "entropy",
+    "laplace": "analytic, Laplace",
+    "gauss": "analytic, Gauss",
+}
 OBSERVED = [
     Choice(8, bits, observer) for bits in (8, 4) for observer in OBSERVERS
 ]
@@ -134,3 +150,74 @@ def record(
     return low_bits.record(
         asked, name, lambda: made(of, choice), images, labels, folder
     )
+
+
+def changes(frame: pd.DataFrame) -> dict[tuple[str, str], Interval]:
+    """Mean change of accuracy, a share, by network and choice.
+
+    ``frame`` is the reference; the mean is over its trainings. The interval
+    is of the test images, for these trainings: the variance of a change is
+    at most the share of predictions that differ, over the images.
+    """
+    found, sigmas = {}, scipy.stats.norm.ppf((1 + LEVEL) / 2)
+    for network in NETWORKS:
+        rows = frame[frame.network == network].set_index("train_seed")
+        base = rows[rows.strategy == FLOAT].accuracy
+        for name in CHOICES:
+            of = rows[rows.strategy == name]
+            mean = float((of.accuracy - base).mean())
+            reach = sigmas * np.sqrt((of.disagreement / of.n).sum()) / len(of)
+            found[network, name] = Interval(mean, mean - reach, mean + reach)
+    return found
+
+
+def observers_differ(frame: pd.DataFrame, bits: int) -> float:
+    """Friedman's p-value that all observers are alike at so many bits.
+
+    ``frame`` is the reference; each trained network ranks the observers.
+    """
+    names = [c.name for c in OBSERVED if c.activations == bits]
+    rows = frame[frame.strategy.isin(names)]
+    index = ["network", "train_seed"]
+    return replicates.friedman(
+        rows.pivot(index=index, columns="strategy", values="accuracy")
+    )
+
+
+def spread(found: dict[tuple[str, str], Interval], bits: int) -> float:
+    """The best observer's mean over networks above the worst one's, a share.
+
+    ``found`` are the ``changes``.
+    """
+    means = [
+        np.mean([found[network, choice.name].value for network in NETWORKS])
+        for choice in OBSERVED
+        if choice.activations == bits
+    ]
+    return float(max(means) - min(means))
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again: ``committed_sweeps.agreement``.
+
+    The shipped networks of training 42 are asked, a tenth of the choices or
+    fewer, as the run's test images are.
+    """
+    pairs = [(name, choice) for choice in CHOICES for name in NETWORKS]
+    asked = committed_sweeps.repeated(
+        pairs, lab.settings["test_images"] // 10
+    )
+    models = lab.run_folder / paths.MODELS
+    subjects = {
+        name: network_study.subject(lab.cifar, name, models)
+        for name, _ in asked
+    }
+    n = manifest["constant"]["test_images"]
+    images, labels = lab.cifar.test_images[:n], lab.cifar.test_labels[:n]
+    folder = lab.run_folder / paths.RECORDS / "ranges"
+    records = [
+        record(subjects[name], choice, images, labels, folder / name)
+        for name, choice in asked
+    ]
+    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
+    return committed_sweeps.agreement(known.loc[asked], records, manifest)

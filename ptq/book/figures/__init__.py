@@ -9,6 +9,7 @@ from ptq.book.figures import (
     frontier,
     grids,
     layers,
+    ranges,
     strategies,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "frontier",
     "grids",
     "layers",
+    "ranges",
     "strategies",
 ]

@@ -7,6 +7,7 @@ from ptq.book.tables import (
     grids,
     layers,
     networks,
+    ranges,
     times,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "grids",
     "layers",
     "networks",
+    "ranges",
     "times",
 ]
