@@ -12,6 +12,7 @@ from ptq import graph as graphs
 from ptq import paths
 from ptq.evidence import replicates
 from ptq.evidence.intervals import LEVEL, Interval
+from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.methods.analytic_bias import correct_biases
@@ -195,6 +196,30 @@ def spread(found: dict[tuple[str, str], Interval], bits: int) -> float:
         if choice.activations == bits
     ]
     return float(max(means) - min(means))
+
+
+def about_observers(
+    frame: pd.DataFrame, found: dict[tuple[str, str], Interval]
+) -> dict[str, float | str]:
+    """Whether observers differ at eight and at four bits, for a text.
+
+    ``frame`` is the reference, ``found`` its ``changes``. ``p_`` are
+    Friedman's, ``apart_`` the ``spread`` in points, ``reach`` the largest
+    half of an interval, in points. ``shape`` says whether the first half of
+    MQBench's table, no difference at eight bits, is confirmed.
+    """
+    p = {bits: observers_differ(frame, bits) for bits in (8, 4)}
+    reach = max(change.high - change.low for change in found.values()) / 2
+    return {
+        "p_eight": p[8],
+        "p_four": p[4],
+        "apart_eight": 100 * spread(found, 8),
+        "apart_four": 100 * spread(found, 4),
+        "shape": "contradicted" if p[8] < SIGNIFICANCE else "confirmed",
+        "at_four": "shown" if p[4] < SIGNIFICANCE else "not shown",
+        "reach": 100 * reach,
+        "trained": len(frame.groupby(["network", "train_seed"])),
+    }
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:

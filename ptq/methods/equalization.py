@@ -64,9 +64,10 @@ def _passes(graph: Graph, node: Node) -> bool:
 
 
 def by_input(layer: Node, weight: Tensor, channels: int):
-    """A view (groups, C_out / groups, ``channels`` / groups, positions).
+    """A view of a layer's weights by the channels of its input.
 
-    ``weight`` is the layer's, of inputs that come from so many channels.
+    ``weight`` is (C_out, ...), the view (groups, C_out / groups, channels /
+    groups, positions); a flattened input has several positions a channel.
     """
     groups = layer.args[6] if layer.op == "convolution" else 1
     return weight.reshape(

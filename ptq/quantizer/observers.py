@@ -1,6 +1,6 @@
 """What a grid should cover, of the values that an operation put out.
 
-Each function takes a histogram (``BINS``,) of the values between ``low`` and
+Each function takes a histogram (2048,) of the values between ``low`` and
 ``high``, all float32, and the grid's bits; it returns a lower and an upper
 end, float32 of shape (), inside of those two and zero.
 """
@@ -27,9 +27,9 @@ LEAST_SHARE = 1e-9
 def moving_average(extremes: Iterable[tuple[Tensor, Tensor]]) -> tuple:
     """Averages of the two ends, in which the last image weighs most.
 
-    ``extremes`` are the least and the largest value, float32 (), of each
-    image in turn. Jacob et al. (2018), 3.1; the weights add up to one from
-    the first image on, as those of Adam do.
+    ``extremes`` are the least and the largest value of each image in turn,
+    scalars as the two ends that are returned. Jacob et al. (2018), 3.1; the
+    weights add up to one from the first image on, as those of Adam do.
     """
     total, weight = torch.zeros(2), 0.0
     for low, high in extremes:
@@ -40,12 +40,15 @@ def moving_average(extremes: Iterable[tuple[Tensor, Tensor]]) -> tuple:
 
 
 def centres(low: Tensor, high: Tensor) -> Tensor:
-    """The middle of each bin, float32 (``BINS``,)."""
+    """The middle of each bin, float32 (2048,), between two scalars."""
     return low + (high - low) / BINS * (torch.arange(BINS) + 0.5)
 
 
 def least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
-    """The share of the range with the least mean squared error."""
+    """The share of the range with the least mean squared error.
+
+    ``histogram`` is float32 (2048,); the two ends are scalars.
+    """
     middle = centres(low, high)
 
     def error(share: Tensor) -> Tensor:
@@ -57,7 +60,11 @@ def least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
 
 
 def percentile(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
-    """The range without the outermost 0.01 % at each end."""
+    """The range without the outermost 0.01 % at each end.
+
+    ``histogram`` is float32 (2048,); the two ends are scalars (Wu et al.,
+    2020).
+    """
     share = histogram.cumsum(0) / histogram.sum()
     cut = 1 - PERCENTILE / 100
     width = (high - low) / BINS
@@ -73,7 +80,8 @@ def entropy(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     histogram, what lies beyond added to its end bins; and q spreads, for
     each code, the values inside evenly over its bins that are not empty. A
     result that is exactly zero is a point of every grid; so the bin of zero
-    counts like its neighbour.
+    counts like its neighbour. ``histogram`` is float32 (2048,); the two ends
+    are scalars.
     """
     counts, middle = histogram.double(), centres(low, high)
     if low <= 0 <= high:
@@ -88,8 +96,8 @@ def entropy(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
 def divergence(counts: Tensor, middle: Tensor, share, bits: int) -> float:
     """How far the grid over a share of the range is from the histogram.
 
-    ``counts`` float64 and ``middle`` float32 (``BINS``,) are the histogram;
-    the result is in nats. Of a share that no value lies in, infinite.
+    ``counts``, float64 (2048,), and ``middle``, float32 (2048,), are the
+    histogram; the result is in nats. Of a share without values, infinite.
     """
     width = middle[1] - middle[0]
     low, high = middle[0] - width / 2, middle[-1] + width / 2
@@ -118,7 +126,8 @@ def laplace(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     """The best range of values that are spread as Laplace says.
 
     ACIQ (Banner et al., 2019): of the size of the values, by their mean
-    distance from the middle.
+    distance from the middle. ``histogram`` is float32 (2048,); the two ends
+    are scalars.
     """
     return _clipped(histogram, low, high, bits, 1, _beyond_laplace)
 
@@ -127,7 +136,7 @@ def gauss(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
     """The best range of values that are spread as Gauss says.
 
     ACIQ (Banner et al., 2019): of the size of the values, by their standard
-    deviation.
+    deviation. ``histogram`` is float32 (2048,); the two ends are scalars.
     """
     return _clipped(histogram, low, high, bits, 2, _beyond_gauss)
 

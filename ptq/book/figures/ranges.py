@@ -43,7 +43,10 @@ def reach(
     ends: dict[str, tuple[float, float]],
     decibels: dict[str, float],
 ) -> Figure:
-    """A histogram of ``values``, and a bar for the range of each observer."""
+    """A histogram, and a bar for the range of each observer.
+
+    ``values`` are float32 of any shape; the rest is as ``covered`` has it.
+    """
     made, (above, below) = figure(
         7.0, 4.4, nrows=2, sharex=True, height_ratios=(1, 1.2)
     )
