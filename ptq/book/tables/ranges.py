@@ -34,7 +34,8 @@ def observer_rows(found: Changes) -> list[dict[str, str]]:
 def repair_rows(found: Changes, per_channel: bool) -> list[dict[str, str]]:
     """Changes in points of 4-bit weights with 8-bit activations, by repair.
 
-    ``found`` are the ``range_sweep.changes``; a column a network.
+    ``found`` are the ``range_sweep.changes``, with their intervals; a column
+    a network.
     """
     rows = []
     for words, repair in REPAIRS.items():
