@@ -19,7 +19,7 @@ from ptq.experiment.results import Record
 from ptq.measure import host, timer
 
 PAPER, OVERHEAD = "paper.yml", "overhead.json"
-NAMES = ("replication", "factorial", "calibration", "networks", "ranges")
+NAMES = ("replication", "factorial", "calibration", "networks")
 # What decides, besides the code, whether predictions come out the same:
 # scales come from float kernels, and each processor selects its own.
 SAME = ("processor", "architecture", "features", "torch_capability", "torch")
@@ -77,10 +77,7 @@ def _measured(sweep_folder: Path, points: list[str]) -> dict:
         json.loads((folder / point / paths.MANIFEST).read_text())
         for point in points
     ]
-    machines = [
-        {k: v for k, v in one["machine"].items() if k != "load"}
-        for one in told
-    ]
+    machines = [_kind(one["machine"]) for one in told]
     if others := [m for m in machines if m != machines[0]]:
         raise ReferenceError(
             f"{sweep_folder}: measured on {machines[0]} and on {others[0]}; "
@@ -91,10 +88,21 @@ def _measured(sweep_folder: Path, points: list[str]) -> dict:
     return {
         "commit": ", ".join(sorted({one["commit"] for one in told})),
         "measured": " to ".join(dict.fromkeys([days[0], days[-1]])),
-        "machine": machines[0],
+        "machine": {
+            key: value
+            for key, value in told[-1]["machine"].items()
+            if key != "load"
+        },
         "points": len(told),
         "seconds": round(sum(one["seconds"] for one in told), 1),
     }
+
+
+def _kind(machine: dict) -> dict:
+    """A machine without its load, and without flags that came later."""
+    known = [f for f in machine["features"] if f not in host.BFLOAT]
+    kind = machine | {"features": known}
+    return {key: kind[key] for key in kind if key != "load"}
 
 
 def keep_overhead(
@@ -143,9 +151,9 @@ def origin(manifest: dict) -> str:
 
 def same_arithmetic(manifest: dict, engine: str) -> bool:
     """Whether this machine and engine must give equal predictions."""
-    here = host.machine()
+    here, there = _kind(host.machine()), _kind(manifest["machine"])
     return engine == manifest["constant"]["engine"] and all(
-        here[key] == manifest["machine"][key] for key in SAME
+        here[key] == there[key] for key in SAME
     )
 
 

@@ -1,57 +1,36 @@
-"""Tables of ranges: observers, grids of weights, and what repairs them."""
+"""Tables of ranges: observers, and what repairs few bits of weights."""
 
-from ptq.evidence.intervals import Interval
-from ptq.experiment.range_sweep import (
-    CHOICES,
-    NETWORKS,
-    OBSERVER_WORDS,
-    REPAIRS,
-    Choice,
-)
-from ptq.networks import recipes
-
-Changes = dict[tuple[str, str], Interval]
+from ptq.experiment.comparison import Paired
+from ptq.experiment.range_study import OBSERVED, OBSERVER_WORDS, REPAIRED
 
 
-def observer_rows(found: Changes) -> list[dict[str, str]]:
-    """Changes in points by observer, a column for each network and bits.
+def observer_rows(found: dict[str, Paired]) -> list[dict[str, str]]:
+    """Changes in points by observer, with their intervals and verdicts.
 
-    ``found`` are the ``range_sweep.changes``.
-    """
-    return [
-        {"observer": words}
-        | {
-            f"{recipes.get(network).label}, {bits} bits": _points(
-                found[network, Choice(8, bits, observer).name]
-            )
-            for bits in (8, 4)
-            for network in NETWORKS
-        }
-        for observer, words in OBSERVER_WORDS.items()
-    ]
-
-
-def repair_rows(found: Changes, per_channel: bool) -> list[dict[str, str]]:
-    """Changes in points of 4-bit weights with 8-bit activations, by repair.
-
-    ``found`` are the ``range_sweep.changes``, with their intervals; a column
-    a network.
+    ``found`` are ``range_study.changes``; two columns for each of the bits.
     """
     rows = []
-    for words, repair in REPAIRS.items():
-        name = Choice(4, per_channel=per_channel, **repair).name
-        if name in CHOICES:
-            rows.append(
-                {"what is done": words}
-                | {
-                    recipes.get(
-                        network
-                    ).label: f"{100 * found[network, name]:+.1f}"
-                    for network in NETWORKS
-                }
-            )
+    for observer, words in OBSERVER_WORDS.items():
+        row = {"observer": words}
+        for bits, choices in OBSERVED.items():
+            one = found[choices[observer].name]
+            row[f"{bits} bits (points)"] = f"{100 * one.change:+.1f}"
+            row[f"{bits} bits, verdict"] = one.verdict
+        rows.append(row)
     return rows
 
 
-def _points(change: Interval) -> str:
-    return f"{100 * change.value:+.1f}"
+def repair_rows(found: dict[str, Paired]) -> list[dict[str, str]]:
+    """Changes in points of 4-bit weights by repair, with their intervals.
+
+    ``found`` are ``range_study.changes``.
+    """
+    titles = {False: "per tensor (points)", True: "per channel (points)"}
+    return [
+        {"what is done": words}
+        | {
+            titles[per_channel]: f"{100 * found[one[words].name].change:+.1f}"
+            for per_channel, one in REPAIRED.items()
+        }
+        for words in REPAIRED[False]
+    ]
