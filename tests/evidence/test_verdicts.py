@@ -72,7 +72,7 @@ def test_cochran_of_two_networks_is_mcnemar_without_correction():
     """Nine images lost and one gained: (9 - 1)^2 / 10."""
     right = np.ones((2, 50), bool)
     right[1, :9] = right[0, 9] = False
-    expected = scipy.stats.chi2.sf(6.4, 1)
+    expected = stats.chi2.sf(6.4, 1)
     assert paired_tests.cochran(right) == pytest.approx(expected)
 
 
