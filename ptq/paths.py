@@ -61,6 +61,18 @@ def run_folder(given: str | Path = "") -> Path:
     return repository("a run without run_dir or --run-dir") / "runs" / "book"
 
 
+def cache_folder() -> Path:
+    """Folder of what was found out about this machine, for its user.
+
+    PTQ_CACHE_DIR, else ptq in XDG_CACHE_HOME or ~/.cache.
+    """
+    if given := os.environ.get("PTQ_CACHE_DIR"):
+        return Path(given)
+    return Path(
+        os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ptq"
+    ).expanduser()
+
+
 def figures_folder(run: Path) -> Path:
     """Figures of a run: notebooks/export for the default one."""
     default = REPOSITORY / "notebooks" / "export"

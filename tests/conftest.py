@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import filelock
@@ -40,6 +41,8 @@ FIRST = "test_chapters.py"
 # Threads that wait for a core that another test has would only spin there.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+# What is found out about this machine is kept for the tests alone.
+os.environ["PTQ_CACHE_DIR"] = tempfile.mkdtemp(prefix=f"ptq-{os.getpid()}-")
 # A suite in the background ignores Ctrl-C, and so would what it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

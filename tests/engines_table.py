@@ -6,16 +6,15 @@ that it wrote before for the same processor and versions.
 
 import csv
 from importlib import metadata
-from pathlib import Path
 
 from small_network import pixels_of, small
 
-from ptq import engines
+from ptq import engines, paths
 from ptq.engines import float_engines
 from ptq.measure import host
 from ptq.quantizer.making import quantize
 
-FILE = Path(__file__).parents[1] / "book" / "reference" / "engines.csv"
+FILE = paths.REFERENCE / "engines.csv"
 COLUMNS = ("engine", "version", "features", "ran", "exact sums", "layers by")
 PACKAGES = {"onnx_runtime": "onnxruntime", "openvino": "openvino"}
 LAYERS = ("conv", "wide", "fc")
@@ -40,10 +39,7 @@ def rows():
 
 def row(name, reason, run, pixels, tried):
     """What the page shows of an engine; asked for eight images."""
-    package = "torch"
-    for engine, needed in PACKAGES.items():
-        package = needed if name.startswith(engine) else package
-    version = f"{package} {metadata.version(package)}"
+    version = version_of(name)
     features = " ".join(host.machine()["features"])
     found = dict(zip(COLUMNS, (name, version, features), strict=False))
     if reason is not True:
@@ -58,23 +54,27 @@ def row(name, reason, run, pixels, tried):
     return found | more
 
 
-def read():
-    """The committed rows."""
-    if not FILE.exists():
-        return []
-    with FILE.open(newline="") as file:
-        return list(csv.DictReader(file))
+def version_of(engine):
+    """The package that runs an engine, and its version."""
+    package = "torch"
+    for start, needed in PACKAGES.items():
+        package = needed if engine.startswith(start) else package
+    return f"{package} {metadata.version(package)}"
 
 
-def main():
-    made = list(rows())
-    place = [{key: one[key] for key in COLUMNS[:3]} for one in made]
-    kept = [r for r in read() if {k: r[k] for k in COLUMNS[:3]} not in place]
-    with FILE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+def rows_written(path, columns, keys, made):
+    """Add rows to a table; they replace those of the same keys."""
+    kept = []
+    if path.exists():
+        with path.open(newline="") as file:
+            kept = list(csv.DictReader(file))
+    place = [[one[key] for key in keys] for one in made]
+    kept = [one for one in kept if [one[key] for key in keys] not in place]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept + made)
 
 
 if __name__ == "__main__":
-    main()
+    rows_written(FILE, COLUMNS, COLUMNS[:3], list(rows()))

@@ -7,11 +7,8 @@ import copy
 import functools
 import inspect
 import io
-import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -19,19 +16,19 @@ from torch import Tensor, nn
 from ptq import engines
 from ptq.deploy.inputs import Inputs
 from ptq.engines import float_engines
+from ptq.engines.file_runner import needs
 from ptq.graph import UnsupportedError
 from ptq.measure import activation_memory
 from ptq.quantizer.network import QuantizedNetwork
 
 FLOAT, BFLOAT, INTEGER = "FP32", "BF16", "INT8"
 FLOAT_ONNX = "FP32, ONNX Runtime"
-PEER = "INT8, ONNX Runtime's flow"
+RECOMMENDED = "INT8, recommended"
 KINDS = {"float32": FLOAT, "bfloat16": BFLOAT}
 # Rows of ``engines.FLOATS`` that ``floats`` has in forms of its own.
 IN_FLOATS = {"torch_fp32", "torch_bfloat16", "onnx_runtime_fp32"}
 # These check others, and are not meant to be fast.
 REFERENCES = {"simulation", "integers"}
-CALIBRATION_BATCH = 32
 
 Run = Callable[[Tensor], Tensor]
 Load = Callable[[int], Run]
@@ -75,18 +72,23 @@ class Loaded(nn.Module):
 
 
 def all_of(
-    given: Inputs, network: QuantizedNetwork
+    given: Inputs, network: QuantizedNetwork, tuner
 ) -> tuple[dict[str, Competitor], dict[str, str]]:
     """All that run here, by name, and why others do not.
 
-    ``network`` is what was made of the given one. The first is the float
-    network as it came.
+    ``network`` is what was made of the given one, for floats; ``tuner``, a
+    ``tuning.Tuner``, has that whose integers run. The first is the float
+    network as it came, the last are other tools' own flows.
     """
+    from ptq.bench.peers import PEERS
+
     makers = floats(given, network) | other_floats(network)
     for name in filter(lambda n: n not in REFERENCES, engines.ENGINES):
         title = f"{INTEGER}, {name.replace('_', ' ')}"
-        makers[title] = lambda name=name: in_engine(network, name)
-    makers[PEER] = lambda: peer(given, network)
+        makers[title] = functools.partial(in_engine, tuner.network, name)
+    makers[RECOMMENDED] = lambda: of_codes(tuner.network, tuner.load)
+    for name, flow in PEERS.items():
+        makers[name] = functools.partial(flow, given)
     return made(makers)
 
 
@@ -96,7 +98,9 @@ def made(makers: dict[str, Callable]) -> tuple[dict, dict[str, str]]:
     for name, make in makers.items():
         try:
             found[name] = make()
-        except (ImportError, UnsupportedError) as error:
+        except ImportError as error:
+            left_out[name] = needs(error.name)
+        except UnsupportedError as error:
             left_out[name] = str(error)
     return found, left_out
 
@@ -192,59 +196,25 @@ def in_engine(network: QuantizedNetwork, name: str) -> Competitor:
     engine = engines.get(name)
     if (reason := engine.available()) is not True:
         raise UnsupportedError(reason)
-    from ptq.engines import onnx_file
-
     # Pixels go straight into the first layer where the engine has that.
     takes = inspect.signature(engine.load).parameters
     more = {"pixels": True} if "pixels" in takes else {}
     engine.load(network, 1, **more)
-    return Competitor(
-        lambda threads: engine.load(network, threads, **more),
-        INTEGER,
-        len(onnx_file.model(network, pixels=True).SerializeToString()),
-        activation_memory.of_codes(network).bytes,
+    return of_codes(
+        network, lambda threads: engine.load(network, threads, **more)
     )
 
 
-def peer(given: Inputs, network: QuantizedNetwork) -> Competitor:
-    """ONNX Runtime's own static quantization, with its defaults.
+def of_codes(network: QuantizedNetwork, load: Load) -> Competitor:
+    """The quantized network by ``load``; bytes are those of its ONNX file.
 
-    Raises UnsupportedError where torch cannot export the network, or
-    ONNX Runtime not quantize it.
+    Raises UnsupportedError as ``onnx_file.model``.
     """
-    from onnxruntime import quantization
-    from onnxruntime.quantization import shape_inference
+    from ptq.engines import onnx_file
 
-    images = network.normalized(given.calibration)
-    batches = iter(images.split(CALIBRATION_BATCH))
-
-    class Reader(quantization.CalibrationDataReader):
-        def get_next(self):
-            batch = next(batches, None)
-            return None if batch is None else {"images": batch.numpy()}
-
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, on its older exporter
-        file, made = Path(folder, "given"), Path(folder, "made")
-        try:
-            torch.onnx.export(
-                given.network,
-                (images[:1],),
-                file,
-                input_names=["images"],
-                dynamic_axes={"images": {0: "n"}},
-                dynamo=False,
-            )
-            shape_inference.quant_pre_process(file, file)
-            quantization.quantize_static(file, made, Reader())
-        except Exception as error:  # whatever others' tools raise
-            first = (str(error).strip().splitlines() or [""])[0]
-            raise UnsupportedError(
-                f"its flow ended in {type(error).__name__}: {first}"
-            ) from error
-        content = made.read_bytes()
-    load = normalizing(network, content, entries={})
-    return Competitor(load, INTEGER, len(content))
+    content = onnx_file.model(network, pixels=True).SerializeToString()
+    memory = activation_memory.of_codes(network).bytes
+    return Competitor(load, INTEGER, len(content), memory)
 
 
 def normalizing(

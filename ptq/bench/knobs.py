@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from ptq.bench import competitors, measuring, turned
+from ptq.bench import competitors, tables, turned
 from ptq.bench.competitors import Load, Loaded
 from ptq.bench.report import Report, Table
 from ptq.deploy import times
@@ -138,9 +138,9 @@ class Why:
         facts = [
             f"{self.timing.conditions}; milliseconds an image, all in turns",
             *(f"Left out: {n}: {why}" for n, why in self.left_out.items()),
-            *measuring.busy(self.timing),
+            *tables.busy(self.timing),
         ]
-        tables = [
+        groups = [
             Table(
                 title,
                 HEAD,
@@ -153,7 +153,7 @@ class Why:
                 ("In the stopwatch", STOPWATCH),
             )
         ]
-        return Report(f"{self.network}: why INT8 is slow", facts, tables)
+        return Report(f"{self.network}: why INT8 is slow", facts, groups)
 
 
 def measured(

@@ -1,28 +1,30 @@
 """Times, bytes and predictions of a network in every runtime here."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ptq import paths
-from ptq.bench import competitors, roofline
-from ptq.bench.competitors import FLOAT, INTEGER, PEER, Loaded
-from ptq.bench.report import Report, Table
+from ptq.bench import competitors, roofline, tables, tuning
+from ptq.bench.competitors import FLOAT, RECOMMENDED, Loaded
+from ptq.bench.peers import PEERS
+from ptq.bench.report import Report
 from ptq.deploy import times
 from ptq.deploy.inputs import Inputs
 from ptq.evidence import paired_tests
 from ptq.evidence.checks import InputError
-from ptq.experiment import comparison
+from ptq.evidence.intervals import Interval
 from ptq.experiment.results import Timing
+from ptq.graph import UnsupportedError
 from ptq.measure import host
 from ptq.quantizer.making import quantize
+from ptq.quantizer.network import QuantizedNetwork
 
-PACKAGES = ("torch", "onnxruntime", "openvino")
-HEAD = ("", "ms", f"times {FLOAT}", "verdict", "of peak")
-NONE = "–"
+PACKAGES = ("torch", "onnxruntime", "openvino", "nncf")
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,15 @@ class Row:
 
     The first three are those of ``competitors.Competitor``.
     ``disagreement`` is the share of images with another prediction than
-    ``FLOAT``; None where the images are no real ones.
+    ``FLOAT``; None where the images are no real ones. ``accuracy`` is how
+    much more are right, in words; "" where there are no labels.
     """
 
     arithmetic: str
     bytes: int
     memory: int | None
     disagreement: float | None
+    accuracy: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Bench:
 
     ``macs`` are multiply-accumulates for one image, ``images`` says what was
     shown, ``left_out`` why a row is missing, ``peaks`` are those of
-    ``roofline.peaks``.
+    ``roofline.peaks``; ``choices`` tells what ``RECOMMENDED`` was, by the
+    timing's name.
     """
 
     network: str
@@ -58,6 +63,7 @@ class Bench:
     left_out: dict[str, str]
     timings: list[Timing]
     peaks: dict[str, dict[str, float]]
+    choices: dict[str, str]
 
     def json(self) -> str:
         """Everything, each call's seconds too: ``load`` reads it."""
@@ -69,11 +75,7 @@ class Bench:
 
     def report(self) -> Report:
         """The tables, and what must be said beside them."""
-        return Report(
-            f"{self.network}: times on this machine",
-            _facts(self),
-            [_sizes(self), *(_times(self, one) for one in self.timings)],
-        )
+        return tables.report(self)
 
 
 def load(path: Path) -> Bench:
@@ -101,25 +103,31 @@ def measured(
     threads: list[int],
     real: bool = True,
     tell=lambda text: None,
+    only_bar: bool = False,
+    again: bool = False,
 ) -> Bench:
     """Every competitor's predictions and times, all in turns.
 
     Images of ``given`` are uint8; ``real`` unless they are random numbers.
-    ``tell`` gets a sentence now and then. Raises UnsupportedError where the
-    network cannot be quantized.
+    ``tell`` gets a sentence now and then. ``only_bar`` measures what
+    ``bar`` compares, hot; ``again`` chooses engines again. Raises
+    UnsupportedError where the network cannot be quantized.
     """
     tell("quantizes, and loads each runtime")
-    network = quantize(
-        given.network, given.calibration, normalization=given.normalization
-    )
-    found, left_out = competitors.all_of(given, network)
+    network, on_pixels, why_not = _quantized(given)
+    tuner = tuning.Tuner(on_pixels, again)
+    found, left_out = competitors.all_of(given, network, tuner)
+    if only_bar:
+        kept = (FLOAT, RECOMMENDED, *PEERS)
+        found = {n: one for n, one in found.items() if n in kept}
     modules = {title: Loaded(one.load) for title, one in found.items()}
     tell("asks each for predictions")
-    rows = _rows(found, _disagreements(modules, given.test) if real else {})
+    classes = _predictions(modules, given.test) if real else {}
     shown = f"{len(given.test):,} images" if real else "random pixels"
     tell("measures times")
     timings = times.measured(
-        modules, given.test, rounds, seed, threads, "several"
+        *(modules, given.test, rounds, seed, threads, "several"),
+        cold=not only_bar,
     )
     return Bench(
         name,
@@ -127,29 +135,59 @@ def measured(
         f"{shown}, {given.described()['image']}",
         host.machine(),
         _versions(),
-        rows,
-        left_out,
+        _rows(found, classes, given.labels),
+        left_out | why_not,
         timings,
         roofline.peaks(threads, seed),
+        {
+            one.name: str(choice)
+            for one in timings
+            if (choice := tuner.made.get((one.batch, one.threads)))
+        },
     )
 
 
-def _rows(found: dict, changed: dict[str, float]) -> dict[str, Row]:
-    return {
-        name: Row(one.arithmetic, one.bytes, one.memory, changed.get(name))
-        for name, one in found.items()
-    }
+def _quantized(given: Inputs) -> tuple[QuantizedNetwork, ...]:
+    """For floats, and for integers on pixels; why these are converted."""
+    asked = given.network, given.calibration
+    norm = given.normalization
+    network = quantize(*asked, normalization=norm)
+    try:
+        made = quantize(*asked, normalization=norm, on_pixels=True)
+    except UnsupportedError as error:
+        return network, network, {"pixels as the first codes": str(error)}
+    return network, made, {}
+
+
+def _rows(found: dict, classes: dict, labels) -> dict[str, Row]:
+    rows = {}
+    for name, one in found.items():
+        more = None, ""
+        if classes:
+            pair = classes[FLOAT], classes[name]
+            more = paired_tests.disagreement(*pair), _change(*pair, labels)
+        rows[name] = Row(one.arithmetic, one.bytes, one.memory, *more)
+    return rows
+
+
+def _change(reference, other, labels) -> str:
+    """Points of accuracy more, with interval and verdict; "" of itself."""
+    if labels is None or reference is other:
+        return ""
+    flips = paired_tests.flips(reference, other, labels)
+    word = paired_tests.verdict(flips, flips.p)
+    change = paired_tests.difference(flips)
+    points = Interval(*(100 * v for v in astuple(change)))
+    return f"{points:+.2f}, {word}"
 
 
 @torch.inference_mode()
-def _disagreements(modules, images) -> dict[str, float]:
-    classes = {
-        name: torch.cat([m(b).argmax(1) for b in images.split(times.BATCH)])
-        for name, m in modules.items()
-    }
+def _predictions(modules, images) -> dict[str, np.ndarray]:
     return {
-        name: paired_tests.disagreement(classes[FLOAT].numpy(), one.numpy())
-        for name, one in classes.items()
+        name: torch.cat(
+            [m(b).argmax(1) for b in images.split(times.BATCH)]
+        ).numpy()
+        for name, m in modules.items()
     }
 
 
@@ -161,101 +199,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "none"
     return found
-
-
-def _facts(bench: Bench) -> list[str]:
-    machine, features = bench.machine, bench.machine["features"]
-    told = [
-        f"{bench.macs:,} multiply-accumulates an image; {bench.images}",
-        f"{machine['processor']}, {machine['cores']} cores, "
-        f"{', '.join(features) or 'no known features'}",
-        ", ".join(f"{n} {v}" for n, v in bench.versions.items()),
-        "Each row takes the same uint8 images; normalization is timed, too. "
-        "Hot: a loop over one network; cold: one call after the others'.",
-    ]
-    told += [f"Left out: {n}: {why}" for n, why in bench.left_out.items()]
-    for count, peak in bench.peaks.items():
-        rates = [
-            f"{kind} {peak[kind] / 1e9:,.0f}"
-            for kind in peak.keys() - {roofline.COPY}
-        ]
-        told.append(
-            f"Peak, threads: {count}: {', '.join(sorted(rates))} billion "
-            f"multiply-accumulates a second; copies "
-            f"{peak[roofline.COPY] / 1e9:.1f} GB/s"
-        )
-    return told
-
-
-def _sizes(bench: Bench) -> Table:
-    rows = [
-        (
-            name,
-            f"{row.bytes:,}",
-            NONE if row.memory is None else f"{row.memory:,}",
-            NONE
-            if row.disagreement is None
-            else f"{100 * row.disagreement:.2f} %",
-        )
-        for name, row in bench.rows.items()
-    ]
-    head = ("", "bytes of the file", "of activations", "changed")
-    return Table(
-        "Sizes, peak of activations for one image, and predictions other "
-        f"than of {FLOAT}",
-        head,
-        rows,
-    )
-
-
-def _times(bench: Bench, timing: Timing) -> Table:
-    peak = bench.peaks[str(timing.threads)]
-    rows = []
-    for name, row in bench.rows.items():
-        one = comparison.times(timing, FLOAT, name)
-        ratio = timing.judged(timing.speedup(FLOAT, name))
-        roof = bench.macs / one.milliseconds * 1e3 / peak[row.arithmetic]
-        rows.append(
-            (
-                name,
-                f"{one.milliseconds:.3f}",
-                f"{ratio:.2f}",
-                one.time_verdict,
-                f"{100 * roof:.1f} %",
-            )
-        )
-    head = f"One image: {timing.conditions}"
-    return Table(head, HEAD, rows, (*_rivals(bench, timing), *busy(timing)))
-
-
-def busy(timing: Timing) -> list[str]:
-    """A sentence on why nothing was judged, if it was so."""
-    if not timing.busy:
-        return []
-    return [f"Busy, so not judged: {'; '.join(timing.busy)}"]
-
-
-def _rivals(bench: Bench, timing: Timing) -> list[str]:
-    """The fastest of ours against the fastest of each other kind."""
-
-    def fastest(names):
-        return min(
-            names, key=lambda n: timing.milliseconds(n).value, default=None
-        )
-
-    ours = [n for n, row in bench.rows.items() if row.arithmetic == INTEGER]
-    first = fastest(n for n in ours if n != PEER)
-    others = {
-        "without integers": fastest(bench.rows.keys() - set(ours)),
-        "of others": fastest(n for n in ours if n == PEER),
-    }
-    told = []
-    for kind, rival in others.items():
-        if None not in (first, rival):
-            found = timing.speedup(rival, first)
-            told.append(
-                f"{first} against the fastest {kind} ({rival}): "
-                f"{timing.judged(found):.2f} times as fast, "
-                f"{timing.word(found)}"
-            )
-    return told

@@ -50,6 +50,18 @@ RANDOM_IMAGES = 64
 )
 @quantize_command.rounds
 @quantize_command.seed
+@click.option(
+    "--bar",
+    "only_bar",
+    is_flag=True,
+    help="Time only what ptq recommends, other tools' flows, and FP32.",
+)
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Choose engine and threads anew. Else by what was kept of this "
+    "machine and network.",
+)
 @click.option("--why", is_flag=True, help="Ask what makes INT8 slow here.")
 @click.option("--json", "json_file", default="", help="Write all there.")
 @click.option("--page", default="", help="Write an HTML page there.")
@@ -60,9 +72,9 @@ def bench(network, why, json_file, page, against, **options):
     NETWORK is file.py:factory or package.module:factory, as of quantize; or
     the name of a network of the book; or the FILE.json of an earlier run,
     which is then only shown, or compared. Rows take the same uint8 images:
-    float in PyTorch and ONNX Runtime, bfloat16, INT8 by ptq in each engine,
-    and by ONNX Runtime's own flow. Exit status: 0; 2 where an input is
-    refused.
+    float and bfloat16 in each runtime, INT8 by ptq in each engine and by the
+    fastest of them here, and other tools' own flows to INT8. Exit status: 0;
+    2 where an input is refused.
 
     \b
     python -m ptq bench net.py:make --input-shape 3,32,32 --json now.json
@@ -115,7 +127,8 @@ def _measured(network: str, why: bool, tell, options: dict):
         asked = given, network, options["rounds"], options["seed"]
         if why:
             return knobs.measured(*asked, threads[-1], tell)
-        return measuring.measured(*asked, threads, real, tell)
+        more = {name: options[name] for name in ("only_bar", "again")}
+        return measuring.measured(*asked, threads, real, tell, **more)
 
 
 def _threads(text: str) -> list[int]:
@@ -156,9 +169,12 @@ def _of_the_book(name: str, options: dict):
         seed=options["seed"],
         calibration_images=options["calibration"] or 100,
     )
-    test = cifar.test_images[: options["images"]]
+    test, labels = (
+        one[: options["images"]]
+        for one in (cifar.test_images, cifar.test_labels)
+    )
     return inputs.checked(
-        *(of.network, of.calibration, test, None),
+        *(of.network, of.calibration, test, labels),
         *(row.normalization, row.classes),
     )
 
@@ -168,6 +184,8 @@ def _of_a_reader(spec: str, tell, options: dict):
     from ptq.evidence.checks import InputError
 
     source = network_source.read(spec, options["checkpoint"])
+    for note in source.notes:
+        tell(note)
     given = options["normalization"]
     norm = quantize_command.plain_normalization(given, source)
     if options["data"]:

@@ -17,7 +17,9 @@ rounds = click.option(
     show_default=True,
     help="Of the timer; below 10 there is no verdict.",
 )
-seed = click.option("--seed", default=42, show_default=True)
+seed = click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True
+)
 
 
 @click.command("quantize")
@@ -154,7 +156,7 @@ def _card(network: str, out: str, tell, given: dict):
         rounds=given["rounds"],
         seed=given["seed"],
         export=given["export"],
-        notes=list(dict.fromkeys([*calibration.notes, *images.notes])),
+        notes=[*source.notes, *calibration.notes, *images.notes],
         tell=tell,
         per_channel=not given["per_tensor"],
         weight_bits=given["weight_bits"],

@@ -11,6 +11,8 @@ from ptq.evidence.intervals import Interval
 from ptq.judge.judgement import Judgement
 from ptq.measure.activation_memory import Peak
 
+CARDS = ("card.json", "card.html")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -108,12 +110,9 @@ class Card:
         return card_page.page(self)
 
     def write(self, folder: str | Path) -> None:
-        """Write card.json and card.html into ``folder``.
-
-        Raises OSError where that cannot be written.
-        """
-        paths.write_whole(Path(folder) / "card.json", self.json())
-        paths.write_whole(Path(folder) / "card.html", self.page())
+        """Write ``CARDS`` into ``folder``; OSError where it cannot be."""
+        for name, text in zip(CARDS, (self.json(), self.page()), strict=True):
+            paths.write_whole(Path(folder) / name, text)
 
     def __str__(self):
         return card_words.text(self)

@@ -1,19 +1,24 @@
 """A float network, quantized, checked, measured and judged: one call."""
 
 import io
-import warnings
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import checking, exports, inputs, loading, risks, times
-from ptq.deploy.card import Card, Check, Row, Time
+from ptq.deploy import (
+    checking,
+    exports,
+    inputs,
+    loading,
+    remarks,
+    risks,
+    times,
+)
+from ptq.deploy.card import CARDS, Card, Check, Row, Time
 from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import Kept, asked, digest
 from ptq.engines import onnx_file, onnx_runtime
@@ -31,7 +36,7 @@ SEED = 42
 EXAMPLES = 8
 FLOAT, INT8 = times.FLOAT, times.INT8
 RUNTIME = "onnxruntime"
-PARTS = "parts"
+PARTS, LABELS = "parts", "labels.npy"
 
 
 def deploy(
@@ -65,12 +70,12 @@ def deploy(
     OSError where it cannot be written.
     """
     export = exports.chosen(export)
-    with locks.folder(Path(out), "folder"), _collected() as warned:
+    with locks.folder(Path(out), "folder"), remarks.collected(notes) as told:
         images = calibration_images, test_images, test_labels
         made = inputs.checked(network, *images, normalization, classes)
         run = _Deployment(made, Path(out), export, tell)
         run.all_steps(recipe, margin, rounds, seed)
-        card = run.card([*dict.fromkeys(warned), *notes])
+        card = run.card(told())
         card.write(out)
     return card
 
@@ -89,15 +94,17 @@ class _Deployment:
         """One after the other."""
         margin = checks.between(margin, "margin")
         rounds = checks.count(rounds, "rounds", 1)
+        seed = checks.count(seed, "seed")
         self.quantize(recipe)
         self.check_float()
         self.ask()
-        self.check_integers()
         self.judge(margin)
+        self.write()
+        self.check_integers()
         self.time(rounds, seed)
 
     def quantize(self, recipe: dict) -> None:
-        """The network and its files."""
+        """The network, and it and the float one as ONNX."""
         self.tell("traces, folds, calibrates and quantizes")
         given = self.given
         self.observer = recipe.get("observer", "minmax")
@@ -116,10 +123,6 @@ class _Deployment:
             )
         )
         self.contents = {FLOAT: real, INT8: integer}
-        paths.write_whole(self.out / loading.FLOAT_ONNX, real)
-        self.files = {loading.FLOAT_ONNX: len(real)}
-        self.files |= exports.write(self.network, self.export, self.out)
-        self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
 
     def check_float(self) -> None:
         """What is called float from here on is the network's float file."""
@@ -146,11 +149,7 @@ class _Deployment:
         for name, file in files.items():
             norm = repr(network.normalization)
             key = digest(runtime, norm, self.contents[name])
-            outputs = kept.of(name, key, file, given.test)
-            self.outputs[name] = outputs
-            self._keep(f"{name.lower()}.npy", outputs)
-        if given.labels is not None:
-            self._keep("labels.npy", given.labels)
+            self.outputs[name] = kept.of(name, key, file, given.test)
         kept.forget_others()
 
     def check_integers(self) -> None:
@@ -171,6 +170,20 @@ class _Deployment:
             margin,
             class_names=self.given.classes,
         )
+
+    def write(self) -> None:
+        """All files but the card, which an earlier call may have left."""
+        given, real = self.given, self.contents[FLOAT]
+        for name in (*CARDS, LABELS):
+            (self.out / name).unlink(missing_ok=True)
+        paths.write_whole(self.out / loading.FLOAT_ONNX, real)
+        self.files = {loading.FLOAT_ONNX: len(real)}
+        self.files |= exports.write(self.network, self.export, self.out)
+        self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
+        for name, outputs in self.outputs.items():
+            self._keep(f"{name.lower()}.npy", outputs)
+        if given.labels is not None:
+            self._keep(LABELS, given.labels)
 
     def time(self, rounds: int, seed: int) -> None:
         """Both files, and the float network as it came, in turns."""
@@ -222,24 +235,6 @@ class _Deployment:
         buffer = io.BytesIO()
         np.save(buffer, array)
         paths.write_whole(self.out / name, buffer.getvalue())
-
-
-@contextmanager
-def _collected():
-    """Sentences of what this package warns of; torch's own go their way."""
-    told, torch_folder = [], str(Path(torch.__file__).parent)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield told
-        for one in list(caught):
-            own = not one.filename.startswith(torch_folder)
-            if own and issubclass(one.category, UserWarning):
-                caught.remove(one)
-                told.append(str(one.message))
-    for one in caught:
-        warnings.warn_explicit(
-            one.message, one.category, one.filename, one.lineno
-        )
 
 
 def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from ptq.deploy import code_source
@@ -19,6 +19,9 @@ SUFFIXES = {
     *(".tif", ".tiff", ".ppm", ".pgm"),
 }
 CHANNELS = (1, 3)
+# What is left out of an image, as torchvision does, and must be told.
+CLEAR = "have transparency: it was dropped"
+TURNED = "are to be turned, say their EXIF data: they were not"
 # How many of the images calibrate, where nobody says it.
 CALIBRATION = 256
 
@@ -69,7 +72,14 @@ def read(
         function, _ = code_source.found(str(spec))
         made = code_source.called(str(spec), function)
         pair = isinstance(made, tuple | list) and len(made) == 2
-        return _images(str(spec), *(made if pair else (made,)))
+        try:
+            return _images(str(spec), *(made if pair else (made,)))
+        except InputError as error:
+            raise InputError(
+                f"{error}; the function is to return an array of images, or "
+                f"a pair of images and labels, and returned "
+                f"a {type(made).__name__}"
+            ) from error
     missing = "" if path.exists() else "; there is nothing of this name"
     raise InputError(
         f"{spec}: expected a folder of images, an .npz file with images (and "
@@ -87,12 +97,12 @@ def split(
     """
     if calibration is None:
         calibration = min(CALIBRATION, len(images) // 2)
-    if not 1 <= calibration < len(images):
+    if not 1 <= calibration <= len(images) - 2:
         raise InputError(
             f"calibration={calibration} of {len(images)} images: expected at "
-            "least 1, and at least one image more to judge"
+            "least 1, and at least two images more to judge"
         )
-    order = np.random.default_rng(seed).permutation(len(images))
+    order = _order(images, seed)
     drawn, rest = order[:calibration], np.sort(order[calibration:])
     return images.take(drawn), images.take(rest)
 
@@ -110,8 +120,13 @@ def drawn(images: Images, calibration: int | None, seed: int) -> Images:
             f"calibration={calibration}: expected 1 to {len(images)}, for "
             "there are no more images"
         )
-    order = np.random.default_rng(seed).permutation(len(images))
-    return images.take(order[:calibration])
+    return images.take(_order(images, seed)[:calibration])
+
+
+def _order(images: Images, seed: int) -> np.ndarray:
+    """Numbers of all images, int64 (N,), as drawn by ``seed``."""
+    seed = checks.count(seed, "seed")
+    return np.random.default_rng(seed).permutation(len(images))
 
 
 def tensor(images, name: str) -> Tensor:
@@ -136,7 +151,13 @@ def tensor(images, name: str) -> Tensor:
             f"{name}: shape {shape}: expected (N, C, H, W) or (N, H, W, C) "
             "with one or three channels, or (N, H, W)"
         )
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    made = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    if odd := np.flatnonzero(~made.flatten(1).isfinite().all(1)).tolist():
+        raise InputError(
+            f"{name}: image {odd[0]} (from 0) has NaN or infinity: expected "
+            "finite numbers"
+        )
+    return made
 
 
 def _span(array: np.ndarray) -> str:
@@ -179,12 +200,14 @@ def _from_folder(path: Path, classes, labelled: bool) -> Images:
     labels, names = None, None
     if labelled and any(folders):
         labels, names = _labels(path, files, folders, classes)
-    pixels, notes = _pixels(files), []
-    if clear := [file for file in files if _transparent(file)]:
-        notes.append(
-            f"{len(clear)} images of {path} have transparency, as "
-            f"{clear[0].name}: it was dropped, as torchvision does"
-        )
+    dropped = {CLEAR: [], TURNED: []}
+    pixels = _pixels(files, dropped)
+    notes = [
+        f"{len(these)} images of {path}, as {these[0].name}, {what}, as in "
+        "torchvision"
+        for what, these in dropped.items()
+        if these
+    ]
     if left_out:
         notes.append(
             f"files of {path} that are no images were left out: "
@@ -223,9 +246,12 @@ def _ordered(path: Path, found: list[str]) -> list[str]:
     return found
 
 
-def _pixels(files: list[Path]) -> Tensor:
-    """uint8 (N, C, H, W): gray where all are gray, else RGB."""
-    arrays = [_array(file) for file in files]
+def _pixels(files: list[Path], dropped: dict[str, list[Path]]) -> Tensor:
+    """uint8 (N, C, H, W): gray where all are gray, else RGB.
+
+    Adds files to those of which something is ``dropped``.
+    """
+    arrays = [_array(file, dropped) for file in files]
     size = arrays[0].shape[:2]
     for file, array in zip(files, arrays, strict=True):
         if array.shape[:2] != size:
@@ -243,7 +269,7 @@ def _pixels(files: list[Path]) -> Tensor:
     return tensor(np.stack(arrays), "images")
 
 
-def _array(file: Path) -> np.ndarray:
+def _array(file: Path, dropped: dict[str, list[Path]]) -> np.ndarray:
     """uint8 (H, W) of a gray image, else (H, W, 3)."""
     try:
         with Image.open(file) as image:
@@ -252,22 +278,18 @@ def _array(file: Path) -> np.ndarray:
                     f"{file}: pixels of more than 8 bits ({image.mode}): "
                     "expected 8; convert them as for the network's training"
                 )
+            if "A" in image.getbands() or "transparency" in image.info:
+                dropped[CLEAR].append(file)
+            if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                dropped[TURNED].append(file)
             gray = image.mode in ("1", "L")
             return np.asarray(image.convert("L" if gray else "RGB"))
-    except (
-        *(UnidentifiedImageError, OSError, SyntaxError, ValueError),
-        Image.DecompressionBombError,
-    ) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # damaged images raise many kinds
         raise InputError(
             f"{file}: cannot be read as an image: {error}"
         ) from error
-
-
-def _transparent(file: Path) -> bool:
-    with Image.open(file) as image:
-        return "A" in image.getbands() or "transparency" in image.info
 
 
 def _listed(names) -> str:

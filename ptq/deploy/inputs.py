@@ -58,14 +58,13 @@ def checked(
     )
     _check_alike(calibration, test)
     count = _number_of_outputs(prepared, test[:FEW], normalization)
-    if classes is not None and len(classes) != count:
-        raise InputError(
-            f"{len(classes)} names of classes for a network of {count}: "
-            "expected those of all, in the order of its outputs"
-        )
+    if classes is not None:
+        classes = checks.class_names(classes, "classes", count)
     if labels is not None:
-        labels = checks.classes(labels, "labels", count)
+        labels = checks.classes(labels, "labels of the test", count)
         checks.same_images(test_images=test, labels=labels)
+    if len(test) < 2:
+        raise InputError("one image for the test: expected two or more")
     return Inputs(prepared, calibration, test, labels, normalization, classes)
 
 

@@ -1,12 +1,13 @@
 """A reader's network, from the code that makes it and a checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ptq.deploy import code_source
+from ptq.deploy import code_source, remarks
+from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.graph import checkpoints
 
@@ -19,13 +20,15 @@ class Source:
 
     ``normalization`` is (mean, std) of pixels in [0, 1], ``input_shape``
     that of one image, (C, H, W), ``classes`` the names of the outputs; each
-    is None where nothing is said.
+    is None where nothing is said. ``notes`` says what was made of the
+    checkpoint.
     """
 
     network: nn.Module
     normalization: tuple | None = None
     input_shape: tuple[int, ...] | None = None
     classes: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def check(self, images: Tensor) -> None:
         """InputError unless (N, C, H, W) has the shape that the code says."""
@@ -55,8 +58,9 @@ def read(spec: str, checkpoint: str | Path = "") -> Source:
             f"{spec} returns a {type(network).__name__}: expected a "
             "torch.nn.Module"
         )
-    if checkpoint:
-        network = checkpoints.filled(network, checkpoint)
+    with remarks.collected() as told:
+        if checkpoint:
+            network = checkpoints.filled(network, checkpoint)
     said = {
         name: next(
             (
@@ -68,7 +72,7 @@ def read(spec: str, checkpoint: str | Path = "") -> Source:
         )
         for name in ("normalization", "input_shape", "classes")
     }
-    return Source(network, **_plain(spec, said))
+    return Source(network, **_plain(spec, said), notes=told())
 
 
 def _plain(spec: str, said: dict) -> dict:
@@ -82,7 +86,10 @@ def _plain(spec: str, said: dict) -> dict:
             # The number of images, which some write in front.
             said["input_shape"] = shape[-3:] if len(shape) == 4 else shape
         if said["classes"] is not None:
-            said["classes"] = [str(name) for name in said["classes"]]
+            named = checks.class_names(said["classes"], f"{spec}: classes")
+            said["classes"] = named
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{spec}: expected normalization = (mean, std), input_shape = "

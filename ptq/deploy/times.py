@@ -23,18 +23,20 @@ def measured(
     seed: int,
     threads: Iterable[int] = (THREADS,),
     engine: str = "ONNX Runtime",
+    cold: bool = True,
 ) -> list[Timing]:
     """Times of one batch, in turns, with the first network twice.
 
     ``images`` (N, C, H, W), as the networks take them, are repeated where
     they are too few. For each number of ``threads``: batch 1 hot (a loop
-    over one network) and cold (after the others), and a full batch hot: 64,
-    or what takes at most half a second. ``networks`` are modules by their
-    names. ValueError where there are no rounds.
+    over one network) and, with ``cold``, after the others; and a full batch
+    hot: 64, or what takes at most half a second. ``networks`` are modules by
+    their names. ValueError where there are no rounds.
     """
     batch = full_batch(networks, images[:1])
+    modes = (timer.HOT, timer.COLD) if cold else (timer.HOT,)
     kinds = dict.fromkeys(
-        [(1, timer.HOT), (1, timer.COLD), (batch, timer.HOT)]
+        [*((1, mode) for mode in modes), (batch, timer.HOT)]
     )
     plan = [
         timer.Conditions(tuple(networks), count, several, mode)

@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch.ao import quantization as ao
 
 from ptq.registry import Registry
 
+try:
+    from torch.ao import quantization as ao
+except ImportError:  # torch is removing it (pytorch/ao issue 2259)
+    ao = None
 PREFERRED = ("x86", "fbgemm", "qnnpack", "onednn")
 OBSERVERS = Registry(
     "observer",
     {
-        "minmax": ao.MinMaxObserver,
-        "moving_average": ao.MovingAverageMinMaxObserver,
-        "histogram": ao.HistogramObserver,
+        "minmax": "MinMaxObserver",
+        "moving_average": "MovingAverageMinMaxObserver",
+        "histogram": "HistogramObserver",
     },
 )
 
@@ -43,7 +46,7 @@ class QConfig:
     bits: int = 7
     observer: str = "minmax"
 
-    def as_torch(self) -> ao.QConfig:
+    def as_torch(self) -> "ao.QConfig":
         """The same choice as torch writes it.
 
         Raises EngineError where ``bits`` is not 1 to 8, UnknownNameError
@@ -56,7 +59,8 @@ class QConfig:
             if self.per_channel
             else ao.default_weight_observer
         )
-        activation = OBSERVERS.row(self.observer).with_args(
+        observer = getattr(ao, OBSERVERS.row(self.observer))
+        activation = observer.with_args(
             quant_min=0, quant_max=2**self.bits - 1
         )
         return ao.QConfig(activation=activation, weight=weight)
@@ -77,7 +81,7 @@ def defaults() -> dict[str, QConfig]:
     return {name: _choices(qconfig) for name, qconfig in found.items()}
 
 
-def _choices(qconfig: ao.QConfig) -> QConfig:
+def _choices(qconfig: "ao.QConfig") -> QConfig:
     names = {observer: name for name, observer in OBSERVERS.items()}
     with warnings.catch_warnings():
         # That ``reduce_range`` will go: torch's own choice, not ours.
@@ -86,13 +90,16 @@ def _choices(qconfig: ao.QConfig) -> QConfig:
     return QConfig(
         per_channel=weight.qscheme == torch.per_channel_symmetric,
         bits=(activation.quant_max - activation.quant_min).bit_length(),
-        observer=names[type(activation)],
+        observer=names[type(activation).__name__],
     )
 
 
 def available() -> list[str]:
-    """Integer engines of this build of torch, the preferred one first."""
-    found = torch.backends.quantized.supported_engines
+    """Integer engines of this build of torch, the preferred one first.
+
+    None where torch has no eager quantization any more.
+    """
+    found = torch.backends.quantized.supported_engines if ao else ()
     return [name for name in PREFERRED if name in found]
 
 

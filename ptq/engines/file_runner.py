@@ -1,6 +1,5 @@
 """What the runtimes that read ONNX files have in common."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal
 
@@ -18,14 +17,16 @@ BATCH = 64
 Ask = Callable[[list[str], np.ndarray], list[np.ndarray]]
 
 
-class FileRunner(ABC):
+class FileRunner:
     """A network's file in a runtime; call it with images.
 
     ``ran`` lists the operators that ran. With ``pixels`` the file takes
-    uint8 images and normalizes them itself.
+    uint8 images and normalizes them itself. ``_ask`` makes logits of at most
+    ``BATCH`` images that the file takes.
     """
 
     ran: list[Ran]
+    _ask: Callable[[Tensor], Tensor]
 
     def __init__(self, network: QuantizedNetwork, pixels: bool):
         self._network, self._pixels = network, pixels
@@ -42,11 +43,9 @@ class FileRunner(ABC):
             self._network.check_shape(images)
         else:
             raise UnsupportedError("images are no pixels: expected uint8")
+        if len(images) <= BATCH:  # of one image, the rest would be felt
+            return self._ask(images)
         return torch.cat([self._ask(batch) for batch in images.split(BATCH)])
-
-    @abstractmethod
-    def _ask(self, images: Tensor) -> Tensor:
-        """Logits of at most ``BATCH`` images that the file takes."""
 
 
 def needs(package: str | None) -> Literal[True] | str:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from ptq import paths
 from ptq.engines import onnx_operators
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
-from ptq.quantizer import placement
+from ptq.quantizer import affine, placement
 from ptq.quantizer.affine import Grid
-from ptq.quantizer.network import QuantizedNetwork
+from ptq.quantizer.network import QuantizedNetwork, normalize
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with
@@ -179,8 +180,12 @@ class Writer:
     def _pixels(self, grid: Grid) -> None:
         """Pixels p to codes: (p - 255 mean) / (255 std S), rounded, + Z.
 
-        It is what normalization and the input's grid do, in one step.
+        It is what normalization and the input's grid do, in one step. Where
+        each pixel is its own code, nothing is left to do.
         """
+        if self._are_codes(grid):
+            self._dequantize("images", grid, "input")
+            return
         _, channels, *size = self.network.graph.nodes["input"].shape
         mean, std = (
             np.broadcast_to(numbers, channels)
@@ -201,6 +206,15 @@ class Writer:
         codes = "input/codes"
         self.add("QuantizeLinear", [centred, step, zero], codes, axis=1)
         self._dequantize(self._clipped(codes, grid), grid, "input")
+
+    def _are_codes(self, grid: Grid) -> bool:
+        """Whether codes are the pixels, all 256 of each channel."""
+        _, channels, *size = self.network.graph.nodes["input"].shape
+        pixels = torch.arange(256, dtype=torch.uint8)
+        pixels = pixels.reshape(-1, *(1 for _ in (channels, *size)))
+        pixels = pixels.expand(-1, channels, *(1 for _ in size))
+        real = normalize(pixels, *self.network.normalization)
+        return torch.equal(affine.quantize(real, grid), pixels.int())
 
     def _dequantize(self, codes: str, grid: Grid, output: str) -> str:
         self.codes[output] = codes

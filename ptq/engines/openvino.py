@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ptq.engines import fallbacks
 from ptq.engines.contract import Ran
@@ -45,13 +44,54 @@ class SlowSumsWarning(UserWarning):
     """Integers are not exact here, and real numbers stand in for them."""
 
 
+class Sized:
+    """A model, compiled for each number of images that is a power of two.
+
+    For a number that is known before, the runtime is up to twice as fast.
+    Images and logits have memory of their own, which is written again by
+    each call: else the runtime's Python takes longer than a small network.
+    ``check`` sees each compiled model before it runs.
+    """
+
+    def __init__(
+        self,
+        model: "openvino.Model",
+        settings: dict,
+        check: Callable[["openvino.CompiledModel"], None] = lambda made: None,
+    ):
+        self._model, self._settings, self._check = model, settings, check
+        self._made: dict[int, tuple] = {}
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits, float32 (N, classes), of images (N, ...)."""
+        size = 1 << (len(images) - 1).bit_length()
+        if size not in self._made:
+            self._made[size] = self._compiled(size, images)
+        request, taken, given = self._made[size]
+        taken[: len(images)] = images
+        request.start_async()
+        request.wait()
+        return given[: len(images)].clone()
+
+    def _compiled(self, size: int, images: Tensor) -> tuple:
+        """A request, and the memory of its images and of its logits."""
+        made = compiled(
+            self._model, self._settings, [size, *images.shape[1:]]
+        )
+        self._check(made)
+        request, logits = made.create_infer_request(), made.output("logits")
+        taken = torch.zeros(size, *images.shape[1:], dtype=images.dtype)
+        given = torch.zeros(*logits.shape)
+        for value, memory in ((made.input(), taken), (logits, given)):
+            shared = openvino.Tensor(memory.numpy(), shared_memory=True)
+            request.set_tensor(value, shared)
+        return request, taken, given
+
+
 class Runner(FileRunner):
     """A network in OpenVINO; call it with images.
 
     ``ran`` lists the operators, as the compiled network of one image tells.
-    It is compiled anew for each number of images that is a power of two, up
-    to ``BATCH``: for a number that is known before, the runtime is up to
-    twice as fast. Images are filled up to such a number.
     """
 
     def __init__(
@@ -63,32 +103,19 @@ class Runner(FileRunner):
         check: Callable[[list[Ran]], None] = lambda ran: None,
     ):
         super().__init__(network, pixels)
-        self._file, self._settings, self._check = file, settings, check
-        self._content = file.SerializeToString()
-        self._requests: dict[int, object] = {}
-        self.ran = self._compiled(1)
+        self.ran: list[Ran] = []
 
-    def _ask(self, images: Tensor) -> Tensor:
-        count = len(images)
-        size = 1 << (count - 1).bit_length()
-        if size not in self._requests:
-            self._compiled(size)
-        if size > count:
-            rest = (0, 0) * (images.dim() - 1) + (0, size - count)
-            images = functional.pad(images, rest)
-        given = {"images": images.contiguous().numpy()}
-        found = self._requests[size].infer(given, share_inputs=True)
-        return torch.from_numpy(found["logits"])[:count].clone()
+        def checked(made: "openvino.CompiledModel") -> None:
+            kernels = operators(made, file).values()
+            ran = [one for several in kernels for one in several]
+            check(ran)
+            self.ran = self.ran or ran
 
-    def _compiled(self, size: int) -> list[Ran]:
-        """Compile for so many images; returns what runs, once checked."""
-        shape = [size, *self._network.graph.nodes["input"].shape[1:]]
-        made = compiled(self._content, self._settings, shape)
-        kernels = operators(made, self._file).values()
-        ran = [one for several in kernels for one in several]
-        self._check(ran)
-        self._requests[size] = made.create_infer_request()
-        return ran
+        model = _core().read_model(file.SerializeToString())
+        self._ask = Sized(model, settings, checked)
+        shape = network.graph.nodes["input"].shape[1:]
+        dtype = torch.uint8 if pixels else torch.float32
+        self._ask(torch.zeros(1, *shape, dtype=dtype))
 
 
 def available() -> Literal[True] | str:
@@ -153,21 +180,28 @@ def load_float(
     return Runner(network, file, settings(threads, dtype), pixels=False)
 
 
-def settings(threads: int, dtype: str = "float32") -> dict:
+def settings(threads: int, dtype: str | None = "float32") -> dict:
     """For so many threads (0: the runtime's choice) and real numbers.
 
-    ``dtype`` is "float32" or "bfloat16".
+    ``dtype`` is "float32" or "bfloat16"; None is the runtime's choice.
     """
-    chosen = {"INFERENCE_PRECISION_HINT": DTYPES[dtype], "NUM_STREAMS": 1}
+    chosen = {"NUM_STREAMS": 1}
+    if dtype:
+        chosen["INFERENCE_PRECISION_HINT"] = DTYPES[dtype]
     return chosen | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
 
 
 def compiled(
-    content: bytes, settings: dict, shape: list[int] | None = None
+    model: "bytes | openvino.Model",
+    settings: dict,
+    shape: list[int] | None = None,
 ) -> "openvino.CompiledModel":
-    """An ONNX file, compiled for images of a ``shape``; None: as it says."""
+    """An ONNX file, or what was read of one, compiled on a processor.
+
+    It is for images of a ``shape``; None: as the file says.
+    """
     core = _core()
-    model = core.read_model(content)
+    model = core.read_model(model) if type(model) is bytes else model.clone()
     if shape is not None:
         model.reshape({"images": shape})
     return core.compile_model(model, "CPU", settings)

@@ -69,6 +69,30 @@ def same_images(**given: np.ndarray) -> None:
         )
 
 
+def class_names(given, name: str, count: int = 0) -> list[str]:
+    """Names of the classes, one text each, in the order of their numbers.
+
+    Raises InputError, calling them ``name``, where they are one text, one
+    stands there twice, or there are other than ``count`` (unless 0).
+    """
+    if isinstance(given, str):
+        raise InputError(f"{name}={given!r}: expected a list of names")
+    found = [str(one) for one in given]
+    if len(found) != len(set(found)):
+        twice = max(found, key=found.count)
+        raise InputError(
+            f"{name}: {twice!r} is there {found.count(twice)} times: "
+            "expected another name for each class"
+        )
+    if count and len(found) != count:
+        raise InputError(
+            f"{name}: {len(found)} names for {count} classes "
+            f"({', '.join(found[:4])} ...): expected a name for each output "
+            "of the network, in their order, also where images lack a class"
+        )
+    return found
+
+
 def known_labels(labels: np.ndarray, *predictions: np.ndarray) -> None:
     """Refuse labels beyond the largest class that is ever predicted.
 

@@ -41,18 +41,21 @@ def record(
     images: Tensor,
     labels: Tensor,
     folder: Path,
+    coded: bool = False,
+    code: str = "",
     **told,
 ) -> results.Record:
     """The record of the network that ``make`` gives: kept, or measured.
 
-    ``name`` says all that ``make`` depends on besides ``of`` and the code of
-    the science. ``images`` and ``labels`` are the test's, uint8
-    (N, 3, 32, 32) and int64 (N,). ``file_bytes`` are those of the packed
-    file; ``told`` joins the record's parameters, and so do ``cpu_seconds``,
-    what ``make`` took. Codes run widened to eight bits in ONNX Runtime.
+    ``name`` says all that ``make`` depends on besides ``of``, the code of
+    the science and ``code``, that of its own module. ``images`` and
+    ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64 (N,).
+    ``file_bytes`` are those of the packed file, entropy ``coded`` or not;
+    ``told`` joins the record's parameters, and so do ``cpu_seconds``, what
+    ``make`` took. Codes run widened to eight bits in ONNX Runtime.
     """
     known = network_study.record_key(of, name, len(images))
-    key = source_hash.of(known, Path(__file__).read_text())
+    key = source_hash.of(known, Path(__file__).read_text(), code)
 
     def measure() -> results.Record:
         start = time.process_time()
@@ -63,15 +66,15 @@ def record(
         made = file, table.bits.to_dict(), int(table.bytes.sum())
         found = network_study.measured(of, name, key, made, images, labels)
         more = found.parameters | told | {"cpu_seconds": seconds}
-        size = packed_bytes(network)
+        size = packed_bytes(network, coded)
         return replace(found, parameters=more, file_bytes=size)
 
-    return network_study.kept(folder, name, key, measure)
+    return results.kept(folder, name, key, measure)
 
 
-def packed_bytes(network: QuantizedNetwork) -> int:
+def packed_bytes(network: QuantizedNetwork, coded: bool = False) -> int:
     """The size of the file that ``save`` writes, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.ptq"
-        network.save(path)
+        path = Path(folder) / "packed"
+        network.save(path, coded)
         return path.stat().st_size

@@ -1,7 +1,7 @@
 """The book's networks at eight bits in ONNX Runtime, as measured records."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -120,29 +120,12 @@ def record(
     images or all 5,000.
     """
     key = record_key(of, name, len(images))
-    return kept(
+    return results.kept(
         folder,
         name,
         key,
         lambda: measured(of, name, key, file_of(of, name), images, labels),
     )
-
-
-def kept(
-    folder: Path, name: str, key: str, measure: Callable[[], results.Record]
-) -> results.Record:
-    """The record ``name`` of ``folder`` if it has this key, else a new one.
-
-    ``measure`` makes it, with one thread, so that every machine adds up in
-    the same order.
-    """
-    path = folder / f"{name}.json"
-    if path.exists() and (found := results.load_record(path)).key == key:
-        return found
-    with timer.pinned_threads(1):
-        made = measure()
-    made.save(folder)
-    return made
 
 
 def file_of(of: Subject, name: str) -> tuple[bytes, dict[str, int], int]:
@@ -171,19 +154,18 @@ def measured(
     images: Tensor,
     labels: Tensor,
 ) -> results.Record:
-    """The record of an ONNX file, run by ONNX Runtime on all ``images``.
+    """The record of an ONNX file, run by ONNX Runtime on ``images``.
 
-    ``made`` is as of ``file_of``, the rest as of ``record``.
+    ``made`` is as of ``file_of``; ``images`` are uint8 (N, 3, 32, 32) and
+    ``labels`` int64 (N,).
     """
     file, bits, payload = made
     module = onnx_module.OnnxModule(file, threads=1)
-    count = len(images)
+    sets = images, of.validation[: len(images)]
     outputs, seen = (
-        inference.logits(module, given, of.normalization, BATCH)
-        for given in (images, of.validation[:count])
+        inference.logits(module, x, of.normalization, BATCH) for x in sets
     )
-    seen = seen.argmax(1)
-    right = seen == of.labels[:count]
+    right = (seen.argmax(1) == of.labels[: len(seen)]).sum()
     predictions = outputs.argmax(1)
     return results.Record(
         strategy=name,
@@ -197,9 +179,9 @@ def measured(
         engine=_engine(),
         parameters={
             "network": of.name,
-            "test_images": count,
-            "validation_images": len(right),
-            "validation_correct": int(right.sum()),
+            "test_images": len(images),
+            "validation_images": len(seen),
+            "validation_correct": int(right),
         },
         machine=host.machine(),
         predictions=predictions.to(torch.uint8).numpy(),

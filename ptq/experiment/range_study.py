@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -138,7 +139,11 @@ def records(
     found = {FLOAT: network_study.record(asked, FLOAT, *given)}
     for one in choices:
         found[one.name] = low_bits.record(
-            asked, one.name, lambda one=one: made(of, one), *given
+            asked,
+            one.name,
+            lambda one=one: made(of, one),
+            *given,
+            code=Path(__file__).read_text(),
         )
     return found
 

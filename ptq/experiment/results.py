@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from ptq import paths
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.measure import host
-from ptq.measure.timer import TWIN, Conditions, Samples
+from ptq.measure.timer import TWIN, Conditions, Samples, pinned_threads
 
 NOT_JUDGED = "not judged"
 
@@ -78,6 +78,23 @@ def load_record(path: Path) -> Record:
         )
     predictions = np.load(io.BytesIO(packed), allow_pickle=False)
     return _make(Record, path, content | {"predictions": predictions})
+
+
+def kept(
+    folder: Path, name: str, key: str, measure: Callable[[], Record]
+) -> Record:
+    """The record ``name`` of ``folder`` if it has this key, else a new one.
+
+    ``measure`` makes it, with one thread, so that every machine adds up in
+    the same order.
+    """
+    path = folder / f"{name}.json"
+    if path.exists() and (found := load_record(path)).key == key:
+        return found
+    with pinned_threads(1):
+        made = measure()
+    made.save(folder)
+    return made
 
 
 @dataclass(frozen=True)

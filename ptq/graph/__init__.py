@@ -3,6 +3,7 @@
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.folding import fold
 from ptq.graph.nodes import Constant, Graph, Node, Value
+from ptq.graph.pixels import on_pixels
 from ptq.graph.tracing import trace
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "UnsupportedError",
     "Value",
     "fold",
+    "on_pixels",
     "trace",
 ]

@@ -38,15 +38,21 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
                 f"{path} is of another network: {name} is {there} there, "
                 f"{here} in {type(model).__name__}"
             )
-    odd = [
-        there.dtype
+    odd = {
+        name: str(there.dtype).removeprefix("torch.")
         for name, there in state.items()
         if there.dtype != wanted.get(name, there).dtype
-    ]
+    }
+    for name, dtype in odd.items():
+        if wanted[name].is_floating_point() > state[name].is_floating_point():
+            raise UnsupportedError(
+                f"{path}: {name} is {dtype}: expected float numbers, not "
+                "codes of a network that is quantized already"
+            )
     if odd:
         warnings.warn(
-            f"{path} holds {odd[0]} numbers: converted to those of the "
-            "network",
+            f"{path} holds {next(iter(odd.values()))} numbers: converted to "
+            "those of the network",
             stacklevel=2,
         )
     copied = copy.deepcopy(model)
@@ -75,10 +81,15 @@ def _state(path: Path) -> dict[str, Tensor]:
         isinstance(tensor, Tensor) for tensor in content.values()
     ):
         raise UnsupportedError(
-            f"{path} holds no tensors by name: expected what "
-            "model.state_dict() returns"
+            f"{path} holds no tensors by name{_listed(content)}: expected "
+            "what model.state_dict() returns"
         )
     return content
+
+
+def _listed(content) -> str:
+    names = list(content)[:8] if isinstance(content, dict) else []
+    return f", but {', '.join(map(str, names))}" if names else ""
 
 
 def _plain(name: str) -> str:

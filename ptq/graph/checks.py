@@ -232,7 +232,8 @@ def _check_output(model: nn.Module, images: Tensor) -> None:
     except Exception as error:  # torch raises many kinds
         first = (str(error).strip().splitlines() or [""])[0]
         raise UnsupportedError(
-            f"images of shape {shape} do not fit {name}: {first}"
+            f"images of shape {shape} do not fit {name}: {first}; give them "
+            "the channels and the size of those that trained it"
         ) from error
     if not isinstance(output, Tensor):
         count = f" of {len(output)}" if hasattr(output, "__len__") else ""

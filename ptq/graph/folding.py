@@ -81,6 +81,16 @@ def _into_layer_behind(graph, node: Node, gain, shift) -> None:
         return
     if layer.op == "convolution" and any(layer.args[4]) and shift.any():
         return  # its padding is zeros of BN's result, not of BN's input
+    into_layer(graph, layer, gain, shift)
+    graph.remove(node.name, node.inputs[0])
+
+
+def into_layer(graph: Graph, layer: Node, gain, shift) -> None:
+    """Let a layer of ``graph`` read x where it read gain x + shift.
+
+    Both are float64, (C,) of its input's channels; it is a convolution, or
+    a linear layer of (N, C). What pads its input by zeros now pads x.
+    """
     weight, bias = weight_and_bias(graph, layer)
     groups = layer.args[6] if layer.op == "convolution" else 1
     # For each output, the gains of the inputs that its group reads.
@@ -94,7 +104,6 @@ def _into_layer_behind(graph, node: Node, gain, shift) -> None:
     bias = bias + (positions * shift).sum(1)
     weight = weight * gain.reshape(*gain.shape, *[1] * (weight.dim() - 2))
     set_weight_and_bias(graph, layer, weight, bias)
-    graph.remove(node.name, node.inputs[0])
 
 
 def _into_new_layer(graph, node: Node, gain, shift) -> None:

@@ -119,10 +119,7 @@ def _told_classes(networks, classes, class_names) -> int:
         )
     if len(networks) < 2:
         raise InputError("expected a reference and at least one candidate")
-    if isinstance(class_names, str):
-        raise InputError(f"class_names={class_names!r}: expected a list")
     classes = checks.count(classes, "classes")
-    names = len(class_names or ())
-    if names and classes not in (0, names):
-        raise InputError(f"{names} names of classes for {classes} classes")
-    return classes or names
+    if class_names:
+        classes = len(checks.class_names(class_names, "class_names", classes))
+    return classes

@@ -266,9 +266,13 @@ def _chosen(part: str, known: list[str], path: str, kind: str) -> str:
         return part
     if not part and len(known) == 1:
         return known[0]
-    wrong = f"no {kind} {part!r}" if part else f"several {kind}s"
+    if part:
+        raise InputError(
+            f"{path}: no {kind} {part!r}; it has {_listed(known)}"
+        )
     raise InputError(
-        f"{path}: {wrong}; expected {path}:NAME with one of {_listed(known)}"
+        f"{path}: several {kind}s; expected {path}:NAME with one of "
+        f"{_listed(known)}"
     )
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import torch
 
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
+# Of units for bfloat16: not in records of before November 2026.
+BFLOAT = ("avx512_bf16", "amx_bf16")
+FLAGS = (
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp"),
+    *BFLOAT,
+)
 
 
 def machine() -> dict:

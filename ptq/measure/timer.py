@@ -205,8 +205,7 @@ def _session(copies, batch, mode, rounds, order) -> dict[str, list[float]]:
     loops = {}
     for name, network in copies.items():
         network(batch)
-        once = _seconds(network, batch)
-        loops[name] = max(round(LOOP_SECONDS / once), 1)
+        loops[name] = _calls(_seconds(network, batch))
     seconds = {name: [] for name in copies}
     gc.collect()
     for _ in range(rounds):
@@ -227,6 +226,17 @@ def _seconds(network: Callable, batch: Tensor, calls: int = 1) -> float:
     for _ in range(calls):
         network(batch)
     return (time.perf_counter() - started) / calls
+
+
+def loop_seconds(network: Callable, batch: Tensor) -> float:
+    """Seconds of one call, in a loop of at least ``LOOP_SECONDS``."""
+    once = _seconds(network, batch)
+    return _seconds(network, batch, _calls(once))
+
+
+def _calls(once: float) -> int:
+    """So many calls of that many seconds make a loop."""
+    return max(round(LOOP_SECONDS / once), 1)
 
 
 def _rectangle(found: dict[str, list[list[float]]]) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ class Problem:
     those to improve, from ``low`` to ``high``. ``gram`` (groups, k, k) is H.
     ``pull``, of the weights' shape, is g: toward what the filters themselves
     would make of these patches, H w, or toward the float network's results.
-    With ``sign``, codes are -1 and 1 only: one bit.
+    With ``sign``, codes are -1 and 1 only: one bit. ``name`` is the layer's.
     """
 
     weight: Tensor
@@ -48,6 +48,7 @@ class Problem:
     pull: Tensor
     per_channel: bool = True
     sign: bool = False
+    name: str = ""
 
     def nearest(self, values: Tensor, scale: Tensor) -> Tensor:
         """Codes nearest to ``values``, float64 of their shape."""
@@ -97,7 +98,12 @@ def solved(
             weight, _ = made.graph.filled(node.args[1:3], {})
             of = moments(node, weight, x, wanted)
             problem = _problem(
-                weight, made.integers[node.name], of, toward_float, ridge
+                node.name,
+                weight,
+                made.integers[node.name],
+                of,
+                toward_float,
+                ridge,
             )
             made.integers[node.name] = _layer(made, node, of, *solve(problem))
         return _in_parts(made.compute, node, seen), wanted
@@ -114,7 +120,9 @@ def _in_parts(compute: Callable, node: Node, given: dict) -> Tensor:
     )
 
 
-def _problem(weight, layer, of: Moments, toward_float, ridge) -> Problem:
+def _problem(
+    name, weight, layer, of: Moments, toward_float, ridge
+) -> Problem:
     groups, n = len(of.xx), len(weight)
     weight, codes, scale = (
         by_group(tensor.double(), groups)
@@ -132,6 +140,7 @@ def _problem(weight, layer, of: Moments, toward_float, ridge) -> Problem:
         pull + added * weight,
         per_channel,
         sign=layer.bits == 1,
+        name=name,
     )
 
 

@@ -23,7 +23,9 @@ import ptq
 from ptq import paths
 from ptq.graph import UnsupportedError
 
-FORMAT = 1
+# 2 adds entropy coded weights; what does without them stays readable to all.
+FORMATS = range(1, 3)
+KNOWN = {str(form) for form in FORMATS}
 KEY, TEXT = "ptq", "graph"
 LINE = re.compile(
     r"format (\d{1,9}), version ([\w.+-]{1,40}), sha256 ([0-9a-f]{64})"
@@ -43,16 +45,18 @@ class FileError(RuntimeError):
     """A file that is missing, damaged, or of another kind; says which."""
 
 
-def write(path: Path, text: dict, tensors: dict[str, Tensor]) -> int:
+def write(
+    path: Path, text: dict, tensors: dict[str, Tensor], form: int = 1
+) -> int:
     """Write plain values for JSON and tensors of any shape; the bytes.
 
-    Equal contents make equal files. Raises UnsupportedError where they are
-    too large, OSError where they cannot be written; then an older file is
-    left as it was.
+    ``form`` is the format's number. Equal contents make equal files. Raises
+    UnsupportedError where they are too large, OSError where they cannot be
+    written; then an older file is left as it was.
     """
     plain = json.dumps(text, separators=(",", ":"), allow_nan=False)
     packed = np.frombuffer(zlib.compress(plain.encode(), 9), np.uint8)
-    line = f"format {FORMAT}, version {ptq.__version__}, sha256 {ZEROS}"
+    line = f"format {form}, version {ptq.__version__}, sha256 {ZEROS}"
     tensors = tensors | {TEXT: torch.from_numpy(packed.copy())}
     content = save(tensors, {KEY: line})
     longest = max(len(plain), int.from_bytes(content[:8], "little"))
@@ -88,12 +92,13 @@ def read(path: Path) -> tuple[dict, dict[str, Tensor]]:
             content = file.read(size)
     except OSError as error:
         raise FileError(f"{path}: {error.strerror}") from error
-    if int(line[1]) > FORMAT:
+    if int(line[1]) > FORMATS[-1]:
         raise FileError(
             f"{path} was written by ptq {line[2]} in format {line[1]}: ptq "
-            f"{ptq.__version__} reads format {FORMAT}; install a newer one"
+            f"{ptq.__version__} reads format {FORMATS[-1]}; install a newer "
+            "one"
         )
-    if checksum(content, line[3]) != line[3] or line[1] != str(FORMAT):
+    if checksum(content, line[3]) != line[3] or line[1] not in KNOWN:
         raise FileError(
             f"{path} is damaged: its checksum is another; save it anew"
         )

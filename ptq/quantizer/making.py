@@ -34,6 +34,7 @@ def quantize(
     observer: str = "minmax",
     keep_float: Iterable[str] = (),
     normalization=None,
+    on_pixels: bool = False,
 ) -> QuantizedNetwork:
     """Trace, fold BN, calibrate on ``images``, and quantize.
 
@@ -45,17 +46,16 @@ def quantize(
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
     ``observer`` is one of ``observers.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
+    With ``on_pixels`` uint8 images are the first layer's codes, as they are
+    (``graph.pixels``): its weights take the normalization.
     ``model`` stays as it is; it may be a graph, its BN folded. Raises
     UnsupportedError, in one sentence, where something is not as expected,
     UnknownNameError for another observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
-    if normalization is not None:
-        normalization = plain_normalization(normalization, images)
-        if images.dtype == torch.uint8:
-            images = normalize(images, *normalization)
-    traced = isinstance(model, Graph)
-    graph = model if traced else graphs.fold(graphs.trace(model, images))
+    graph, images, normalization = _folded(
+        model, images, normalization, on_pixels
+    )
     kept = _kept(graph, keep_float)
     grids = _grids(
         graph, images, kept, activation_bits, observer, normalization
@@ -64,6 +64,27 @@ def quantize(
     network.warn_of_range(images)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
+
+
+def _folded(model, images: Tensor, normalization, on_pixels: bool) -> tuple:
+    """The graph, images as it takes them, and what normalizes pixels."""
+    pixels = images
+    if normalization is not None:
+        normalization = plain_normalization(normalization, images)
+        if pixels.dtype == torch.uint8:
+            images = normalize(pixels, *normalization)
+    graph = model
+    if not isinstance(model, Graph):
+        graph = graphs.fold(graphs.trace(model, images))
+    if not on_pixels:
+        return graph, images, normalization
+    if normalization is None or pixels.dtype != torch.uint8:
+        raise UnsupportedError(
+            "on_pixels: expected uint8 images, and normalization=(mean, std)"
+        )
+    graph, moved = graphs.on_pixels(graph, *normalization)
+    normalization = plain_normalization(moved, pixels)
+    return graph, normalize(pixels, *normalization), normalization
 
 
 def _grids(graph, images, kept, bits, observer, normalization) -> dict:
@@ -126,12 +147,18 @@ def _bits_of(what: str, bits, names: Iterable[str]) -> dict[str, int]:
     given = bits if isinstance(bits, Mapping) else dict.fromkeys(names, bits)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names)
             raise UnsupportedError(
                 f"{what} for {name!r}: the network has none of this name; "
-                f"near are {', '.join(near) or 'none'}"
+                f"{_near(name, names)}"
             )
     return dict.fromkeys(names, 8) | dict(given)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """The names that may be meant, else some of those that there are."""
+    if near := difflib.get_close_matches(name, known):
+        return f"near are {', '.join(near)}"
+    return f"it has {', '.join([*known][:8])}, ..."
 
 
 def _check_magnitude(node: Node, weight: Tensor) -> None:
@@ -151,10 +178,9 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
         inside = (f"{name}.", f"{name}@")
         meant = [n for n in graph.nodes if n == name or n.startswith(inside)]
         if not meant:
-            near = difflib.get_close_matches(name, graph.nodes)
             raise UnsupportedError(
                 f"keep_float={name!r}: the network has no such part after "
-                f"folding; near are {', '.join(near) or 'none'}"
+                f"folding; {_near(name, graph.nodes)}"
             )
         rounding = [n for n in meant if _rounds(graph.nodes[n])]
         if not rounding:
@@ -212,10 +238,12 @@ def plain_normalization(normalization, images: Tensor):
         fit = all(len(v) in (1, channels) for v in (mean, std))
     except (TypeError, ValueError, RuntimeError):
         fit = False
-    if not fit or not (std > 0).all() or not torch.isfinite(mean).all():
+    # Above 1, they are those of pixels from 0 to 255.
+    if not fit or not ((mean.abs() <= 1) & (std > 0) & (std <= 1)).all():
         raise UnsupportedError(
-            f"normalization={normalization}: expected (mean, std), a number "
-            f"or one for each of the {channels} channels, std above 0"
+            f"normalization={normalization}: expected (mean, std) of pixels "
+            f"from 0 to 1, a number or one for each of the {channels} "
+            "channels, std above 0; of pixels from 0 to 255, divide by 255"
         )
     return tuple(mean.tolist()), tuple(std.tolist())
 

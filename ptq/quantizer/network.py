@@ -201,19 +201,21 @@ class QuantizedNetwork:
             grids=copy.deepcopy(self.grids),
         )
 
-    def save(self, path: str | Path) -> int:
+    def save(self, path: str | Path, coded: bool = False) -> int:
         """Write one file, weights at their real bits; the number of bytes.
 
-        The float weights are not in it. Raises UnsupportedError, naming it,
-        for what no file holds, and OSError where it cannot be written; an
-        older file then stays.
+        With ``coded``, weights are entropy coded where that is shorter; what
+        is read back is equal. The float weights are not in it. Raises
+        UnsupportedError, naming it, for what no file holds, and OSError where
+        it cannot be written; an older file then stays.
         """
         shapes = sound(self.graph).nodes
         for node in self.graph.nodes.values():
             if shapes[node.name].shape != node.shape:
                 raise UnsupportedError(f"{node}: its shape is another")
         soundness.check(self)
-        return files.write(Path(path), *packed.described(self))
+        form = 2 if coded else 1
+        return files.write(Path(path), *packed.described(self, coded), form)
 
     def export_onnx(self, path: str | Path) -> int:
         """Write an ONNX file that runtimes read; the number of its bytes.

@@ -8,10 +8,11 @@ arguments "%NAME" is a result, "$NAME" a constant, "=TEXT" a text, and "#inf"
 and "#-inf" are the two infinite numbers.
 
 Of the tensors, "codes/NAME" holds a layer's codes, packed (``bit_codes``);
-of codes -1 and 1, at one bit, whether each is 1; "biases", "weight_scales"
-and "grid_scales" those of all, one after another; "constants/NAME" what else
-the graph reads. Float weights of integer layers are not there: what is read
-back has those that the codes stand for.
+of codes -1 and 1, at one bit, whether each is 1; "coded/NAME" the same by an
+entropy coder (``range_coding``), where that was asked for and is shorter;
+"biases", "weight_scales" and "grid_scales" those of all, one after another;
+"constants/NAME" what else the graph reads. Float weights of integer layers
+are not there: what is read back has those that the codes stand for.
 """
 
 import math
@@ -21,12 +22,16 @@ import torch
 from torch import Tensor
 
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
-from ptq.quantizer import bit_codes
+from ptq.quantizer import bit_codes, range_coding
 from ptq.quantizer.layer import Layer
 
+PACKED, CODED = "codes/", "coded/"
 
-def described(network) -> tuple[dict, dict[str, Tensor]]:
+
+def described(network, coded: bool) -> tuple[dict, dict[str, Tensor]]:
     """Text and tensors of a sound QuantizedNetwork, of any shapes.
+
+    With ``coded``, codes are entropy coded where that makes them shorter.
 
     Raises UnsupportedError, naming it, for an argument that no file holds.
     """
@@ -54,10 +59,10 @@ def described(network) -> tuple[dict, dict[str, Tensor]]:
             for name, grid in network.grids.items()
         ],
     }
-    return text, _tensors(network)
+    return text, _tensors(network, coded)
 
 
-def _tensors(network) -> dict[str, Tensor]:
+def _tensors(network, coded: bool) -> dict[str, Tensor]:
     layers, graph = network.integers, network.graph
     tensors = {
         "biases": _joined((x.bias for x in layers.values()), torch.int32),
@@ -65,18 +70,27 @@ def _tensors(network) -> dict[str, Tensor]:
         "grid_scales": _joined(x.scale for x in network.grids.values()),
     }
     for name, layer in layers.items():
-        tensors[f"codes/{name}"] = torch.from_numpy(_packed(layer))
+        where, codes = _codes(layer, coded)
+        tensors[f"{where}{name}"] = torch.from_numpy(codes)
     for name in read_besides(graph, layers):
         constant = graph.constants[name].detach()
         tensors[f"constants/{name}"] = constant.contiguous().clone()
     return tensors
 
 
-def _packed(layer: Layer) -> np.ndarray:
+def _codes(layer: Layer, coded: bool) -> tuple[str, np.ndarray]:
+    """Where a layer's codes go, and their bytes, uint8 (n,)."""
     codes, low = layer.codes.numpy(), layer.grid.qmin
     if is_sign(low, layer.grid.qmax, layer.bits):
         codes, low = codes > 0, 0
-    return bit_codes.pack(codes, low, layer.bits)
+    packed = bit_codes.pack(codes, low, layer.bits)
+    if coded:
+        above = (codes.astype(np.int16) - low).astype(np.uint8)
+        short = range_coding.encode(above, layer.bits)
+        worth = len(short) * range_coding.MOST_A_BYTE >= codes.size
+        if worth and len(short) < len(packed):
+            return CODED, short
+    return PACKED, packed
 
 
 def is_sign(low: int, high: int, bits: int) -> bool:

@@ -5,6 +5,9 @@ with it, or the network is all that they say. ``packed`` tells what is in
 them.
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +16,10 @@ from ptq.graph.arguments import DEPTH
 from ptq.graph.nodes import BATCH
 from ptq.graph.operations import operation
 from ptq.graph.soundness import sound
-from ptq.quantizer import affine, bit_codes
+from ptq.quantizer import affine, bit_codes, range_coding
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
-from ptq.quantizer.packed import is_sign, read_besides
+from ptq.quantizer.packed import CODED, PACKED, is_sign, read_besides
 
 LARGEST_NUMBER = 2**63 - 1
 FIELDS = {
@@ -102,8 +105,10 @@ def _layers(rows: list, rest: dict[str, Tensor]) -> dict[str, Layer]:
         scale = scale if each else scale[0]
         zero = torch.zeros_like(scale, dtype=torch.int32)
         grid = Grid(scale, zero, low, high, 0 if each else None)
-        packed = _taken(rest, f"codes/{name}")
-        layer = Layer(_codes(name, packed, shape, grid, bits), grid, bias)
+        coded = f"{CODED}{name}" in rest
+        stored = _taken(rest, f"{CODED if coded else PACKED}{name}")
+        codes = _codes(name, stored, coded, shape, grid, bits)
+        layer = Layer(codes, grid, bias)
         if layer.bits != bits:
             raise ValueError(
                 f"{name}: it needs {layer.bits} bits, not {bits}"
@@ -114,15 +119,19 @@ def _layers(rows: list, rest: dict[str, Tensor]) -> dict[str, Layer]:
     return _unique(made)
 
 
-def _codes(name: str, packed: Tensor, shape: tuple, grid: Grid, bits: int):
+def _codes(name: str, stored: Tensor, coded: bool, shape, grid: Grid, bits):
     low, high = grid.qmin, grid.qmax
     sign = is_sign(low, high, bits)
-    if bits not in range(1, 9) or packed.dtype != torch.uint8:
-        raise ValueError(f"{name}: {packed.dtype} for {bits} bits")
+    if bits not in range(1, 9) or stored.dtype != torch.uint8:
+        raise ValueError(f"{name}: {stored.dtype} for {bits} bits")
     if not sign and bits != (high - low).bit_length():
         raise ValueError(f"{name}: {bits} bits for codes {low} to {high}")
     low = 0 if sign else low
-    codes = bit_codes.unpack(packed.numpy(), shape, low, bits)
+    if coded:
+        above = range_coding.decode(stored.numpy(), math.prod(shape), bits)
+        codes = above.astype(np.int16).reshape(shape) + low
+    else:
+        codes = bit_codes.unpack(stored.numpy(), shape, low, bits)
     codes = 2 * codes - 1 if sign else codes
     if codes.min() < -128 or codes.max() > 127:
         raise ValueError(f"{name}: its codes do not fit into 8 bits")

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +12,16 @@ from made_timings import made_timing
 from small_network import pixels_of, small
 
 from ptq import engines
-from ptq.bench import against, competitors, knobs, measuring, turned
+from ptq.bench import (
+    against,
+    bar,
+    competitors,
+    knobs,
+    measuring,
+    peers,
+    tuning,
+    turned,
+)
 from ptq.deploy import inputs
 from ptq.engines import onnx_file, onnx_runtime, simulation
 from ptq.evidence.checks import InputError
@@ -39,9 +50,23 @@ def pair():
 
 
 @pytest.fixture(scope="module")
-def rows(pair):
-    found, left_out = competitors.all_of(*pair)
-    assert left_out == {}
+def tuner(pair):
+    made, _ = pair
+    network = quantize(
+        *(made.network, made.calibration),
+        **{"normalization": (0.5, 0.5), "on_pixels": True},
+    )
+    return tuning.Tuner(network)
+
+
+# Not a part of the book's environment: see its own test.
+OPTIONAL = {"INT8, NNCF into OpenVINO"}
+
+
+@pytest.fixture(scope="module")
+def rows(pair, tuner):
+    found, left_out = competitors.all_of(*pair, tuner)
+    assert left_out.keys() <= OPTIONAL
     return found
 
 
@@ -63,13 +88,14 @@ def test_rows_put_out_what_the_network_does(pair, rows):
         assert asked(row.load, images).dtype == torch.float32
 
 
-def test_bytes_are_those_of_the_files(pair, rows):
+def test_bytes_are_those_of_the_files(pair, tuner, rows):
     _, network = pair
     numbers = 4 * sum(p.numel() for p in small().parameters())
     assert numbers < rows["FP32"].bytes < numbers + 10_000
     for name, model in {
         "FP32, ONNX Runtime": onnx_file.float_model(network.graph),
-        "INT8, onnx runtime": onnx_file.model(network, pixels=True),
+        "INT8, onnx runtime": onnx_file.model(tuner.network, pixels=True),
+        competitors.RECOMMENDED: onnx_file.model(tuner.network, pixels=True),
     }.items():
         assert rows[name].bytes == model.ByteSize()
 
@@ -89,27 +115,158 @@ def test_a_copy_is_loaded_anew_for_the_threads_of_then(pair):
     assert seen == [torch.get_num_threads()] * 2
 
 
-def test_an_engine_of_the_table_is_a_row(pair, monkeypatch):
+def test_an_engine_of_the_table_is_a_row(pair, tuner, monkeypatch):
     place = "ptq.engines.simulation"
     monkeypatch.setitem(engines.ENGINES, "newest", place)
-    found, left_out = competitors.all_of(*pair)
-    assert "INT8, newest" in found and left_out == {}
+    found, left_out = competitors.all_of(*pair, tuner)
+    assert "INT8, newest" in found and left_out.keys() <= OPTIONAL
     monkeypatch.setattr(simulation, "available", lambda: "it needs a part")
-    found, left_out = competitors.all_of(*pair)
+    found, left_out = competitors.all_of(*pair, tuner)
     assert "INT8, newest" not in found
-    assert left_out == {"INT8, newest": "it needs a part"}
+    assert left_out["INT8, newest"] == "it needs a part"
 
 
-def test_a_peer_that_fails_is_left_out(pair, monkeypatch):
+def test_a_peer_that_fails_is_left_out(pair, tuner, monkeypatch):
     def fails(*given, **more):
         raise RuntimeError("no such operator\nand a trace")
 
     monkeypatch.setattr(torch.onnx, "export", fails)
-    found, left_out = competitors.all_of(*pair)
-    assert left_out == {
-        competitors.PEER: "its flow ended in RuntimeError: no such operator"
+    found, left_out = competitors.all_of(*pair, tuner)
+    assert not peers.PEERS.keys() & found.keys()
+    for name in peers.PEERS.keys() - OPTIONAL:
+        assert (
+            left_out[name]
+            == "its flow ended in RuntimeError: no such operator"
+        )
+
+
+def test_a_tool_that_is_missing_is_named(pair, tuner, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    found, left_out = competitors.all_of(*pair, tuner)
+    assert left_out.keys() == OPTIONAL and not OPTIONAL & found.keys()
+    for reason in left_out.values():
+        assert reason == "it needs the package nncf: pip install nncf"
+
+
+class Counting:
+    """A run that counts its calls; ``slow`` seconds each."""
+
+    def __init__(self, slow=0.0):
+        self.slow, self.calls = slow, 0
+
+    def __call__(self, images):
+        self.calls += 1
+        time.sleep(self.slow)
+        return images
+
+
+def test_the_fastest_is_found_in_turns():
+    slow = tuning.Choice("openvino", 1)
+    runs = {slow: Counting(0.02), tuning.Choice("openvino", 2): Counting()}
+    best, seconds = tuning.fastest(runs, torch.zeros(1))
+    assert best.threads == 2 and 0 < seconds < 0.02
+    assert str(best) == "openvino on 2 threads"
+    assert str(slow) == "openvino on 1 thread"
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """What was timed: images and threads, where no other program runs."""
+    seen = []
+
+    def fastest(runs, images):
+        seen.append((len(images), *sorted({c.threads for c in runs})))
+        return max(runs, key=lambda c: (c.engine, c.threads)), 0.001
+
+    monkeypatch.setattr(tuning, "fastest", fastest)
+    monkeypatch.setattr(tuning.interference.Watch, "signs", lambda self: [])
+    return seen
+
+
+def test_a_choice_is_kept_until_it_is_asked_again(
+    pair, tuner, measured, tmp_path
+):
+    made, network = pair
+    images, net = made.test[:3], tuner.network
+    first = tuning.Tuner(net, folder=tmp_path)
+    wanted = first.choice(images, 2)
+    assert wanted.threads == 2 and first.made == {(3, 2): wanted}
+    assert measured == [(3, 1, 2)]
+    again = tuning.Tuner(net, folder=tmp_path)
+    assert again.choice(images, 2) == wanted and len(measured) == 1
+    asked = again.load(2)(images), wanted.load(net)(images)
+    assert torch.equal(*asked)
+    # Other images, threads or networks are measured by themselves.
+    again.choice(images[:1], 2)
+    again.choice(images, 1)
+    tuning.Tuner(network, folder=tmp_path).choice(images, 2)
+    assert measured[1:] == [(1, 1, 2), (3, 1), (3, 1, 2)]
+    new = tuning.Tuner(net, again=True, folder=tmp_path)
+    new.choice(images, 2)
+    assert len(measured) == 5
+    for file in tmp_path.iterdir():
+        file.write_text("{")
+    tuning.Tuner(net, folder=tmp_path).choice(images, 2)
+    assert len(measured) == 6
+
+
+def test_a_choice_of_a_busy_machine_is_not_kept(
+    pair, tuner, measured, tmp_path, monkeypatch
+):
+    made, _ = pair
+    busy = ["other programs computed on 1.0 cores"]
+    monkeypatch.setattr(tuning.interference.Watch, "signs", lambda self: busy)
+    for _ in range(2):
+        one = tuning.Tuner(tuner.network, folder=tmp_path)
+        one.choice(made.test[:1], 1)
+    assert len(measured) == 2 and not list(tmp_path.iterdir())
+
+
+def test_without_an_engine_the_reason_is_told(pair, tuner, monkeypatch):
+    made, _ = pair
+    for name in tuning.ENGINES:
+        module = engines.get(name)
+        monkeypatch.setattr(module, "available", lambda: "it needs a part")
+    with pytest.raises(UnsupportedError, match="it needs a part"):
+        tuning.Tuner(tuner.network, again=True).choice(made.test[:1], 1)
+
+
+PEER = next(iter(peers.PEERS))
+
+
+@pytest.mark.parametrize(
+    ("ours", "word"), [(0.001, "faster"), (0.004, "slower")]
+)
+def test_the_bar_is_the_fastest_peer(ours, word):
+    seconds = {
+        "FP32": times_of(0.01),
+        competitors.RECOMMENDED: times_of(ours),
+        "INT8, onnx runtime": times_of(0.0001),
+        **dict(zip(peers.PEERS, map(times_of, (0.002, 0.003)), strict=True)),
+        "A/A": times_of(0.0101),
     }
-    assert competitors.PEER not in found
+    timing = made_timing(seconds)
+    (row,) = bar.table([timing], {timing.name: "openvino on 1 thread"}).rows
+    assert row[1] == "openvino on 1 thread" and row[-1] == word
+    assert row[3] == PEER.partition(", ")[2]
+    assert float(row[-2].split()[0]) == pytest.approx(0.002 / ours, rel=0.05)
+    busy = made_timing(seconds, busy=["other programs"])
+    (row,) = bar.table([busy], {}).rows
+    assert row[-1] == "not judged" and "(" not in row[-2]
+    del seconds[competitors.RECOMMENDED]
+    assert bar.table([made_timing(seconds)], {}) is None
+
+
+def test_a_change_of_accuracy_is_judged():
+    labels = np.arange(1000) % 10
+    same, worse = labels.copy(), labels.copy()
+    worse[:60] = (worse[:60] + 1) % 10
+    told = measuring._change(labels, same, labels)
+    assert told.startswith("+0.00") and told.endswith("non-inferior")
+    told = measuring._change(labels, worse, labels)
+    assert told.startswith("-6.00") and told.endswith("worse")
+    assert measuring._change(labels, labels, labels) == ""
+    assert measuring._change(labels, same, None) == ""
 
 
 def test_flatten_without_codes_runs_the_layer_in_float(pair):
@@ -168,6 +325,7 @@ def a_bench(seconds, busy=(), **more):
         "versions": {"torch": "2"},
         "left_out": {"INT8, x": "it needs x"},
         "peaks": {"1": {"FP32": 1e9, "BF16": 2e9, "INT8": 4e9, "copy": 1e9}},
+        "choices": {},
     }
     timing = made_timing(seconds, busy=busy)
     return measuring.Bench(**facts | more, rows=rows, timings=[timing])
@@ -181,7 +339,7 @@ def times_of(value, spread=0.01):
 def quiet(fast=0.001):
     return {
         "FP32": times_of(0.004),
-        "INT8, onnx runtime": times_of(fast),
+        competitors.RECOMMENDED: times_of(fast),
         "A/A": times_of(0.0041),
     }
 
@@ -192,10 +350,10 @@ def test_words_and_shares_of_made_times(tmp_path):
     row = next(
         line
         for line in text.splitlines()
-        if "runtime  " in line and "." in line
+        if "recommended  " in line and "." in line
     )
     # A microsecond a multiply-accumulate, of four in a nanosecond.
-    ms, ratio = row.split("runtime")[1].split()[:2]
+    ms, ratio = row.split("recommended")[1].split()[:2]
     assert float(ms) == pytest.approx(1, abs=0.02)
     assert float(ratio) == pytest.approx(4, abs=0.1)
     assert "faster" in row and row.endswith("0.0 %")

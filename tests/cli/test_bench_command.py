@@ -17,6 +17,7 @@ ROWS = [
     "BF16, channels last",
     "FP32, ONNX Runtime",
     "INT8, onnx runtime",
+    "INT8, recommended",
     "INT8, ONNX Runtime's flow",
 ]
 FEW = ("--rounds", 1, "--threads", 1)
@@ -45,6 +46,10 @@ def test_a_readers_network_is_timed_in_every_runtime(here):
     for timing in found["timings"]:
         assert timing["seconds"].keys() == {*found["rows"], "A/A"}
     assert found["versions"]["onnxruntime"] == onnxruntime.__version__
+    # Each hot timing has a word on the fastest flow of others.
+    assert "The bar: " in done.stdout
+    hot = [t["name"] for t in found["timings"] if t["mode"] == "hot"]
+    assert set(hot) <= found["choices"].keys()
     page = BeautifulSoup((here / "now.html").read_text(), "html.parser")
     assert not page.find_all(["script", "img", "link"])
     for name in ROWS:

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -75,7 +77,8 @@ WRONG = {
     "net.py:make --data images.npz --margin 0": "--margin=0.0: expected",
     "net.py:make --data images.npz --calibration 2000": "1097 images",
     "net.py:make --data images.npz --keep-float head": "no such part",
-    "net.py:make --data images.npz --classes a,b": "2 names of classes",
+    "net.py:make --data images.npz --classes a,b": "2 names for 10 classes",
+    "net.py:make --data images.npz --seed -1": "'--seed': -1",
     "net.py:make --data images.npz --calibration-data no": "nothing of this",
     THREE: "no normalization",
     f"{THREE} --normalization 0.5,0.5": "channels",
@@ -97,3 +100,28 @@ def test_a_folder_that_is_a_file_is_told(here):
     done = called("net.py:make", "--data", "images.npz", "--out", "w.pt")
     assert done.exit_code != 0
     assert "w.pt" in done.stderr and "--out" in done.stderr
+
+
+# What a torch without its eager quantization would be, as near as can be:
+# this one needs its own package while it is imported itself.
+WITHOUT_EAGER = """
+import sys, torch, torch.fx
+for name in [n for n in sys.modules if n.startswith("torch.ao")]:
+    del sys.modules[name]
+del torch.ao
+sys.modules["torch.ao"] = None
+from ptq.cli import commands
+commands.main(sys.argv[1:])
+"""
+
+
+def test_it_works_where_torch_has_no_eager_quantization(here):
+    given = ["quantize", *example(), "--rounds", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EAGER, *given],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 1) and "Net in INT8: " in done.stdout, (
+        done.stderr
+    )

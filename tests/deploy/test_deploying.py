@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from traps import TRAPS
 
-from ptq.deploy import deploying, exports
+from ptq.deploy import deploying, exports, network_source
 from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
@@ -226,6 +226,31 @@ def test_what_was_computed_is_not_computed_again(net, card, folder, tmp_path):
     assert len(left) == 10 and len(left & {p.name for p in parts}) == 5
 
 
+def test_a_warning_is_a_risk(net, tmp_path):
+    fresh = network_source.read(f"{net.folder / 'net.py'}:make").network
+    images = net.calibration[:8], net.test[:8]
+    card = deploying.deploy(
+        fresh, *images, out=tmp_path, normalization=(0.5, 0.5), rounds=1
+    )
+    assert any("was the checkpoint loaded?" in risk for risk in card.risks)
+
+
+def test_a_card_is_of_the_files_beside_it(net, tmp_path, monkeypatch):
+    for name in ("card.json", "card.html", "labels.npy"):
+        (tmp_path / name).write_text("of an earlier call")
+    monkeypatch.setattr(deploying.times, "measured", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(net, tmp_path, labels=False)
+    assert (tmp_path / "network.onnx").exists()
+    left = {path.suffix for path in tmp_path.iterdir()}
+    assert not left & {".json", ".html"}
+    assert not (tmp_path / "labels.npy").exists()
+
+
+def stopped(*given):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("name", ["sum, ReLU behind it", "gate"])
 def test_traps_go_through(name, tmp_path, monkeypatch):
     with torch.random.fork_rng(devices=[]):
@@ -263,8 +288,14 @@ WRONG = {
     "uint8 pixels, and no normalization": {"normalization": None},
     "expected .mean, std.": {"normalization": (0.5, 0.5, 0.5)},
     "std above 0": {"normalization": (0.5, 0)},
-    "keep_float='head': the network has no such part": {"keep_float": "head"},
-    "3 names of classes for a network of 10": {"classes": ["a", "b", "c"]},
+    "from 0 to 255, divide by 255": {"normalization": (127.5, 127.5)},
+    "divide by 255": {"normalization": (0, 255)},
+    "mean, std. of pixels from 0 to 1": {"normalization": (0.5, np.inf)},
+    "no such part after folding; it has": {"keep_float": "nope"},
+    "keep_float='cov1': the network .* near are conv": {"keep_float": "cov1"},
+    "classes: 3 names for 10 classes .a, b, c": {"classes": ["a", "b", "c"]},
+    "classes: 'a' is there 3 times": {"classes": [*"aaabcdefgh"]},
+    "seed=-1: expected": {"seed": -1},
     "margin=0: expected": {"margin": 0},
     "rounds=0: expected": {"rounds": 0},
     "observer='max': expected one of": {"observer": "max"},
@@ -311,6 +342,14 @@ UNFIT = {
         labels=lambda net: np.roll(net.labels, 1)
     ),
     "expected a torch.nn.Module": given(network="net"),
+    "one image for the test": given(
+        pixels=lambda net: net.test[:1], labels=lambda net: net.labels[:1]
+    ),
+    "chance.* .noticed before: images range from 0 to 1, the input": given(
+        pixels=lambda net: (net.test / 255).astype(np.float32),
+        labels=lambda net: np.roll(net.labels, 1),
+        calibration=lambda net: (net.calibration / 255).astype(np.float32),
+    ),
     "one number for each of two or more": given(
         network=torch.nn.Conv2d(1, 2, 3)
     ),
@@ -329,4 +368,4 @@ def test_what_does_not_fit_is_told(net, tmp_path, sentence):
             rounds=1,
         )
     assert "\n" not in str(told.value)
-    assert not (tmp_path / "card.json").exists()
+    assert {p.name for p in tmp_path.iterdir()} <= {".lock", "parts"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ptq.deploy import image_source, network_source
 from ptq.evidence.checks import InputError
@@ -100,6 +100,39 @@ def test_a_wrong_checkpoint_is_told(net, tmp_path):
         assert "\n" not in str(told.value) and name in str(told.value)
 
 
+def test_codes_are_no_weights_and_other_floats_are_told(net, tmp_path):
+    spec, state = f"{net.folder / 'net.py'}:make", net.network.state_dict()
+    torch.save({n: t.half() for n, t in state.items()}, tmp_path / "half.pt")
+    (note,) = network_source.read(spec, tmp_path / "half.pt").notes
+    assert "float16 numbers: converted" in note
+    codes = {n: (100 * t).to(torch.int8) for n, t in state.items()}
+    torch.save(codes, tmp_path / "codes.pt")
+    torch.save({"epoch": 3, "weights": state}, tmp_path / "more.pt")
+    for name, sentence in (
+        ("codes.pt", "is int8: expected float numbers"),
+        ("more.pt", "no tensors by name, but epoch, weights: expected"),
+    ):
+        with pytest.raises(UnsupportedError, match=sentence):
+            network_source.read(spec, tmp_path / name)
+
+
+NAMES = {
+    "expected a list of names": "abc",
+    "'a' is there 2 times": ["a", "b", "a"],
+    "expected normalization = .mean, std.": 3,
+}
+
+
+@pytest.mark.parametrize("sentence", NAMES)
+def test_names_of_classes_are_a_list_of_unlike_ones(tmp_path, sentence):
+    (tmp_path / "net.py").write_text(
+        "import torch\ndef make(): return torch.nn.Linear(2, 3)\n"
+        f"classes = {NAMES[sentence]!r}\n"
+    )
+    with pytest.raises(InputError, match=sentence):
+        network_source.read(f"{tmp_path / 'net.py'}:make")
+
+
 def save(path, array):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
@@ -144,7 +177,19 @@ def test_transparency_that_is_dropped_is_told(tmp_path):
     images = image_source.read(tmp_path)
     assert images.pixels[:, :, 0, 0].tolist() == [[1, 2, 3]] * 2
     (note,) = images.notes
-    assert note.startswith("1 images of") and "a.png" in note
+    assert note.startswith("1 images of") and "a.png, have transp" in note
+
+
+def test_an_image_that_is_not_turned_is_told(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    pixels = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    save(tmp_path / "b.png", pixels)
+    images = image_source.read(tmp_path)
+    assert images.pixels[:, 0].tolist() == [pixels.tolist()] * 2
+    (note,) = images.notes
+    assert note.startswith("1 images of") and "a.png, are to be tur" in note
 
 
 def fill(folder, kind):
@@ -208,8 +253,16 @@ def test_arrays_in_a_file(tmp_path, shape, wanted):
 
 
 ARRAYS = {
-    "no array 'images'": {"pictures": np.zeros((3, 4, 4), np.uint8)},
+    "no array 'images'; it has pictures": {
+        "pictures": np.zeros((3, 4, 4), np.uint8)
+    },
     "float64 from 0 to 0: expected uint8": {"images": np.zeros((3, 4, 4))},
+    "images: image 1 .from 0. has NaN or infinity": {
+        "images": np.array([0, np.nan, 0], np.float32).reshape(3, 1, 1)
+    },
+    "images: image 2 .from 0. has NaN or infinity": {
+        "images": np.array([0, 0, np.inf], np.float32).reshape(3, 1, 1)
+    },
     r"shape \(3, 2, 4, 4\): expected": {
         "images": np.zeros((3, 2, 4, 4), np.uint8)
     },
@@ -237,12 +290,23 @@ def test_functions_return_images_with_or_without_labels(tmp_path):
         "import numpy as np, torch\n"
         "def test(): return torch.zeros(4, 3, 8, 8), np.arange(4)\n"
         "def calibration(): return np.zeros((2, 8, 8), np.uint8)\n"
+        "def three(): return [*test(), None]\n"
+        "def loader(): return torch.utils.data.DataLoader([1, 2])\n"
+        "def nothing(): pass\n"
     )
     spec = tmp_path / "data.py"
     images = image_source.read(f"{spec}:test")
     assert images.pixels.dtype == torch.float32
     assert images.labels.tolist() == [0, 1, 2, 3]
     assert image_source.read(f"{spec}:calibration").labels is None
+    for name, kind in (
+        ("three", "list"),
+        ("loader", "DataLoader"),
+        ("nothing", "NoneType"),
+    ):
+        told = f"labels, and returned a {kind}"
+        with pytest.raises(InputError, match=told):
+            image_source.read(f"{spec}:{name}")
     with pytest.raises(InputError, match="there is nothing of this"):
         image_source.read(tmp_path / "nothing")
 
@@ -260,8 +324,13 @@ def test_those_that_judge_do_not_calibrate():
     assert not torch.equal(other.pixels, calibration.pixels)
     assert len(image_source.split(images, None, 0)[0]) == 50
     assert len(image_source.drawn(images, 40, 0)) == 40
-    for wrong in (0, 100):
+    for wrong in (0, 99, 100):
         with pytest.raises(InputError, match="of 100 images"):
             image_source.split(images, wrong, 0)
+    with pytest.raises(InputError, match="=0 of 1 images"):
+        image_source.split(images.take(np.arange(1)), None, 0)
+    for draw in (image_source.split, image_source.drawn):
+        with pytest.raises(InputError, match="seed=-1: expected a whole"):
+            draw(images, 3, -1)
     with pytest.raises(InputError, match="1 to 100"):
         image_source.drawn(images, 101, 0)

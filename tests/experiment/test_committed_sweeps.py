@@ -141,6 +141,12 @@ class TestAgreement:
             found = self.compare(other, machine, correct)
             assert found == ("within interval", agrees)
 
+    def test_a_record_without_later_flags_is_of_this_machine(self):
+        known = [f for f in host.machine()["features"] if "bf16" not in f]
+        other = np.where(self.predictions == 9, 8, self.predictions)
+        found = self.compare(other, {"features": known})
+        assert found == ("equal predictions", False)
+
     def test_another_number_of_records_is_refused(self):
         with pytest.raises(ValueError):
             committed_sweeps.agreement(

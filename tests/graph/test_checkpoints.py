@@ -43,7 +43,8 @@ def test_filled(kind, tmp_path):
 def test_half_precision_is_those_numbers(dtype, tmp_path):
     trained = network().to(dtype)
     torch.save(trained.state_dict(), tmp_path / "w.pt")
-    with pytest.warns(UserWarning, match=f"{dtype} numbers: converted"):
+    told = f"{str(dtype).removeprefix('torch.')} numbers: converted"
+    with pytest.warns(UserWarning, match=told):
         made = filled(network(), tmp_path / "w.pt")
     assert made[0].weight.dtype == torch.float32
     assert torch.equal(made[0].weight, trained[0].weight.float())

@@ -390,6 +390,8 @@ def test_class_of_a_thousand():
         ({"classes": 2.5}, "classes=2.5: expected a whole number"),
         ({"classes": -3}, "classes=-3"),
         ({"class_names": "abcdefghij"}, "expected a list"),
+        ({"class_names": list("abca")}, "'a' is there 2 times"),
+        ({"class_names": ["a"], "classes": 3}, "1 names for 3 classes"),
         ({"networks": [0, 1]}, "networks: expected a dict from names"),
         ({"networks": {0: [0, 1], 1: [0, 1]}}, "expected a dict from names"),
     ],
@@ -533,7 +535,7 @@ def test_column_of_a_csv_is_chosen(files):
     table.to_csv("other.csv", index=False)
     labels = ["--labels", "labels.npy"]
     assert "choose a column" in refused("fp32.npy", "other.csv", *labels)
-    assert "one of file, class, score" in refused(
+    assert "'clas'; it has file, class, score" in refused(
         "fp32.npy", "other.csv:clas", *labels
     )
     (row,) = judged("fp32.npy", "other.csv:class", *labels)["rows"]
@@ -735,7 +737,7 @@ def test_usage_is_refused_by_two(files):
     assert "--margin=nan" in refused("fp32.npy", "int8.npy", "--margin=nan")
     given = ["fp32.npy", "int8.npy", "--class-names"]
     assert "expected a text file" in refused(*given, "cats.txt")
-    assert "9 names of" in refused(
+    assert "9 names for 10 classes" in refused(
         *given, "a,b,c,d,e,f,g,h,i", "--classes=10"
     )
     assert "has no name" in refused(*given, "a,,c")

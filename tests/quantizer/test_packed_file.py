@@ -44,6 +44,15 @@ def whole(network, tmp_path_factory):
     return SimpleNamespace(path=path, text=text, tensors=tensors)
 
 
+@pytest.fixture(scope="module")
+def coded(network, tmp_path_factory):
+    """The same with weights of two bits, entropy coded."""
+    path = tmp_path_factory.mktemp("coded") / "a.ptq"
+    mostly_zero(narrowed(network, 2)).save(path, coded=True)
+    text, tensors = files.read(path)
+    return SimpleNamespace(path=path, text=text, tensors=tensors)
+
+
 def narrowed(network, bits):
     """The same with weights of so many bits; of one bit, their signs."""
     made = network.copy()
@@ -55,6 +64,14 @@ def narrowed(network, bits):
         grid = replace(layer.grid, qmin=low, qmax=high)
         made.integers[name] = Layer(codes.to(torch.int8), grid, layer.bias)
     return made
+
+
+def mostly_zero(network):
+    """Two of three codes are zero, where there is a zero."""
+    for layer in network.integers.values():
+        if layer.bits > 1:
+            layer.codes.view(-1)[1::3], layer.codes.view(-1)[2::3] = 0, 0
+    return network
 
 
 def counted(network, bits):
@@ -120,6 +137,20 @@ def test_any_bits(network, images, tmp_path, bits):
     same(made, loaded, images)
     found = onnx_runtime.load(loaded, threads=1)(images).argmax(1)
     assert (found == loaded(images).argmax(1)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_entropy_coded(network, images, tmp_path, bits):
+    """Each layer takes the shorter way, and what is read back is equal."""
+    made, path = mostly_zero(narrowed(network, bits)), tmp_path / "a.ptq"
+    size, packed = made.save(path, coded=True), made.save(tmp_path / "b.ptq")
+    assert size < packed if 1 < bits < 8 else size == packed
+    loaded = QuantizedNetwork.load(path)
+    same(made, loaded, images)
+    loaded.save(tmp_path / "b.ptq", coded=True)
+    assert path.read_bytes() == (tmp_path / "b.ptq").read_bytes()
+    # A version that knows no coder says so; it does not miss a tensor.
+    assert b"format 2, " in path.read_bytes()
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -267,8 +298,8 @@ def test_other_files_are_refused(tmp_path, whole, network):
 def test_a_newer_format_is_refused(whole, tmp_path):
     path = tmp_path / "a.ptq"
     content = whole.path.read_bytes()
-    path.write_bytes(content.replace(b"format 1, ", b"format 2, "))
-    refused(path, "by ptq 1.0.0 in format 2: ptq .* reads format 1; install")
+    path.write_bytes(content.replace(b"format 1, ", b"format 3, "))
+    refused(path, "by ptq 1.0.0 in format 3: ptq .* reads format 2; install")
     path.write_bytes(content.replace(b"format 1, ", b"format 0, "))
     refused(path, "is damaged")
 
@@ -562,7 +593,7 @@ def mutated_bytes(content, draw):
     return sealed(bytes(content))
 
 
-def accepted_means_what_it_says(path, again):
+def accepted_means_what_it_says(path, again, coded=False):
     """What is loaded is all that the file holds, and it runs; else a reason.
 
     True where it was loaded. Another network is one, as a scale could be
@@ -573,7 +604,7 @@ def accepted_means_what_it_says(path, again):
     except files.FileError as error:
         assert str(path) in str(error) and len(str(error)) < 999
         return False
-    loaded.save(again)
+    loaded.save(again, coded)
     given, said = files.read(path), files.read(again)
     assert json.dumps(given[0]) == json.dumps(said[0])
     assert given[1].keys() == said[1].keys()
@@ -594,11 +625,13 @@ def accepted_means_what_it_says(path, again):
     "times", [1, pytest.param(30, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize(
-    ("kind", "count"), [("text", 100), ("tensors", 600), ("bytes", 600)]
+    ("kind", "count"),
+    [("text", 100), ("tensors", 600), ("bytes", 600), ("coded", 300)],
 )
 @pytest.mark.filterwarnings("ignore:images range")
-def test_mutations(whole, tmp_path, kind, count, times):
+def test_mutations(whole, coded, tmp_path, kind, count, times):
     count *= times
+    whole = coded if kind == "coded" else whole
     draw = np.random.default_rng([count, len(kind)])
     path, content = tmp_path / "a.ptq", whole.path.read_bytes()
     loaded = 0
@@ -606,10 +639,12 @@ def test_mutations(whole, tmp_path, kind, count, times):
         if kind == "text":
             text = mutated_text(whole.text, draw)
             files.write(path, text, whole.tensors)
-        elif kind == "tensors":
+        elif kind in ("tensors", "coded"):
             tensors = mutated_tensors(whole.tensors, draw)
             files.write(path, whole.text, tensors)
         else:
             path.write_bytes(mutated_bytes(content, draw))
-        loaded += accepted_means_what_it_says(path, tmp_path / "b.ptq")
+        loaded += accepted_means_what_it_says(
+            path, tmp_path / "b.ptq", kind == "coded"
+        )
     assert 0 < loaded < count / 2  # both ends were reached

@@ -10,6 +10,7 @@ from ptq.book.figures import (
     grids,
     layers,
     ranges,
+    smallest,
     strategies,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "grids",
     "layers",
     "ranges",
+    "smallest",
     "strategies",
 ]

@@ -8,6 +8,7 @@ from ptq.book.tables import (
     layers,
     networks,
     ranges,
+    smallest,
     times,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "layers",
     "networks",
     "ranges",
+    "smallest",
     "times",
 ]

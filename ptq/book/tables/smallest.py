@@ -1,0 +1,49 @@
+"""Tables of the smallest files: rows of the reference, and its levels."""
+
+import pandas as pd
+
+from ptq.experiment.smallest_study import PLAIN, Level
+from ptq.networks import recipes
+
+
+def file_rows(found: pd.DataFrame) -> list[dict[str, str]]:
+    """A row for each network of ``smallest_study.rows``."""
+    return [
+        {
+            "network": subject(row),
+            "weights": in_words(row.strategy),
+            "file (kB)": f"{row.file_bytes / 1000:.1f}",
+            "top-1 (%)": f"{100 * row.accuracy:.2f}",
+            "change (points)": f"{100 * row.change:+.2f}",
+            "lost / gained": f"{row.lost:.0f} / {row.gained:.0f}",
+            "Holm p": f"{row.p:.2g}",
+            "made in (CPU s)": f"{row.cpu_seconds:.0f}",
+        }
+        for row in found.itertuples()
+    ]
+
+
+def level_rows(levels: list[Level]) -> list[dict[str, str]]:
+    """A row for each level that the reference can judge."""
+    return [
+        {
+            "network": subject(level.row),
+            "level": level.words,
+            "file (kB)": f"{level.row.file_bytes / 1000:.1f}",
+            "change (points)": f"{100 * level.row.change:+.2f}",
+            "verdict": level.word,
+        }
+        for level in levels
+    ]
+
+
+def subject(row) -> str:
+    """Which training of which network a row is of, in words."""
+    return f"{recipes.get(row.network).label}, seed {row.train_seed}"
+
+
+def in_words(name: str) -> str:
+    """What a row of the reference is, as tables call it."""
+    if name in PLAIN:
+        return f"fc1 at {PLAIN[name]} bits"
+    return f"{float(name.removeprefix('price_')):.2g} nats a bit"

@@ -1,0 +1,196 @@
+"""The reference "smallest": how small a network's file can get, and at what.
+
+Decisions look at validation images only: which price of a bit to take, and
+which bits a layer gets. The levels were set before anything was measured.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from ptq import paths
+from ptq.evidence import paired_tests
+from ptq.evidence.paired_tests import Flips
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
+from ptq.experiment import committed_sweeps, low_bits, network_study, results
+from ptq.experiment.network_study import FLOAT, Subject
+from ptq.methods.coordinate_descent import coordinate_descent
+from ptq.methods.least_error_grids import least_error_grids
+from ptq.methods.rate_distortion import fisher_information, rate_distortion
+from ptq.quantizer import making
+from ptq.quantizer.network import QuantizedNetwork
+
+NAME = "smallest"
+# The first of the calibration images: so many give the activations' grids,
+# and so many tell which outputs matter. Rounding sees all.
+GRIDS, TELLING = 500, 1000
+# Bits of the grids that a price starts from, by network; other layers keep 8.
+START = dict.fromkeys(
+    ("compact_cnn", "compact_cnn_tuned"), {"conv2": 4, "fc1": 3}
+)
+# Of one large layer, without a price: the rest has 8 bits.
+PLAIN = {"fc1_4": 4, "fc1_2": 2}
+# The file to reach, in bytes.
+SMALLEST = 70_000
+
+
+def price_name(price: float) -> str:
+    """What the row of a price, in nats for a bit, is called."""
+    return f"price_{price:g}"
+
+
+def made(of: Subject, name: str) -> QuantizedNetwork:
+    """The network of a row: of ``PLAIN``, or of a ``price_name``.
+
+    Rounded toward the float network on the calibration images.
+    """
+    if name in PLAIN:
+        start = started(of, {"fc1": PLAIN[name]})
+        return coordinate_descent(start, of.calibration)
+    bits = START[of.name]
+    start = started(of, bits)
+    few = start.normalized(of.calibration[:TELLING])
+    matters = fisher_information(start.graph, few)
+    price = float(name.removeprefix("price_"))
+    prices = dict.fromkeys(bits, price)
+    return rate_distortion(start, of.calibration, prices, matters)
+
+
+def started(of: Subject, bits: dict[str, int]) -> QuantizedNetwork:
+    """The network with these bits of weights by layer, else 8.
+
+    Weights lie on the grids that move them least.
+    """
+    network = making.quantize(
+        of.network,
+        of.calibration[:GRIDS],
+        observer="mse",
+        normalization=of.normalization,
+        weight_bits=bits,
+    )
+    return least_error_grids(network)
+
+
+def record(
+    of: Subject, name: str, images: Tensor, labels: Tensor, folder: Path
+) -> results.Record:
+    """The record of a row or of ``FLOAT``, from ``folder`` or measured.
+
+    Its parameters have ``lost`` and ``gained``: test images on which only
+    the float network is right, and only this one.
+    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
+    (N,).
+    """
+    exact = network_study.record(of, FLOAT, images, labels, folder)
+    if name == FLOAT:
+        return exact
+    found = low_bits.record(
+        of,
+        name,
+        lambda: made(of, name),
+        images,
+        labels,
+        folder,
+        coded=name not in PLAIN,
+        code=Path(__file__).read_text(),
+    )
+    pair = exact.predictions, found.predictions
+    flips = paired_tests.flips(*pair, labels.numpy(), classes=10)
+    told = {"lost": flips.lost, "gained": flips.gained}
+    found = replace(found, parameters=found.parameters | told)
+    found.save(folder)
+    return found
+
+
+def rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The reference's networks without ``FLOAT``, the largest file first.
+
+    ``frame`` is as ``committed_sweeps.load`` gives it. Column ``change`` is
+    that of accuracy against FP32 (a share, an Interval), and ``p`` McNemar's,
+    by Holm's correction over all rows.
+    """
+    found = frame[frame.strategy != FLOAT].sort_values(
+        ["network", "train_seed", "file_bytes"], ascending=[True, True, False]
+    )
+    flips = [
+        Flips(lost, gained, n, paired_tests.mcnemar(lost, gained))
+        for lost, gained, n in zip(
+            *(found[c].astype(int).tolist() for c in ("lost", "gained", "n")),
+            strict=True,
+        )
+    ]
+    return found.assign(
+        change=list(map(paired_tests.difference, flips)),
+        p=paired_tests.holm([one.p for one in flips]),
+    )
+
+
+@dataclass(frozen=True)
+class Level:
+    """What was to be reached, in words, and whether it was.
+
+    ``row`` of ``rows`` is the network in question: for the smallest file,
+    the one that is best on validation images.
+    """
+
+    words: str
+    row: pd.Series
+    reached: bool
+
+    @property
+    def word(self) -> str:
+        """Reached or missed."""
+        return "reached" if self.reached else "missed"
+
+
+def levels(found: pd.DataFrame) -> list[Level]:
+    """The levels of one trained network, from its ``rows``.
+
+    A loss is excluded where the 95 % interval of the change ends above it. A
+    level whose rows the reference lacks is left out.
+    """
+    named = {row.strategy: row for _, row in found.iterrows()}
+    told = []
+    if (row := named.get("fc1_4")) is not None:
+        words = "fc1 at 4 bits, the rest at 8: no difference shown"
+        shown = row.p < SIGNIFICANCE and row.change.value < 0
+        told.append(Level(words, row, not shown))
+    if (row := named.get("fc1_2")) is not None:
+        words = "fc1 at 2 bits in 160 kB: non-inferior at 0.5 points"
+        fits = row.file_bytes <= 160_000
+        told.append(Level(words, row, fits and row.change.low > -MARGIN))
+    small = found[found.strategy.str.startswith("price")]
+    small = small[small.file_bytes <= SMALLEST]
+    if len(small):
+        row = small.loc[small.validation_correct.idxmax()]
+        words = "a file of 70 kB: non-inferior at 1.0 point"
+        told.append(Level(words, row, row.change.low > -2 * MARGIN))
+    return told
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again: the published network.
+
+    Its FP32, and in a run with all test images also the smallest file that
+    the reference has of it. Returns ``committed_sweeps.agreement``.
+    """
+    there = lab.shipped()
+    mine = frame[(frame.network == "compact_cnn") & (frame.train_seed == 42)]
+    known = mine.sort_values("file_bytes").drop_duplicates("strategy")
+    known = known.set_index("strategy")
+    smallest = known.index[0]
+    asked = committed_sweeps.repeated(
+        [FLOAT, smallest], lab.settings["test_images"], fewest=1
+    )
+    of = network_study.subject(
+        there.cifar,
+        "compact_cnn",
+        there.run_folder / paths.MODELS,
+        calibration_images=int(known.calibration_images.iloc[0]),
+    )
+    folder = there.run_folder / NAME
+    images, labels = there.test_images, there.test_labels
+    records = [record(of, name, images, labels, folder) for name in asked]
+    return committed_sweeps.agreement(known.loc[asked], records, manifest)
