@@ -73,8 +73,10 @@ def _folded(model, images: Tensor, normalization, on_pixels: bool) -> tuple:
         normalization = plain_normalization(normalization, images)
         if pixels.dtype == torch.uint8:
             images = normalize(pixels, *normalization)
-    graph = model
-    if not isinstance(model, Graph):
+    if isinstance(model, Graph):
+        QuantizedNetwork(model, {}, {}).check_shape(images)
+        graph = model
+    else:
         graph = graphs.fold(graphs.trace(model, images))
     if not on_pixels:
         return graph, images, normalization

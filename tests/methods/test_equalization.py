@@ -115,6 +115,15 @@ def test_bounds_of_channels_run_in_integers_and_in_a_file(tmp_path):
     assert torch.equal(again(IMAGES), wanted)
 
 
+def test_a_graph_is_quantized_like_its_network():
+    network = seeded(NETWORKS["grouped"])
+    graph = folded(network)
+    one, other = (making.quantize(n, IMAGES) for n in (network, graph))
+    assert torch.equal(one(IMAGES), other(IMAGES))
+    with pytest.raises(graphs.UnsupportedError, match="images have shape"):
+        making.quantize(graph, IMAGES[:, :2])
+
+
 @pytest.mark.parametrize("name", ["depthwise", "flattened"])
 def test_channels_are_cut_where_the_float_network_cuts_them(name):
     """Inside each range of its own, codes may round but not clip."""
