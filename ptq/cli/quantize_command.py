@@ -62,7 +62,12 @@ CHOSEN = "weight_bits", "per_tensor", "observer", "rounding"
 @click.option("--per-tensor", is_flag=True, help="One grid for each layer.")
 @click.option(
     "--observer",
-    type=click.Choice(["minmax", "mse", "percentile"]),
+    type=click.Choice(
+        [
+            *("minmax", "moving_average", "percentile", "mse"),
+            *("entropy", "laplace", "gauss"),
+        ]
+    ),
     default="minmax",
     show_default=True,
     help="How ranges are chosen.",
