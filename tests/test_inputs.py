@@ -297,6 +297,7 @@ OTHER = {
     "interference.parts",
     "judged.counts",
     "layers.stability",
+    "automatic.choose",
     "deploying.deploy",
     "inputs.checked",
     "times.measured",

@@ -9,14 +9,20 @@ from torch import Tensor, nn
 from ptq import graph as graphs
 from ptq.graph import Graph, Node, UnsupportedError
 from ptq.graph.operations import operation
-from ptq.quantizer import activation_grids, affine, placement, weights
+from ptq.quantizer import (
+    activation_grids,
+    affine,
+    observers,
+    placement,
+    weights,
+)
 from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
 BITS = range(1, 17)
 
 
 def quantize(
-    model: nn.Module,
+    model: nn.Module | Graph,
     images: Tensor,
     *,
     per_channel: bool = True,
@@ -35,12 +41,13 @@ def quantize(
     more than 8 run in the simulation and in exact integers only: a number
     for all, or numbers for some layers (for some results, by the names in
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
-    ``observer`` is one of ``activation_grids.OBSERVERS``;
+    ``observer`` is one of ``observers.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     With ``on_pixels`` uint8 images are the first layer's codes, as they are
     (``graph.pixels``): its weights take the normalization.
-    ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
-    something is not as expected, UnknownNameError for another observer.
+    ``model`` stays as it is; it may be a graph, its BN folded. Raises
+    UnsupportedError, in one sentence, where something is not as expected,
+    UnknownNameError for another observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
     graph, images, normalization = _folded(
@@ -63,7 +70,11 @@ def _folded(model, images: Tensor, normalization, on_pixels: bool) -> tuple:
         normalization = plain_normalization(normalization, images)
         if pixels.dtype == torch.uint8:
             images = normalize(pixels, *normalization)
-    graph = graphs.fold(graphs.trace(model, images))
+    if isinstance(model, Graph):
+        QuantizedNetwork(model, {}, {}).check_shape(images)
+        graph = model
+    else:
+        graph = graphs.fold(graphs.trace(model, images))
     if not on_pixels:
         return graph, images, normalization
     if normalization is None or pixels.dtype != torch.uint8:
@@ -198,7 +209,7 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
                 raise UnsupportedError(
                     f"{name}={many!r}: expected {BITS[0]} to {BITS[-1]}"
                 )
-    activation_grids.OBSERVERS.row(observer)
+    observers.OBSERVERS.row(observer)
 
 
 def plain_normalization(normalization, images: Tensor):
