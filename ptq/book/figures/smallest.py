@@ -25,12 +25,11 @@ def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
         "Change of accuracy (with paired 95 % intervals) over the bytes of "
         "the whole file. Open marks: codes packed at their bits; filled "
         "marks: entropy coded, each at another price of a bit. The smallest "
-        f"file has {least.file_bytes / 1000:.0f} kB and changes by "
-        f"{100 * least.change.value:+.2f} points. The vertical line is "
-        f"{SMALLEST / 1000:.0f} kB.",
-        "Scatter of points lost over kilobytes on a logarithmic axis. From "
-        "the right, where nothing is lost, the marks fall the more steeply "
-        "the smaller the file.",
+        f"file ({subject(least)}) has {least.file_bytes / 1000:.0f} kB and "
+        f"changes by {100 * least.change.value:+.2f} points. The vertical "
+        f"line is {SMALLEST / 1000:.0f} kB.",
+        "Scatter of points lost over kilobytes on a logarithmic axis. Filled "
+        "marks lie far to the left of the open ones.",
     )
 
 
