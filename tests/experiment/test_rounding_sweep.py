@@ -123,6 +123,8 @@ def test_a_text_is_told_what_the_tables_say():
     lost = {("resnet8", "w2a4_gptq"): 0.4, ("depthwise", "w4a4_gptq"): 0.05}
     told = tables.told(table(lost=lost))
     assert told["resnet8_w2a4_gptq"] == pytest.approx(-40.15)
+    assert told["better_pairs"] == told["better"].count(";") + 1
+    assert told["pairs"] == 26
     assert told["slower"] == 2 and told["w2a4_gptq_kb"] == 24
     assert "depthwise CNN W4A4 (-1.15)" in told[tables.REACHED]
     assert "ResNet8 W4A8 (-1.15)" in told[tables.MISSED]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ptq.book import show
@@ -47,7 +48,7 @@ def lost_by_bits(
         f"for each training. At W2A4 the nearest code loses up to "
         f"{-worst:.0f} points on average, descent toward float up to "
         f"{-best:.1f}. The axis is linear up to one point, then logarithmic.",
-        "Four panels, one a network. From left to right bits fall and losses "
+        "A panel a network. From left to right bits fall and losses "
         "rise; the marks of the nearest code rise to the top, those of "
         "descent toward float stay lowest or among the lowest.",
     )
@@ -65,14 +66,8 @@ def panels(changes: dict[tuple[str, Case], np.ndarray]) -> Figure:
     titles = [Case(*bits, "nearest").bits for bits in METHODS]
     for axis, network in zip(axes.flat, networks, strict=False):
         for (of, case), shares in changes.items():
-            if of != network:
-                continue
-            ink, marker, beside = LOOKS[case.rounding]
-            place = titles.index(case.bits) + beside
-            look = {"color": ink, "markersize": 5, "alpha": 0.8}
-            label = {"label": ROUNDINGS.row(case.rounding).label}
-            places = np.full(len(shares), place)
-            axis.plot(places, -100 * shares, marker, **look | label)
+            if of == network:
+                _marks(axis, titles.index(case.bits), case, shares)
         axis.axhline(0, color=NEUTRAL, linewidth=0.8)
         axis.set_yscale("symlog", linthresh=LINEAR)
         axis.set_yticks([0, 1, 10, 80], ["0", "1", "10", "80"])
@@ -95,3 +90,12 @@ def panels(changes: dict[tuple[str, Case], np.ndarray]) -> Figure:
         fontsize=9,
     )
     return made
+
+
+def _marks(axis: Axes, tick: int, case: Case, shares: np.ndarray) -> None:
+    """A mark for each training, beside the tick of the case's bits."""
+    ink, marker, beside = LOOKS[case.rounding]
+    look = {"color": ink, "markersize": 5, "alpha": 0.8}
+    look["label"] = ROUNDINGS.row(case.rounding).label
+    places = np.full(len(shares), tick + beside)
+    axis.plot(places, -100 * shares, marker, **look)

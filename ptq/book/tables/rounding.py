@@ -92,9 +92,9 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     """Numbers and words of the reference that a text quotes, by name.
 
     Changes in points are called NETWORK_CASE. ``better`` and ``worse`` name
-    the steps whose interval leaves out zero; one word each lists the levels
-    that have it. Sizes are in kB; ``slower`` is how often descent fits into
-    the time of AdaRound.
+    the steps whose interval leaves out zero, ``better_pairs`` of all
+    ``pairs``; one word each lists the levels that have it. Sizes are in kB;
+    ``slower`` is how often descent fits into the time of AdaRound.
     """
     found, words = {}, {"better": [], "worse": []}
     networks = _networks(frame)
@@ -113,6 +113,8 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
         moved = row["change (points)"].split()[0]
         level = f"{row['network']} {row['bits']} ({moved})"
         words[row["level"]].append(level)
+    found["better_pairs"] = len(words["better"])
+    found["pairs"] = sum(len(steps(network)) for network in networks)
     for name, listed in words.items():
         found[name.replace(" ", "_")] = "; ".join(listed) or "none"
     sizes = frame[frame.network == "resnet8"].groupby("strategy").file_bytes
