@@ -6,6 +6,7 @@ change and gain are those on test images, means over trainings.
 """
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from ptq import paths
 from ptq.book.show import captioned
 from ptq.evidence import intervals, paired_tests, replicates
+from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import committed_sweeps
 from ptq.experiment.network_study import CHOICES, FLOAT
@@ -23,11 +25,11 @@ from ptq.networks import recipes
 EIGHT, FEWER = "networks", "rounding"
 # At eight bits, from the simpler grids to the finer ones.
 GRANULARITIES = "per_tensor", "per_channel"
-FEWEST = 2  # trainings: one has no interval
+ONE = "one training"
 CELL = ["network", "weight_bits", "activation_bits"]
 COLUMNS = (
     *(*CELL, "train_seed", "rank", "method", "change", "seen"),
-    *("file_bytes", "cpu_seconds"),
+    *("file_bytes", "cpu_seconds", "disagreement", "n"),
 )
 
 
@@ -67,13 +69,14 @@ def cheapest(seen: pd.DataFrame) -> int:
 
     ``seen`` has a row a training and a column a method, from cheap to dear:
     accuracies (shares) on validation images. As good is what is not shown
-    worse, by Student's test over the trainings, and on average less than
-    ``MARGIN`` below.
+    worse, by Student's test over several trainings, and on average less
+    than ``MARGIN`` below.
     """
     best = seen.mean().idxmax()
     for name in seen:
         below = (seen[best] - seen[name]).to_numpy()
-        shown = replicates.p_value(below) < SIGNIFICANCE
+        many = len(below) > 1
+        shown = many and replicates.p_value(below) < SIGNIFICANCE
         if below.mean() < MARGIN and not (shown and below.mean() > 0):
             return name
     return best
@@ -85,8 +88,9 @@ def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     ``found`` is that of ``tried``. ``change`` and ``gain`` over the cheapest
     method are intervals of shares (gain None where it is the cheapest),
     ``tried`` is how many methods there were, ``verdict`` is on the change,
-    with Holm's correction over all rows. Where there are fewer than two
-    trainings with all methods, there is no row, and it is named.
+    with Holm's correction over all rows. Of one training there is no
+    verdict, and the interval is that of the images. Where no training has
+    all methods, there is no row, and it is named.
     """
     kept, lacking = [], []
     for cell, of in found.groupby(CELL, sort=False):
@@ -95,7 +99,7 @@ def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             for values in ("seen", "change")
         )
         seen = seen.dropna()
-        if len(seen) < FEWEST:
+        if seen.empty:
             lacking.append(
                 f"{recipes.get(cell[0]).label} at {_bits(cell[1:])}"
             )
@@ -111,23 +115,43 @@ def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _of(chosen: pd.DataFrame, changes: pd.DataFrame, rank) -> dict:
     """What is found of the chosen method; ``changes`` are of all."""
     change, gain = changes[rank].to_numpy(), None
+    many = len(change) > 1
     if rank != changes.columns[0]:
-        over = changes[changes.columns[0]].to_numpy()
-        gain = intervals.mean(change - over)
+        over = change - changes[changes.columns[0]].to_numpy()
+        alone = Interval(over[0], np.nan, np.nan)
+        gain = intervals.mean(over) if many else alone
     return {
         "method": chosen.method.iloc[0],
-        "change": intervals.mean(change),
-        "p": replicates.p_value(change),
+        "change": intervals.mean(change) if many else _of_images(chosen),
+        "p": replicates.p_value(change) if many else np.nan,
         "gain": gain,
         "file_bytes": chosen.file_bytes.median(),
         "cpu_seconds": chosen.cpu_seconds.median(),
     }
 
 
+def _of_images(chosen: pd.DataFrame) -> Interval:
+    """The change of one training, as if all changed predictions counted.
+
+    Some change from one wrong class to another, so it is wide enough.
+    """
+    row = chosen.iloc[0]
+    net, changed = (
+        round(share * row.n) for share in (row.change, row.disagreement)
+    )
+    lost, gained = (changed - net + 1) // 2, (changed + net + 1) // 2
+    found = paired_tests.Flips(lost, gained, int(row.n), 1.0)
+    return replace(paired_tests.difference(found), value=row.change)
+
+
 def _judged(frame: pd.DataFrame) -> pd.DataFrame:
-    adjusted = paired_tests.holm(frame.p.tolist())
-    pairs = zip(frame.change, adjusted, strict=True)
-    words = [paired_tests.verdict(change, p) for change, p in pairs]
+    known = frame.p.notna()
+    adjusted = frame.p.copy()
+    adjusted[known] = paired_tests.holm(frame.p[known].tolist())
+    words = [
+        ONE if np.isnan(p) else paired_tests.verdict(change, p)
+        for change, p in zip(frame.change, adjusted, strict=True)
+    ]
     order = {name: place for place, name in enumerate(recipes.NETWORKS)}
     frame = frame.assign(verdict=words, place=frame.network.map(order))
     by = ["place", "weight_bits", "activation_bits"]
@@ -193,13 +217,14 @@ def _caption(lacking: list[str]) -> str:
         f"{100 * MARGIN:.1f} points below it. Change of accuracy against "
         "floats, and gain over the cheapest method, in points, on test "
         "images: means over trainings with 95 % intervals; Holm's correction "
-        "over all rows. Below eight bits the first and the last layer keep "
-        "eight. The file is ONNX at eight bits, and packed below; CPU "
-        "seconds are the method's, on one thread."
+        "over all rows. Of one training the interval is that of its images, "
+        "and there is no verdict. Below eight bits the first and the last "
+        "layer keep eight. The file is ONNX at eight bits, and packed below; "
+        "CPU seconds are the method's, on one thread."
     )
     if lacking:
         text += (
-            f" Left out, for one training has no interval: "
+            f" Left out, for no training has all methods: "
             f"{', '.join(lacking)}."
         )
     return text

@@ -32,6 +32,7 @@ def measured(network, seeds, strategy, lost=(0, 0, 0), **more):
             "correct": FLOAT_RIGHT - wrong,
             "validation_correct": (FLOAT_RIGHT - wrong) // 10,
             "file_bytes": 50_000,
+            "disagreement": 0.04,
         }
         | more
         for seed, wrong in zip(seeds, lost, strict=False)
@@ -86,16 +87,32 @@ def test_the_cheapest_that_is_as_good_is_taken(folder):
         assert word in line and "| – |" in line
     assert "worse" in two and "+31.90 (" in two and "| 2.5 |" in two
     assert (
-        "at W8A8 per tensor (1); at W4A8 nearest (1); at W2A4 descent "
-        "toward float (1)."
+        "at W8A8 per tensor (2); at W4A8 nearest (2); at W2A4 descent "
+        "toward float (2)."
     ) in text
 
 
-def test_one_training_has_no_row_and_is_named(folder):
+def test_one_training_has_the_interval_of_its_images_and_no_verdict(folder):
     text, _ = lines(folder)
-    assert "| compact CNN" not in text
-    for bits in ("W8A8", "W4A8", "W2A4"):
-        assert f"compact CNN at {bits}" in text
+    rows = [line for line in text.splitlines() if "| compact CNN" in line]
+    assert len(rows) == 3
+    assert all("| one training |" in row for row in rows)
+    # 1.96 times the root of 0.04 over 10,000 images, in points.
+    assert (
+        "| W2A4 | descent toward float | 3 | -3.00 (-3.39 to -2.61)"
+        in rows[2]
+    )
+    assert "+27.00 |" in rows[2]
+
+
+def test_what_no_training_has_in_full_is_named(folder):
+    path = folder / "rounding.csv"
+    frame = pd.read_csv(path)
+    gone = (frame.network == "compact_cnn") & (frame.strategy == "w2a4_gptq")
+    frame.loc[gone, "validation_correct"] = np.nan
+    frame.to_csv(path, index=False)
+    text, _ = lines(folder)
+    assert "for no training has all methods: compact CNN at W2A4." in text
 
 
 def test_what_is_decided_is_decided_on_validation_images(folder):
@@ -105,6 +122,7 @@ def test_what_is_decided_is_decided_on_validation_images(folder):
     frame = pd.read_csv(path)
     worse = frame.strategy == "w2a4_descent"
     frame.loc[worse, "correct"] -= 2000
+    frame["disagreement"] = 0.5
     frame.to_csv(path, index=False)
     text, (*_, two) = lines(folder)
     assert "descent toward float" in two and "-23.10 (" in two
