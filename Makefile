@@ -4,10 +4,13 @@ BIN := .venv/bin
 SITE := _build/html/index.html
 # A process for each core, while there is memory.
 TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
+BENCH = for name in compact_cnn compact_cnn_tuned resnet8 depthwise; do \
+  $(BIN)/python -m ptq bench $$name --json runs/bench/$$name.json \
+    --page runs/bench/$$name.html $(MORE) || exit; done
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py ptq/*/*/*.py)
 
-.PHONY: help book env data run site style test test-package test-slow lab train sweeps coverage bench headline clean
+.PHONY: help book env data run site style test test-package test-slow lab train sweeps coverage bench bench-bar headline clean
 .DEFAULT_GOAL := help
 
 help: ## show what can be made
@@ -61,6 +64,8 @@ sweeps: data ## remake the reference results of the sweeps (some hours)
 	$(BIN)/python -m ptq sweep notebooks/sweeps/factorial.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/calibration.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/networks.yml
+	$(BIN)/python -m ptq sweep notebooks/sweeps/rounding.yml
+	$(BIN)/python -m ptq sweep notebooks/sweeps/smallest.yml
 	$(BIN)/python -m ptq reference
 	$(BIN)/python -m ptq sweep-overhead --keep
 
@@ -70,10 +75,17 @@ coverage: env ## count how often intervals of time hold (ten quiet minutes)
 train: env ## train the network from scratch (about ten minutes)
 	$(BIN)/python -m ptq train
 
-bench: data ## time the four networks in every runtime here (minutes)
-	for name in compact_cnn compact_cnn_tuned resnet8 depthwise; do \
-	  $(BIN)/python -m ptq bench $$name --json runs/bench/$$name.json \
-	    --page runs/bench/$$name.html || exit; done
+bench: MORE = --images 10000
+bench: data .venv/.peers ## time the four networks in every runtime here
+	$(BENCH)
+
+bench-bar: MORE = --bar --threads 1
+bench-bar: data .venv/.peers ## time only what ptq recommends, and its peers
+	$(BENCH)
+
+.venv/.peers: requirements-peers.txt .venv/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -r $<
+	@touch $@
 
 headline: env ## put the last run's table and figure into the README
 	$(BIN)/python -m ptq headline

@@ -151,6 +151,7 @@ EXTRAS = {
     for name, found in PROJECT["project"]["optional-dependencies"].items()
 }
 RUNTIMES = EXTRAS["onnx"] | EXTRAS["openvino"]
+PEERS = EXTRAS["peers"]  # which need not be installed
 
 
 def imports(rooms):
@@ -169,20 +170,21 @@ def imports(rooms):
             for name in names:
                 top = name.partition(".")[0]
                 if top not in sys.stdlib_module_names | {"ptq"}:
-                    yield plain(known[top][0]), path.name
+                    yield plain(known.get(top, [top])[0]), path.name
 
 
 def test_what_the_science_imports_is_declared():
     found = dict(imports(lambda room: room not in BOOK_ROOMS | {"cli"}))
     assert {"torch", "scipy", "pillow"} <= found.keys()
-    assert found.keys() - NEEDED.keys() - RUNTIMES.keys() == set()
+    declared = NEEDED.keys() | RUNTIMES.keys() | PEERS.keys()
+    assert found.keys() - declared == set()
 
 
 def test_only_engines_import_what_an_extra_brings():
     """And the bench, which asks runtimes for flows of their own."""
     others = BOOK_ROOMS | {"engines", "bench"}
     found = dict(imports(lambda room: room not in others))
-    assert found.keys() & RUNTIMES.keys() == set(), found
+    assert found.keys() & (RUNTIMES.keys() | PEERS.keys()) == set(), found
 
 
 def test_what_the_book_imports_is_declared():
@@ -192,10 +194,13 @@ def test_what_the_book_imports_is_declared():
 
 
 def test_pinned_versions_are_among_those_declared():
-    text = (paths.REPOSITORY / "requirements.txt").read_text()
+    text = "".join(
+        (paths.REPOSITORY / f"requirements{name}.txt").read_text()
+        for name in ("", "-peers")
+    )
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.M))
     pinned = {plain(name): version for name, version in pinned.items()}
-    everything = NEEDED | RUNTIMES | EXTRAS["book"]
+    everything = NEEDED | RUNTIMES | PEERS | EXTRAS["book"]
     assert everything.keys() <= pinned.keys()
     for name, allowed in everything.items():
         assert allowed.contains(pinned[name]), name

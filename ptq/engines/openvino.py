@@ -124,11 +124,17 @@ def available() -> Literal[True] | str:
 
 
 def load(
-    network: QuantizedNetwork, threads: int = 0, pixels: bool = False
+    network: QuantizedNetwork,
+    threads: int = 0,
+    pixels: bool = False,
+    fuse_sums: bool = False,
 ) -> Runner:
     """The network in OpenVINO, on ``threads`` threads (0: its choice).
 
     With ``pixels`` its file takes uint8 images and normalizes them itself.
+    With ``fuse_sums`` it may leave out the rounding between a layer and the
+    sum behind it: faster, with one error less, but with other codes than
+    exact integers have.
     Raises UnsupportedError, naming the nodes, where a convolution, linear
     layer, concatenation or pooling runs in float that was not kept so.
     Gives a SlowSumsWarning, and computes the same codes in float32, where
@@ -137,11 +143,8 @@ def load(
     if (reason := available()) is not True:
         raise UnsupportedError(f"OpenVINO: {reason}")
     file = onnx_file.model(network, pixels)
-    # What a sum reads is put out: else the runtime fuses a convolution with
-    # the sum behind it, and leaves out the rounding between the two.
-    graph = network.graph
-    sums = (node for node in graph.nodes.values() if node.op == "add")
-    onnx_codes.put_out(file, {name for node in sums for name in node.inputs})
+    if not fuse_sums:
+        _keep_apart(file, network)
     if not exact():
         warnings.warn(
             "OpenVINO's sums of integers are not exact on this processor: "
@@ -156,6 +159,16 @@ def load(
         pixels,
         lambda ran: fallbacks.refuse("OpenVINO", network, ran, IN_FLOAT),
     )
+
+
+def _keep_apart(file: "onnx.ModelProto", network: QuantizedNetwork) -> None:
+    """Put out what a sum reads.
+
+    Else the runtime fuses a convolution with the sum behind it, and leaves
+    out the rounding between the two.
+    """
+    sums = (n for n in network.graph.nodes.values() if n.op == "add")
+    onnx_codes.put_out(file, {name for node in sums for name in node.inputs})
 
 
 def float_available(dtype: str) -> Literal[True] | str:

@@ -229,7 +229,10 @@ def _seconds(network: Callable, batch: Tensor, calls: int = 1) -> float:
 
 
 def loop_seconds(network: Callable, batch: Tensor) -> float:
-    """Seconds of one call, in a loop of at least ``LOOP_SECONDS``."""
+    """The seconds of one call, in a loop of at least ``LOOP_SECONDS``.
+
+    ``batch`` is (N, ...), as the network takes it.
+    """
     once = _seconds(network, batch)
     return _seconds(network, batch, _calls(once))
 

@@ -19,9 +19,6 @@ from ptq.quantizer import (
 from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
 BITS = range(1, 17)
-# What sums of products of bytes have in an engine, and of wider codes in
-# ``engines.integers``, which leaves room for a multiplier.
-SUM_BITS, WIDE_SUM_BITS = 32, 52
 
 
 def quantize(
@@ -114,14 +111,7 @@ def _layers(
         _check_magnitude(node, weight)
         grid = network.grid(node.inputs[0])
         made = weights.integer_layer(weight, bias, grid, many, channel)
-        wide = weights.is_wide(many, grid)
-        room = WIDE_SUM_BITS if wide else SUM_BITS
-        if made.largest_sum(grid) >= 2 ** (room - 1):
-            raise UnsupportedError(
-                f"{node}: its sums may need more than {room} bits: fewer "
-                "weight_bits, or keep it in float by keep_float"
-            )
-        layers[name] = made
+        layers[name] = weights.checked(node, made, grid)
     return layers
 
 
@@ -184,7 +174,9 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
                 f"keep_float={name!r}: the network has no such part after "
                 f"folding; {_near(name, graph.nodes)}"
             )
-        rounding = [n for n in meant if _rounds(graph.nodes[n])]
+        # The others' arithmetic is the same with codes and in float.
+        kinds = {n: operation(graph.nodes[n].op).kind for n in meant}
+        rounding = [n for n in meant if kinds[n] not in ("input", "move")]
         if not rounding:
             word = graph.nodes[meant[0]].op
             raise UnsupportedError(
@@ -204,11 +196,6 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
             "keep_float to compute them in float (some have no word in ONNX)"
         )
     return frozenset(kept)
-
-
-def _rounds(node: Node) -> bool:
-    """Whether a node's arithmetic can differ between codes and float."""
-    return operation(node.op).kind not in ("input", "move")
 
 
 def _check_choices(weight_bits, activation_bits, observer) -> None:

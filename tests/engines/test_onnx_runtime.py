@@ -172,7 +172,9 @@ def test_a_file_of_pixels_has_the_same_codes(normalization, bits):
     )
     normalized, plain = made.normalized(pixels), made.grid("input")
     codes = onnx_runtime.inside(made)(normalized)["input"]
-    found = onnx_runtime.inside(made, pixels=True)(pixels)["input"]
+    # Where each pixel is its own code, the file has no others.
+    found = onnx_runtime.inside(made, pixels=True)(pixels)
+    found = found.get("input", pixels)
     assert torch.equal(codes, found)
     assert torch.equal(found.int(), affine.quantize(normalized, plain))
     float_file, pixel_file = (
@@ -229,3 +231,16 @@ def test_a_linear_network_of_rows(images):
     assert max(steps_apart(made, images).values()) <= 1
     macs = made.layers().macs["head"]
     assert macs == 8 * 64 * 10  # a row for each of eight channels
+
+
+def test_nothing_is_computed_in_vain(shipped, cifar):
+    """Each result in the file is read; each real one by who needs it."""
+    made = quantize(
+        shipped, cifar.train_images[:64], normalization=(0.5, 0.5)
+    )
+    for pixels in (False, True):
+        graph = onnx_file.model(made, pixels).graph
+        read = {name for node in graph.node for name in node.input}
+        for node in graph.node:
+            assert set(node.output) <= read | {"logits"}, node.name
+        assert {tensor.name for tensor in graph.initializer} <= read

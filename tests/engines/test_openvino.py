@@ -78,6 +78,23 @@ def test_fewer_bits(bits, images):
 
 
 @needs_integers
+@pytest.mark.parametrize("shipped", ["resnet8"], indirect=True)
+def test_fused_sums_have_other_codes_and_no_less_accuracy(trained, cifar):
+    images, labels = cifar.test_images[:500], cifar.test_labels[:500]
+    with torch.inference_mode():
+        wanted = trained.graph(trained.normalized(images))
+    found = [
+        openvino.load(trained, 1, pixels=True, fuse_sums=fuse)(images)
+        for fuse in (False, True)
+    ]
+    assert not torch.equal(*found)
+    apart, fused = ((one - wanted).square().mean().sqrt() for one in found)
+    assert fused < apart
+    right = [(one.argmax(1) == labels).sum() for one in (wanted, found[1])]
+    assert right[1] >= right[0] - 5
+
+
+@needs_integers
 def test_falling_back_to_float_is_an_error(images):
     """A convolution without integers in the file runs in float."""
     made = quantize(small(), images)

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from ptq import paths
+from ptq.book.pages import engine_pages
 from ptq.book.show import captioned
 from ptq.evidence import intervals
 from ptq.experiment import committed_sweeps, coverage
@@ -30,14 +31,15 @@ FACTS = {
 def write(run_folder: Path, target: Path) -> None:
     """Write what the pages include into ``target``, from a run's manifest.
 
-    ``machine.md`` and ``cite.md`` are MyST, ``seconds.json`` maps a chapter
-    to its seconds.
+    ``machine.md``, ``cite.md`` and ``parity.md`` are MyST, ``seconds.json``
+    maps a chapter to its seconds.
     """
     manifest = json.loads((run_folder / paths.MANIFEST).read_text())
     chapters = manifest["chapters"]
     seconds = {name: chapters[name]["seconds"] for name in sorted(chapters)}
     paths.write_whole(target / "machine.md", machine_page(manifest))
     paths.write_whole(target / "cite.md", citation(manifest))
+    paths.write_whole(target / "parity.md", engine_pages.parity_page())
     paths.write_whole(target / "seconds.json", json.dumps(seconds) + "\n")
 
 

@@ -15,7 +15,7 @@ import yaml
 
 import ptq
 from ptq import paths
-from ptq.book.pages import run_pages
+from ptq.book.pages import engine_pages, run_pages
 from ptq.cli import commands
 from ptq.running import pipeline, sweep_plan
 
@@ -250,6 +250,40 @@ def test_machine_page_says_what_the_manifest_says(tmp_path):
     assert "/somewhere" not in page
     seconds = json.loads((tmp_path / "out" / "seconds.json").read_text())
     assert seconds == {"01_a": 90.4, "02_b": 29.6}
+
+
+def test_the_page_of_engines_tells_each_other_prediction():
+    row = {
+        "network": "ResNet8",
+        "engine": "onnx_runtime",
+        "version": "onnxruntime 1.0",
+        "images": 10_000,
+        "other predictions": 2,
+        "logits equal (%)": 99.5,
+        "worst operation (%)": 99.97,
+        "largest difference": 1,
+        "causes": "near tie (7)",
+        "why they flip": "best two 0 codes apart, near tie (2)",
+    }
+    same = row | {"network": "other", "other predictions": 0}
+    page = engine_pages.parity_page(pd.DataFrame([row, same]))
+    for told in (
+        *("10,000 test images", "for 2 at most", "more than 1,", "99.97 %"),
+        "- ResNet8, onnx runtime: best two 0 codes apart, near tie (2).",
+    ):
+        assert told in page
+    assert page.count("\n- ") == 1
+    page = engine_pages.parity_page(pd.DataFrame([same]))
+    assert "has its cause" not in page
+
+
+def test_the_committed_parity_holds_what_engines_promise():
+    found = pd.read_csv(engine_pages.PARITY)
+    assert (found["images"] == 10_000).all()
+    assert (found["other predictions"] <= 5).all()
+    assert (found["largest difference"] <= 1).all()
+    assert (found["worst operation (%)"] >= 99).all()
+    assert not found["causes"].str.contains("unknown").any()
 
 
 def test_citation_is_that_of_the_citation_file():

@@ -1,0 +1,47 @@
+"""What the page of engines includes: how close each is to exact integers."""
+
+import pandas as pd
+
+from ptq import paths
+from ptq.book.show import captioned
+
+PARITY = paths.REFERENCE / "parity.csv"
+SHOWN = ("network", "engine", "other predictions", "logits equal (%)")
+NODES = ("worst operation (%)", "largest difference", "causes")
+
+
+def parity_page(found: pd.DataFrame | None = None) -> str:
+    """MyST of sentences and a table of ``PARITY``, or of rows like it.
+
+    Sentences tell the most other predictions of one row, why each came, and
+    how far a code is off on equal inputs.
+    """
+    found = pd.read_csv(PARITY) if found is None else found
+    flips, images = found["other predictions"], int(found["images"].min())
+    most = f"{flips.max()} at most" if flips.any() else "none of them"
+    text = (
+        f"Asked for {images:,} test images of each network below, an engine "
+        f"predicts otherwise than exact integers for {most}. On "
+        "equal inputs, no operation's code is off by more than "
+        f"{int(found['largest difference'].max())}, and at least "
+        f"{found['worst operation (%)'].min():.2f} % of its codes are equal."
+    )
+    whys = found.loc[flips > 0, ["network", "engine", "why they flip"]]
+    told = [
+        f"- {network}, {_words(engine)}: {why}."
+        for network, engine, why in whys.itertuples(index=False)
+    ]
+    if told:
+        text += " Each other prediction has its cause:\n\n" + "\n".join(told)
+    frame = found[[*SHOWN, *NODES]].assign(engine=found.engine.map(_words))
+    caption = (
+        "Engines beside exact integers on all test images. The last three "
+        "columns are on equal inputs, for the first thousand of them. "
+        f"Executed on {', '.join(sorted(set(found.version)))}."
+    )
+    table = captioned(frame, "parity-all", caption, text=True)
+    return f"{text}\n\n{table}"
+
+
+def _words(engine: str) -> str:
+    return engine.replace("_", " ")
