@@ -170,16 +170,19 @@ def about_observers(
     """Whether observers differ at eight and at four bits, for a text.
 
     ``found`` are ``records``, ``labels`` int64 (N,) the test's first.
-    ``p_`` are Cochran's, ``apart_`` the points between best and worst.
+    ``p_`` are Cochran's, ``apart_`` the points between best and ``worst_``.
     ``shape`` says whether the first half of MQBench's table, no difference
     at eight bits, is confirmed.
     """
     told = {}
     for bits, word in WORDS.items():
-        of = [found[one.name] for one in OBSERVED[bits].values()]
+        choices = OBSERVED[bits]
+        of = [found[one.name] for one in choices.values()]
         right = np.stack([one.predictions == labels.numpy() for one in of])
         told[f"p_{word}"] = paired_tests.cochran(right)
         told[f"apart_{word}"] = 100 * float(np.ptp(right.mean(1)))
+        worst = list(choices)[right.mean(1).argmin()]
+        told[f"worst_{word}"] = OBSERVER_WORDS[worst]
     differ = {
         word: told[f"p_{word}"] < SIGNIFICANCE for word in WORDS.values()
     }

@@ -19,6 +19,7 @@ def correct_biases(
     W' is what a layer's codes stand for, W the float weights, E[x] the mean
     of what it reads, by ``moments`` of that node's name; it sums over inputs
     and positions (equation 17). Layers whose input has none stay.
+    UnsupportedError, naming a layer, where its sums no longer fit.
     """
     made = network.copy()
     for name, layer in made.integers.items():
@@ -34,7 +35,6 @@ def correct_biases(
         view = by_input(node, error, len(mean)).sum(3)
         shift = (view @ mean.reshape(len(view), -1, 1)).flatten()
         bias = layer.bias * made.unit(node).double() - shift
-        given = made.grid(source).scale
-        codes = layer.codes.double()
-        made.integers[name] = on_scale(layer, codes, scale, bias, given)
+        codes, given = layer.codes.double(), made.grid(source)
+        made.integers[name] = on_scale(node, layer, codes, scale, bias, given)
     return made

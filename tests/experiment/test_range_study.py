@@ -107,6 +107,7 @@ def test_observers_that_differ_at_four_bits_only_are_said_to(
     assert told["shape"] == "confirmed" and told["p_eight"] == 1
     assert told["at_four"] == "shown" and told["p_four"] < 1e-6
     assert told["apart_eight"] == 0
+    assert told["worst_four"] == "analytic, Gauss"
     assert told["apart_four"] == pytest.approx(12)
     rows = tables.ranges.observer_rows(range_study.changes(found, truth))
     assert [row["observer"] for row in rows][-1] == "analytic, Gauss"
