@@ -46,36 +46,38 @@ def quantize(
     something is not as expected, UnknownNameError for another observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
-    graph, images, normalization = _folded(
-        model, images, normalization, on_pixels
-    )
+    real, normalization = _real(images, normalization)
+    graph = graphs.fold(graphs.trace(model, real))
+    if on_pixels:
+        graph, real, normalization = _on_pixels(graph, images, normalization)
     kept = _kept(graph, keep_float)
     grids = _grids(
-        graph, images, kept, activation_bits, observer, normalization
+        graph, real, kept, activation_bits, observer, normalization
     )
     network = QuantizedNetwork(graph, {}, grids, kept, normalization)
-    network.warn_of_range(images)
+    network.warn_of_range(real)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
 
 
-def _folded(model, images: Tensor, normalization, on_pixels: bool) -> tuple:
-    """The graph, images as it takes them, and what normalizes pixels."""
-    pixels = images
-    if normalization is not None:
-        normalization = plain_normalization(normalization, images)
-        if pixels.dtype == torch.uint8:
-            images = normalize(pixels, *normalization)
-    graph = graphs.fold(graphs.trace(model, images))
-    if not on_pixels:
-        return graph, images, normalization
+def _real(images: Tensor, normalization) -> tuple:
+    """Images as the network takes them, and the normalization in floats."""
+    if normalization is None:
+        return images, None
+    plain = plain_normalization(normalization, images)
+    pixels = images.dtype == torch.uint8
+    return normalize(images, *plain) if pixels else images, plain
+
+
+def _on_pixels(graph: Graph, pixels: Tensor, normalization) -> tuple:
+    """A graph of pixels as codes, what it takes, and its normalization."""
     if normalization is None or pixels.dtype != torch.uint8:
         raise UnsupportedError(
             "on_pixels: expected uint8 images, and normalization=(mean, std)"
         )
-    graph, moved = graphs.on_pixels(graph, *normalization)
-    normalization = plain_normalization(moved, pixels)
-    return graph, normalize(pixels, *normalization), normalization
+    made, moved = graphs.on_pixels(graph, *normalization)
+    plain = plain_normalization(moved, pixels)
+    return made, normalize(pixels, *plain), plain
 
 
 def _grids(graph, images, kept, bits, observer, normalization) -> dict:
