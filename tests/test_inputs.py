@@ -291,11 +291,13 @@ OTHER = {
     "checks.warn_of_initial_statistics",
     "user_code.reason",
     # They take files, a laboratory, or the parts of the timer.
+    "captioned.observers",
     "checkpoints.filled",
     "input_checks.fitting",
     "interference.parts",
     "judged.counts",
     "layers.stability",
+    "automatic.choose",
     "deploying.deploy",
     "inputs.checked",
     "times.measured",
@@ -1183,7 +1185,8 @@ def test_other_precisions_become_float32_with_a_word(dtype, good, tmp_path):
     source = copy.deepcopy(good).to(dtype)
     path = checkpoint(source.state_dict(), tmp_path / "a.pt")
     network = small(seed=0)
-    with pytest.warns(UserWarning, match=f"{dtype} numbers: converted"):
+    told = f"{str(dtype).removeprefix('torch.')} numbers: converted"
+    with pytest.warns(UserWarning, match=told):
         checkpoints.load_checkpoint(path, network)
     wanted = source.float().state_dict()
     for name, tensor in network.state_dict().items():

@@ -8,6 +8,7 @@ from ptq.cli import commands
 from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.experiment import strategies
 from ptq.measure import resources
+from ptq.methods.roundings import ROUNDINGS
 from ptq.networks import recipes
 from ptq.quantizer import activation_grids
 from ptq.quantizer.making import quantize
@@ -21,6 +22,7 @@ TABLES = (
     eager_settings.OBSERVERS,
     engines.ENGINES,
     recipes.NETWORKS,
+    ROUNDINGS,
     strategies.STRATEGIES,
 )
 
@@ -41,8 +43,12 @@ def test_an_unknown_name_is_refused_with_those_known(table):
 def test_quantize_refuses_an_observer_that_it_does_not_offer(images):
     with pytest.raises(UnknownNameError, match=r"observer='mse2'.*mse\?"):
         quantize(torch.nn.Conv2d(3, 4, 3), images, observer="mse2")
-    option = next(p for p in QUANTIZE.params if p.name == "observer")
-    assert list(option.type.choices) == list(activation_grids.OBSERVERS)
+
+
+@pytest.mark.parametrize("table", [activation_grids.OBSERVERS, ROUNDINGS])
+def test_quantize_offers_all_of_a_table(table):
+    option = next(p for p in QUANTIZE.params if p.name == table.kind)
+    assert list(option.type.choices) == list(table)
 
 
 @pytest.mark.parametrize("name", data.DATA_SETS)

@@ -26,7 +26,7 @@ ALLOWED = {
     "book": {*SCIENCE, "methods", "engines", "evidence", "experiment"},
     "deploy": {
         *("quantizer", "graph", "measure", "engines", "experiment"),
-        *("evidence", "judge", "running"),
+        *("methods", "evidence", "judge", "running"),
     },
     "bench": {
         *("quantizer", "graph", "measure", "engines", "experiment"),

@@ -20,6 +20,8 @@ rounds = click.option(
 seed = click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True
 )
+# What the automatic mode finds, and nobody gives it.
+CHOSEN = "weight_bits", "per_tensor", "observer", "rounding"
 
 
 @click.command("quantize")
@@ -60,10 +62,34 @@ seed = click.option(
 @click.option("--per-tensor", is_flag=True, help="One grid for each layer.")
 @click.option(
     "--observer",
-    type=click.Choice(["minmax", "mse", "percentile"]),
+    type=click.Choice(
+        [
+            *("minmax", "moving_average", "percentile", "mse"),
+            *("entropy", "laplace", "gauss"),
+        ]
+    ),
     default="minmax",
     show_default=True,
     help="How ranges are chosen.",
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(
+        ["nearest", "means", "gptq", "descent_own", "descent", "adaround"]
+    ),
+    help="How weights are rounded, on the grids of least error. Default: to "
+    "nearest, on min-max grids.",
+)
+@click.option(
+    "--auto",
+    is_flag=True,
+    help="Try bits, ranges and rounding in order until one excludes a loss "
+    "of --margin; half of the images that would judge decide.",
+)
+@click.option(
+    "--target-bytes",
+    type=click.IntRange(1),
+    help="As --auto, in a network.ptq of at most so many bytes.",
 )
 @click.option(
     "--margin",
@@ -101,6 +127,13 @@ def quantize(network, out, fail_unless, **given):
         --data images.npz --normalization 0.5,0.5 --out deploy/ \\
         --fail-unless non-inferior
 
+    With --auto or --target-bytes, card and trials.json say what was tried
+    and why one was chosen: the best, even where not all asked is met.
+
+    \b
+    python -m ptq quantize net.py:make --checkpoint w.pt \\
+        --data images.npz --out small/ --margin 1 --target-bytes 2500
+
     \f
     Raises SystemExit, with status 1, as by --fail-unless.
     """
@@ -114,11 +147,18 @@ def quantize(network, out, fail_unless, **given):
         told.folder = Path(out)
         checks.between(given["margin"], "--margin", 0, 100)
         card = _card(network, out, line.tell, given)
-    click.echo(str(card), nl=False)
-    click.echo(f"\n{Path(out) / 'card.html'} shows it")
+    _show(card, out)
     if fail_unless and card.failing(fail_unless):
         click.echo(f"not {fail_unless}: INT8", err=True)
         raise SystemExit(1)
+
+
+def _show(card, out: str) -> None:
+    """Card, its page, and what is missed."""
+    click.echo(str(card), nl=False)
+    click.echo(f"\n{Path(out) / 'card.html'} shows it")
+    if card.choice and card.choice.missed:
+        click.echo(f"the best found; {card.choice.missed}", err=True)
 
 
 def _card(network: str, out: str, tell, given: dict):
@@ -126,38 +166,106 @@ def _card(network: str, out: str, tell, given: dict):
     from ptq.deploy import deploying, image_source, network_source
     from ptq.judge import reading
 
+    automatic = given["auto"] or given["target_bytes"] is not None
+    recipe = {} if automatic else _recipe(given)
+    if automatic:
+        _check_free(given)
     source = network_source.read(network, given["checkpoint"])
     classes = source.classes
     if given["classes"]:
         classes = reading.class_names(given["classes"])
     tell("reads images")
     images = image_source.read(given["data"], classes)
-    draw = given["calibration"], given["seed"]
-    if given["calibration_data"]:
-        others = image_source.read(given["calibration_data"], labelled=False)
-        calibration, test = image_source.drawn(others, *draw), images
-    else:
-        calibration, test = image_source.split(images, *draw)
+    calibration, test = _drawn(images, given)
     source.check(test.pixels)
+    shared = {
+        "out": out,
+        "normalization": plain_normalization(given["normalization"], source),
+        "margin": given["margin"] / 100,
+        "notes": [*source.notes, *calibration.notes, *images.notes],
+        "tell": tell,
+    }
+    if automatic:
+        seen = calibration.pixels, test
+        recipe, test = _chosen(source.network, *seen, given, shared)
     return deploying.deploy(
         source.network,
         calibration.pixels,
         test.pixels,
         test.labels,
-        out=out,
-        normalization=plain_normalization(given["normalization"], source),
         classes=classes or images.class_names,
-        margin=given["margin"] / 100,
         rounds=given["rounds"],
         seed=given["seed"],
         export=given["export"],
-        notes=[*source.notes, *calibration.notes, *images.notes],
-        tell=tell,
-        per_channel=not given["per_tensor"],
-        weight_bits=given["weight_bits"],
-        observer=given["observer"],
-        keep_float=given["keep_float"],
+        **shared,
+        **recipe,
     )
+
+
+def _drawn(images, given: dict):
+    """Images that calibrate, and images that do not."""
+    from ptq.deploy import image_source
+
+    draw = given["calibration"], given["seed"]
+    if not given["calibration_data"]:
+        return image_source.split(images, *draw)
+    others = image_source.read(given["calibration_data"], labelled=False)
+    return image_source.drawn(others, *draw), images
+
+
+def _recipe(given: dict) -> dict:
+    """How to quantize, from what was given as options."""
+    found = {
+        "per_channel": not given["per_tensor"],
+        "weight_bits": given["weight_bits"],
+        "observer": given["observer"],
+        "keep_float": given["keep_float"],
+    }
+    rounding = given["rounding"]
+    return found | ({"rounding": rounding} if rounding else {})
+
+
+def _chosen(network, calibration, images, given: dict, shared: dict):
+    """How to quantize, as found automatically, and the images that judge.
+
+    Half of ``images`` decide; ``calibration`` is of pixels (N, C, H, W).
+    """
+    from ptq.deploy import automatic, image_source, trials
+
+    half, labelled = len(images) // 2, images.labels is not None
+    trials.check_number(half, labelled, shared["margin"])
+    decide, judge = image_source.split(images, half, given["seed"])
+    choice = automatic.choose(
+        network,
+        calibration,
+        decide.pixels,
+        decide.labels,
+        target_bytes=given["target_bytes"],
+        keep_float=given["keep_float"],
+        told=f", drawn by seed {given['seed']}; they do not judge",
+        **shared,
+    )
+    return choice.best.recipe | {"choice": choice}, judge
+
+
+def _check_free(given: dict) -> None:
+    """InputError where an option gives what the automatic mode finds."""
+    from ptq.evidence.checks import InputError
+
+    context = click.get_current_context()
+    for name in CHOSEN:
+        where = context.get_parameter_source(name)
+        if where is not click.core.ParameterSource.DEFAULT:
+            raise InputError(
+                f"--{name.replace('_', '-')}: the automatic mode (--auto, "
+                "--target-bytes) chooses it; give one or the other"
+            )
+    kinds = given["export"].split(",")
+    if given["target_bytes"] is not None and "packed" not in kinds:
+        raise InputError(
+            f"--export {given['export']}: --target-bytes counts network.ptq: "
+            "expected packed among them"
+        )
 
 
 def plain_normalization(text: str, source):

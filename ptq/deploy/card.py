@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ptq import paths
 from ptq.deploy import card_page, card_words
+from ptq.deploy.choice import REPORT, Choice
 from ptq.evidence.intervals import Interval
 from ptq.judge.judgement import Judgement
 from ptq.measure.activation_memory import Peak
@@ -67,7 +68,8 @@ class Card:
     ``files`` holds bytes by the file's name, ``memory`` the peak of
     activations for one image, "float" and "INT8"; ``ranges`` the ends of
     each grid; ``in_float`` a sentence on each operation in float; ``risks``
-    one on whatever may go wrong; ``load`` is Python code.
+    one on whatever may go wrong; ``load`` is Python code; ``choice`` is why
+    it was quantized so, where the automatic mode decided.
     """
 
     network: str
@@ -85,6 +87,7 @@ class Card:
     machine: dict
     risks: list[str]
     load: str
+    choice: Choice | None = None
 
     @property
     def verdict(self) -> str:
@@ -102,6 +105,7 @@ class Card:
         """All numbers; null for what there is none of."""
         content = asdict(self) | {"verdict": self.verdict}
         content["judgement"] = json.loads(self.judgement.json())
+        content["choice"] = self.choice and self.choice.report()
         text = json.dumps(_finite(content), indent=1, allow_nan=False)
         return f"{text}\n"
 
@@ -110,7 +114,13 @@ class Card:
         return card_page.page(self)
 
     def write(self, folder: str | Path) -> None:
-        """Write ``CARDS`` into ``folder``; OSError where it cannot be."""
+        """Write ``CARDS`` into ``folder``, and the trials, if there are any.
+
+        OSError where they cannot be written.
+        """
+        if self.choice:
+            report = self.choice.report()
+            paths.write_json(Path(folder) / REPORT, report)
         for name, text in zip(CARDS, (self.json(), self.page()), strict=True):
             paths.write_whole(Path(folder) / name, text)
 

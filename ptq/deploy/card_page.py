@@ -9,6 +9,10 @@ LAYERS = (
     *("layer", "operation", "bits", "grid of weights", "results from"),
     *("to", "MACs", "bytes"),
 )
+TRIALS = (
+    *("trial", "bits of weights", "method", "bytes", "change", "verdict"),
+    "CPU (s)",
+)
 
 
 def page(card) -> str:
@@ -17,7 +21,7 @@ def page(card) -> str:
     told = "".join(_section(head, facts) for head, facts in others)
     content = (
         f"{_section(*first)}{html_page.body(card.judgement)}{told}"
-        f"<h2>Layers</h2>\n{_layers(card)}"
+        f"{_trials(card.choice)}<h2>Layers</h2>\n{_layers(card)}"
         f"<h2>Load it</h2>\n{_code(card.load)}"
     )
     return html_page.document(card_words.title(card), content)
@@ -41,6 +45,22 @@ def _section(head: str, facts: list[tuple[str, str]]) -> str:
         items = "".join(f"<li>{escape(value)}</li>" for _, value in facts)
         told = f"<ul>{items}</ul>"
     return f"<h2>{escape(head)}</h2>\n{told}\n"
+
+
+def _trials(choice) -> str:
+    """A ``choice.Choice`` as a table; nothing where there is none."""
+    if not choice:
+        return ""
+    rows = [
+        f'<tr><th scope="row">{number}</th><td>{escape(one.bits)}</td>'
+        f"<td>{escape(one.method)}</td><td>{one.bytes:,}</td>"
+        f'<td>{one.found}</td><td class="{one.verdict.replace(" ", "-")}">'
+        f"{one.verdict}</td><td>{one.cpu_seconds:.1f}</td></tr>"
+        for number, one in enumerate(choice.trials, 1)
+    ]
+    caption = f"Decided on {escape(choice.images)}, with 95 % intervals"
+    table = html_page.table(caption, TRIALS, rows)
+    return f"<h2>Trials, in order</h2>\n{table}"
 
 
 def _layers(card) -> str:

@@ -1,6 +1,7 @@
 """A deploy card in words, for the terminal and for the page."""
 
 import textwrap
+from collections.abc import Iterator
 
 from ptq.deploy import loading
 from ptq.judge import wording
@@ -18,6 +19,9 @@ def text(card) -> str:
         lines = [line for fact in facts for line in _wrapped(*fact)]
         blocks.append("\n".join([head, *lines]))
     blocks.insert(2, card.judgement.text().rstrip())
+    if card.choice:
+        trials = [line for one in _trials(card.choice) for line in one]
+        blocks.insert(-1, "\n".join(["Trials, in order", *trials]))
     blocks.append(f"Load it\n{textwrap.indent(card.load, '  ').rstrip()}")
     return "\n\n".join(blocks) + "\n"
 
@@ -31,6 +35,7 @@ def sections(card) -> list[tuple[str, list[tuple[str, str]]]]:
     """Title, and name and value of each fact, but for the judgement's."""
     return [
         ("In short", _summary(card)),
+        *([("Why this one", _choice(card.choice))] if card.choice else []),
         ("Network", _network(card)),
         ("Stays in float", _or_nothing(card.in_float.items())),
         ("Checks", [(one.name, _check(one)) for one in card.checks]),
@@ -60,16 +65,44 @@ def _summary(card) -> list[tuple[str, str]]:
         *told,
         (
             "file",
-            _change(card.files[loading.FLOAT_ONNX], _deployed(card.files)),
+            _change(card.files[loading.FLOAT_ONNX], _deployed(card)),
         ),
         ("activations", _change(*(p.bytes for p in card.memory.values()))),
         ("one image", f"{' → '.join(each)}, {fastest.time_verdict}"),
     ]
 
 
-def _deployed(files: dict[str, int]) -> int:
-    """Bytes of the ONNX file, or of the packed one where there is none."""
-    return files.get(loading.ONNX, files.get(loading.SAVED))
+def _choice(found) -> list[tuple[str, str]]:
+    """What was asked of the automatic mode, and what it chose."""
+    return [
+        ("asked", found.asked),
+        ("missed", found.missed or NOTHING),
+        ("chosen", f"trial {found.number}: {found.best.name}"),
+        ("because", found.why),
+        ("decided on", found.images),
+        *found.refused.items(),
+    ]
+
+
+def _trials(found) -> Iterator[list[str]]:
+    """Lines on each trial of a ``choice.Choice``."""
+    for number, one in enumerate(found.trials, 1):
+        yield _wrapped(
+            f"{number}. {one.name}",
+            f"{one.bytes:,} B; {one.found}: {one.verdict}; made in "
+            f"{one.cpu_seconds:.1f} s of a processor",
+        )
+
+
+def _deployed(card) -> int:
+    """Bytes of the file that was asked to be small, else the ONNX file's.
+
+    Of the packed one where there is no other.
+    """
+    packed = card.files.get(loading.SAVED)
+    if card.choice and card.choice.target_bytes is not None:
+        return packed
+    return card.files.get(loading.ONNX, packed)
 
 
 def _change(before: int, after: int) -> str:

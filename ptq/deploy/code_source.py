@@ -6,7 +6,6 @@ Whatever goes wrong in that code ends in one sentence with its line.
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ptq.evidence.checks import InputError
+from ptq.graph import checks as graph_checks
 
 
 def found(spec: str) -> tuple[Callable, ModuleType]:
@@ -45,8 +45,7 @@ def called(spec: str, function: Callable):
     Raises InputError, with the line at fault, where it cannot be called so
     or raises anything.
     """
-    needed = _needed(function)
-    if needed:
+    if needed := graph_checks.needed_arguments(function):
         raise InputError(
             f"{spec} needs arguments ({', '.join(needed)}): expected a "
             "function without, which sets them"
@@ -87,10 +86,9 @@ def _told(spec: str, doing: str):
     try:
         yield
     except (Exception, SystemExit) as error:
-        message = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
             f"{spec}: {doing} ended in {type(error).__name__}: "
-            f"{message}{_place(error)}"
+            f"{graph_checks.first_line(error)}{_place(error)}"
         ) from error
 
 
@@ -109,19 +107,6 @@ def _place(error: BaseException) -> str:
     if not frames:
         return ""
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"
-
-
-def _needed(function: Callable) -> list[str]:
-    try:
-        taken = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # written in C
-        return []
-    return [
-        p.name
-        for p in taken
-        if p.default is p.empty
-        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
 
 
 def _offered(module: ModuleType) -> list[str]:

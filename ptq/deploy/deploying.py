@@ -19,6 +19,7 @@ from ptq.deploy import (
     times,
 )
 from ptq.deploy.card import CARDS, Card, Check, Row, Time
+from ptq.deploy.choice import REPORT, Choice
 from ptq.deploy.inputs import Inputs
 from ptq.deploy.outputs import Kept, asked, digest
 from ptq.engines import onnx_file, onnx_runtime
@@ -27,9 +28,8 @@ from ptq.evidence import checks
 from ptq.evidence.thresholds import MARGIN
 from ptq.judge import judgement
 from ptq.measure import activation_memory, host
+from ptq.methods.roundings import ROUNDINGS
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
-from ptq.quantizer.network import QuantizedNetwork
 from ptq.running import locks
 
 SEED = 42
@@ -53,6 +53,7 @@ def deploy(
     seed: int = SEED,
     export: str | Iterable[str] = tuple(exports.FILES),
     notes: Iterable[str] = (),
+    choice: Choice | None = None,
     tell: Callable[[str], None] = lambda text: None,
     **recipe,
 ) -> Card:
@@ -62,8 +63,8 @@ def deploy(
     pixels in [0, 1]; or float32, normalized. ``test_labels`` are (N,).
     ``margin`` is the loss of accuracy (a share) that would be accepted;
     ``rounds`` are the timer's, ``export`` names the files to write, of
-    ``exports.FILES``; ``notes`` are further risks; ``tell`` gets a sentence
-    now and then; ``recipe`` is what ``ptq.quantize`` takes besides.
+    ``exports.FILES``; ``notes`` are further risks; ``tell`` gets sentences;
+    ``recipe``, chosen as ``choice`` says, is what ``Inputs.quantized`` takes.
 
     The same call continues what was interrupted. Raises InputError or
     UnsupportedError; LockedError where another call fills the folder;
@@ -75,7 +76,7 @@ def deploy(
         made = inputs.checked(network, *images, normalization, classes)
         run = _Deployment(made, Path(out), export, tell)
         run.all_steps(recipe, margin, rounds, seed)
-        card = run.card(told())
+        card = run.card(told(), choice)
         card.write(out)
     return card
 
@@ -107,13 +108,7 @@ class _Deployment:
         """The network, and it and the float one as ONNX."""
         self.tell("traces, folds, calibrates and quantizes")
         given = self.given
-        self.observer = recipe.get("observer", "minmax")
-        self.network = quantize(
-            given.network,
-            given.calibration,
-            normalization=given.normalization,
-            **recipe,
-        )
+        self.recipe, self.network = recipe, given.quantized(**recipe)
         self.runner = onnx_runtime.load(self.network)
         integer, real = (
             model.SerializeToString()
@@ -174,7 +169,7 @@ class _Deployment:
     def write(self) -> None:
         """All files but the card, which an earlier call may have left."""
         given, real = self.given, self.contents[FLOAT]
-        for name in (*CARDS, LABELS):
+        for name in (*CARDS, REPORT, LABELS):
             (self.out / name).unlink(missing_ok=True)
         paths.write_whole(self.out / loading.FLOAT_ONNX, real)
         self.files = {loading.FLOAT_ONNX: len(real)}
@@ -197,7 +192,7 @@ class _Deployment:
             found = times.measured(networks, images, rounds, seed)
         self.times = [_time(timing) for timing in found]
 
-    def card(self, notes: list[str]) -> Card:
+    def card(self, notes: list[str], choice: Choice | None) -> Card:
         """All of it; ``notes`` are further risks."""
         given, network = self.given, self.network
         rows = [_row(network, *row) for row in network.layers().iterrows()]
@@ -205,7 +200,7 @@ class _Deployment:
         return Card(
             network=type(given.network).__name__,
             parameters=sum(p.numel() for p in given.network.parameters()),
-            recipe=_recipe(network, rows, self.observer),
+            recipe=_recipe(network, rows, self.recipe, given),
             images=given.described(),
             rows=rows,
             ranges={
@@ -222,6 +217,7 @@ class _Deployment:
             times=self.times,
             machine=host.machine() | {RUNTIME: version(RUNTIME)},
             risks=[
+                *risks.of_choice(choice),
                 *risks.of_judgement(self.judgement),
                 *risks.of_images(given.calibration, given.test),
                 *risks.of_network(network),
@@ -229,6 +225,7 @@ class _Deployment:
                 *(failed + notes),
             ],
             load=loading.lines(network, given.test, self.export),
+            choice=choice,
         )
 
     def _keep(self, name: str, array: np.ndarray) -> None:
@@ -237,8 +234,12 @@ class _Deployment:
         paths.write_whole(self.out / name, buffer.getvalue())
 
 
-def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
-    """Bits and ranges in words."""
+def _recipe(network, rows: list[Row], recipe: dict, given: Inputs):
+    """Bits, ranges and rounding in words."""
+    observer, rounding = recipe.get("observer", "minmax"), "nearest"
+    if name := recipe.get("rounding"):
+        seen = min(inputs.rounding_images(network), len(given.calibration))
+        rounding = f"{ROUNDINGS.row(name).label}, on {seen:,} images"
     grid = network.grid("input")
     low, high = affine.ends(grid)
     kinds = dict.fromkeys(
@@ -248,6 +249,7 @@ def _recipe(network: QuantizedNetwork, rows: list[Row], observer: str):
     )
     return {
         "weights": ", ".join(kinds) or "float",
+        "rounding": rounding,
         "activations": f"{grid.qmax.bit_length()} bits, ranges by {observer}",
         "input": f"codes from {low:.4g} to {high:.4g}, after normalization",
         "kept by request": ", ".join(sorted(network.kept)) or "nothing",

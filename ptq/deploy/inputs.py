@@ -10,11 +10,15 @@ from ptq.deploy import image_source
 from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.graph import checks as graph_checks
-from ptq.quantizer.making import plain_normalization
-from ptq.quantizer.network import normalize
+from ptq.measure import activation_memory
+from ptq.methods.roundings import ROUNDINGS
+from ptq.quantizer.making import plain_normalization, quantize
+from ptq.quantizer.network import QuantizedNetwork, normalize
 
 # As many of the images as are asked first.
 FEW = 2
+# Results that rounding may hold, of all images and two networks.
+MOST_BYTES = 10**9
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,25 @@ class Inputs:
             "judged on": f"{len(self.test):,} images, {labels}",
         }
 
+    def quantized(self, rounding: str = "", **recipe) -> QuantizedNetwork:
+        """The network, quantized on the calibration images.
+
+        ``recipe`` is what ``ptq.quantize`` takes besides; ``rounding`` names
+        a method of ``roundings.ROUNDINGS``, which then rounds the weights
+        anew, on ``rounding_images``. Raises UnsupportedError, and
+        UnknownNameError for a name.
+        """
+        method = ROUNDINGS.row(rounding) if rounding else None
+        made = quantize(
+            self.network,
+            self.calibration,
+            normalization=self.normalization,
+            **recipe,
+        )
+        if method is None:
+            return made
+        return method.run(made, self.calibration[: rounding_images(made)])
+
 
 def checked(
     network: nn.Module, calibration, test, labels, normalization, classes
@@ -66,6 +89,15 @@ def checked(
     if len(test) < 2:
         raise InputError("one image for the test: expected two or more")
     return Inputs(prepared, calibration, test, labels, normalization, classes)
+
+
+def rounding_images(network: QuantizedNetwork) -> int:
+    """How many images a method of rounding may see: of large ones, fewer.
+
+    Their results, in floats and on grids, must fit into ``MOST_BYTES``.
+    """
+    peak = activation_memory.of_float(network.graph).bytes
+    return max(MOST_BYTES // (2 * peak), FEW)
 
 
 def _check_alike(calibration: Tensor, test: Tensor) -> None:

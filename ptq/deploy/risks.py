@@ -3,6 +3,7 @@
 import numpy as np
 
 from ptq.deploy import outputs
+from ptq.deploy.choice import Choice
 from ptq.engines import onnx_runtime
 from ptq.evidence.time_ratios import SLOWER, TOO_FEW
 from ptq.experiment.results import NOT_JUDGED
@@ -19,6 +20,13 @@ TIMES = {
 }
 # Two products with the largest byte fit into 16 bits up to this sum of codes.
 PAIR_MOST = np.iinfo(np.int16).max // np.iinfo(np.uint8).max
+
+
+def of_choice(found: Choice | None) -> list[str]:
+    """What was asked of the automatic mode and is not met."""
+    if found is None or not found.missed:
+        return []
+    return [f"not all that was asked: {found.missed}"]
 
 
 def of_judgement(found: Judgement) -> list[str]:

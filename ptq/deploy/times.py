@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ptq.experiment.results import Timing, timing_of
+from ptq.experiment import results
+from ptq.experiment.results import Timing
 from ptq.measure import timer
 
 FLOAT, INT8, EAGER = "float", "INT8", "float in PyTorch"
@@ -61,15 +62,7 @@ def under(
     most = max(conditions.batch for conditions in plan)
     images = torch.cat([images] * -(-most // len(images)))
     found = timer.compare(networks, images, plan, rounds, seed)
-    return [
-        timing_of(
-            conditions,
-            samples,
-            engine,
-            signs=timer.starved(conditions, plan, found),
-        )
-        for conditions, samples in zip(plan, found, strict=True)
-    ]
+    return results.timings(plan, found, engine)
 
 
 def full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:

@@ -165,6 +165,7 @@ FUNCTIONS = {
     "aten.celu.default": simple("Celu", "alpha"),
     "clamp": clip,
     "clip": clip,
+    "minimum": operands("Min"),
     "batch_norm": batch_norm,
     "add_constant": operands("Add"),
     "mul_constant": operands("Mul"),

@@ -22,7 +22,7 @@ def narrowed(
     """The network with few bits inside, its weights on least-error grids.
 
     The first and the last layer keep 8 bits, and so does what no inner layer
-    reads. ``observer`` is one of ``activation_grids.OBSERVERS``.
+    reads. ``observer`` is one of ``observers.OBSERVERS``.
     """
     made = making.quantize(
         of.network,

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,8 @@ import numpy as np
 from ptq import paths
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
-from ptq.measure import host
-from ptq.measure.timer import TWIN, Conditions, Samples, pinned_threads
+from ptq.measure import host, timer
+from ptq.measure.timer import TWIN, Conditions, Samples
 
 NOT_JUDGED = "not judged"
 
@@ -91,7 +91,7 @@ def kept(
     path = folder / f"{name}.json"
     if path.exists() and (found := load_record(path)).key == key:
         return found
-    with pinned_threads(1):
+    with timer.pinned_threads(1):
         made = measure()
     made.save(folder)
     return made
@@ -172,33 +172,36 @@ class Timing:
         )
 
 
-def timing_of(
-    conditions: Conditions,
-    samples: Samples,
+def timings(
+    plan: list[Conditions],
+    found: list[Samples],
     engine: str,
-    name: str = "",
+    title: str = "",
     key: str = "",
-    signs: Iterable[str] = (),
-) -> Timing:
-    """What the timer took under ``conditions``, on this machine, now.
+) -> list[Timing]:
+    """What the timer ``found`` under each condition, on this machine, now.
 
-    ``name`` is the conditions' title unless given; ``signs`` say how the
-    machine was busy, besides those that the samples and the times show.
+    Names of the results begin with ``title``.
     """
-    first = samples.seconds[conditions.names[0]]
-    unsteady = time_ratios.unsteady(first, samples.seconds[TWIN])
-    return Timing(
-        name=name or conditions.title,
-        key=key,
-        batch=conditions.batch,
-        threads=conditions.threads,
-        mode=conditions.mode,
-        engine=engine,
-        machine=host.machine(),
-        measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        busy=[*samples.busy, *signs, *unsteady],
-        seconds={n: v.tolist() for n, v in samples.seconds.items()},
-    )
+    made = []
+    for conditions, samples in zip(plan, found, strict=True):
+        first = samples.seconds[conditions.names[0]]
+        signs = timer.starved(conditions, plan, found)
+        signs += time_ratios.unsteady(first, samples.seconds[TWIN])
+        timing = Timing(
+            name=f"{title}{conditions.title}",
+            key=key,
+            batch=conditions.batch,
+            threads=conditions.threads,
+            mode=conditions.mode,
+            engine=engine,
+            machine=host.machine(),
+            measured=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            busy=[*samples.busy, *signs],
+            seconds={n: v.tolist() for n, v in samples.seconds.items()},
+        )
+        made.append(timing)
+    return made
 
 
 def load_timing(path: Path) -> Timing:

@@ -107,17 +107,7 @@ def compare(
     images = lab.normalize(lab.test_images[:64])
     rounds, seed = lab.settings["rounds"], lab.settings["seed"]
     found = timer.compare(networks, images, plan, rounds, seed)
-    timings = [
-        results.timing_of(
-            conditions,
-            samples,
-            lab.engine,
-            name=f"{title}{conditions.title}",
-            key=_key(lab),
-            signs=timer.starved(conditions, plan, found),
-        )
-        for conditions, samples in zip(plan, found, strict=True)
-    ]
+    timings = results.timings(plan, found, lab.engine, title, _key(lab))
     for timing in timings:
         timing.save(lab.run_folder / paths.TIMINGS)
     return timings

@@ -16,7 +16,6 @@ from ptq.evidence.paired_tests import Flips
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
-from ptq.methods.coordinate_descent import coordinate_descent
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.rate_distortion import fisher_information, rate_distortion
 from ptq.quantizer import making
@@ -48,7 +47,7 @@ def made(of: Subject, name: str) -> QuantizedNetwork:
     """
     if name in PLAIN:
         start = started(of, {"fc1": PLAIN[name]})
-        return coordinate_descent(start, of.calibration)
+        return rate_distortion(start, of.calibration, {}, {})
     bits = START[of.name]
     start = started(of, bits)
     few = start.normalized(of.calibration[:TELLING])
@@ -148,8 +147,9 @@ class Level:
 def levels(found: pd.DataFrame) -> list[Level]:
     """The levels of one trained network, from its ``rows``.
 
-    A loss is excluded where the 95 % interval of the change ends above it. A
-    level whose rows the reference lacks is left out.
+    Non-inferior is what has a 95 % interval that excludes a loss as large; a
+    loss of at most a point is that of the test images, without an interval.
+    A level whose rows the reference lacks is left out.
     """
     named = {row.strategy: row for _, row in found.iterrows()}
     told = []
@@ -165,8 +165,8 @@ def levels(found: pd.DataFrame) -> list[Level]:
     small = small[small.file_bytes <= SMALLEST]
     if len(small):
         row = small.loc[small.validation_correct.idxmax()]
-        words = "a file of 70 kB: non-inferior at 1.0 point"
-        told.append(Level(words, row, row.change.low > -2 * MARGIN))
+        words = "a file of 70 kB: at most 1.0 point lost"
+        told.append(Level(words, row, row.change.value >= -2 * MARGIN))
     return told
 
 

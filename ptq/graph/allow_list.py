@@ -160,7 +160,10 @@ def _check_functions(graph: fx.Graph, modules: dict) -> None:
             continue
         if node not in inside and not _only_shapes(node):
             name = operation(node)
-            before = ", ".join(map(_place, node.all_input_nodes))
+            before = ", ".join(
+                "the input" if n.op == "placeholder" else str(n.target)
+                for n in node.all_input_nodes
+            )
             raise UnsupportedError(
                 f"{name} is called between modules, on the output of "
                 f"{before}: "
@@ -209,10 +212,6 @@ def operation(node: fx.Node) -> str:
     name = getattr(node.target, "__name__", str(node.target))
     # torch's name for what chooses between two kinds of pooling.
     return node.name if name == "boolean_dispatch" else name
-
-
-def _place(node: fx.Node) -> str:
-    return "the input" if node.op == "placeholder" else str(node.target)
 
 
 def _check_uses(graph: fx.Graph, modules: dict) -> None:

@@ -45,6 +45,7 @@ ARGUMENTS = {
     "spread": "value steps integers",
     "batch_norm": "value constant? constant? constant constant number",
     "clip": "value number? number?",
+    "minimum": "value constant",
     "add_constant": "value operand",
     "mul_constant": "value operand",
     "sub": "operand operand",

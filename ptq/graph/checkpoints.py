@@ -38,26 +38,32 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
                 f"{path} is of another network: {name} is {there} there, "
                 f"{here} in {type(model).__name__}"
             )
-    odd = {
-        name: str(there.dtype).removeprefix("torch.")
-        for name, there in state.items()
-        if there.dtype != wanted.get(name, there).dtype
-    }
-    for name, dtype in odd.items():
-        if wanted[name].is_floating_point() > state[name].is_floating_point():
-            raise UnsupportedError(
-                f"{path}: {name} is {dtype}: expected float numbers, not "
-                "codes of a network that is quantized already"
-            )
-    if odd:
+    if odd := [
+        t.dtype for n, t in state.items() if _is_odd(path, n, t, wanted)
+    ]:
         warnings.warn(
-            f"{path} holds {next(iter(odd.values()))} numbers: converted to "
-            "those of the network",
+            f"{path} holds {_name(odd[0])} numbers: converted to those of "
+            "the network",
             stacklevel=2,
         )
     copied = copy.deepcopy(model)
     copied.load_state_dict(state, strict=False)
     return copied
+
+
+def _is_odd(path, name: str, tensor: Tensor, wanted: dict) -> bool:
+    """Whether a tensor has another precision; codes are no weights."""
+    here = wanted.get(name, tensor).dtype
+    if here.is_floating_point and not tensor.is_floating_point():
+        raise UnsupportedError(
+            f"{path}: {name} is {_name(tensor.dtype)}: expected float "
+            "numbers, not codes of a network that is quantized already"
+        )
+    return tensor.dtype != here
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _state(path: Path) -> dict[str, Tensor]:

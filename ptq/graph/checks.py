@@ -6,6 +6,7 @@ Nothing here changes the given network.
 import copy
 import inspect
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch
@@ -47,8 +48,8 @@ def prepared(model: nn.Module) -> nn.Module:
         )
     _check_weights(model)
     copied = _plain_weights(_copy(model)).eval().cpu()
-    odd = {t.dtype for t in copied.state_dict().values() if _converted(t)}
-    if odd:
+    kinds = {t.dtype for t in copied.state_dict().values()} - {torch.float32}
+    if odd := [kind for kind in kinds if kind.is_floating_point]:
         dtypes = ", ".join(sorted(str(d).removeprefix("torch.") for d in odd))
         warnings.warn(f"weights are {dtypes}: used as float32", stacklevel=4)
     return copied.float().requires_grad_(False)
@@ -183,10 +184,6 @@ def _check_weights(model: nn.Module) -> None:
             )
 
 
-def _converted(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.dtype != torch.float32
-
-
 def _copy(model: nn.Module) -> nn.Module:
     """A deep copy, also where a hook left a tensor that has a history."""
     computed = {
@@ -209,14 +206,27 @@ def _plain_weights(model: nn.Module) -> nn.Module:
     return model
 
 
-def _check_signature(model: nn.Module) -> None:
-    taken = inspect.signature(model.forward).parameters.values()
-    needed = [
+def needed_arguments(function: Callable) -> list[str]:
+    """Names of the arguments without which it cannot be called."""
+    try:
+        taken = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return []
+    return [
         p.name
         for p in taken
         if p.default is p.empty
         and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of a message that may have many lines, or none."""
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _check_signature(model: nn.Module) -> None:
+    needed = needed_arguments(model.forward)
     if len(needed) > 1:
         raise UnsupportedError(
             f"{type(model).__name__} takes {len(needed)} tensors "
@@ -230,10 +240,10 @@ def _check_output(model: nn.Module, images: Tensor) -> None:
         with torch.no_grad():
             output = model(images)
     except Exception as error:  # torch raises many kinds
-        first = (str(error).strip().splitlines() or [""])[0]
         raise UnsupportedError(
-            f"images of shape {shape} do not fit {name}: {first}; give them "
-            "the channels and the size of those that trained it"
+            f"images of shape {shape} do not fit {name}: "
+            f"{first_line(error)}; give them the channels and the size of "
+            "those that trained it"
         ) from error
     if not isinstance(output, Tensor):
         count = f" of {len(output)}" if hasattr(output, "__len__") else ""

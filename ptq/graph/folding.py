@@ -67,17 +67,17 @@ def _by_channel(factor, shape: tuple) -> Tensor | None:
 
 def _into_layer_before(graph, node: Node, gain, shift) -> None:
     layer = graph.nodes[node.inputs[0]]
-    if not _has_channels(layer) or graph.only_user(layer.name) != node:
+    if not has_channels(layer) or graph.only_user(layer.name) != node:
         return
-    weight, bias = _numbers(graph, layer)
+    weight, bias = weight_and_bias(graph, layer)
     weight = weight * gain.reshape(-1, *[1] * (weight.dim() - 1))
-    _set_numbers(graph, layer, weight, bias * gain + shift)
+    set_weight_and_bias(graph, layer, weight, bias * gain + shift)
     graph.remove(node.name, layer.name)
 
 
 def _into_layer_behind(graph, node: Node, gain, shift) -> None:
     layer = graph.only_user(node.name)
-    if layer is None or not _has_channels(layer) or len(node.shape) == 3:
+    if layer is None or not has_channels(layer) or len(node.shape) == 3:
         return
     if layer.op == "convolution" and any(layer.args[4]) and shift.any():
         return  # its padding is zeros of BN's result, not of BN's input
@@ -91,7 +91,7 @@ def into_layer(graph: Graph, layer: Node, gain, shift) -> None:
     Both are float64, (C,) of its input's channels; it is a convolution, or
     a linear layer of (N, C). What pads its input by zeros now pads x.
     """
-    weight, bias = _numbers(graph, layer)
+    weight, bias = weight_and_bias(graph, layer)
     groups = layer.args[6] if layer.op == "convolution" else 1
     # For each output, the gains of the inputs that its group reads.
     gain, shift = (
@@ -103,7 +103,7 @@ def into_layer(graph: Graph, layer: Node, gain, shift) -> None:
     positions = weight.flatten(2).sum(2) if weight.dim() > 2 else weight
     bias = bias + (positions * shift).sum(1)
     weight = weight * gain.reshape(*gain.shape, *[1] * (weight.dim() - 2))
-    _set_numbers(graph, layer, weight, bias)
+    set_weight_and_bias(graph, layer, weight, bias)
 
 
 def _into_new_layer(graph, node: Node, gain, shift) -> None:
@@ -122,21 +122,22 @@ def _into_new_layer(graph, node: Node, gain, shift) -> None:
     graph.nodes[node.name] = replace(node, op="convolution", args=args)
 
 
-def _has_channels(layer: Node) -> bool:
+def has_channels(layer: Node) -> bool:
     """A layer whose results have their channels in dimension 1."""
     if operation(layer.op).kind != "layer":
         return False
     return layer.op == "convolution" or len(layer.shape) == 2
 
 
-def _numbers(graph: Graph, layer: Node) -> tuple[Tensor, Tensor]:
-    """Weight and bias in float64; zeros where there is no bias."""
+def weight_and_bias(graph: Graph, layer: Node) -> tuple[Tensor, Tensor]:
+    """A layer's weight and bias (C_out,), float64; zeros for no bias."""
     weight, bias = graph.filled(layer.args[1:3], {})
     zeros = torch.zeros(len(weight), dtype=torch.float64)
     return weight.double(), zeros if bias is None else bias.double()
 
 
-def _set_numbers(graph: Graph, layer: Node, weight, bias) -> None:
+def set_weight_and_bias(graph: Graph, layer: Node, weight, bias) -> None:
+    """Let a layer of ``graph`` have these, of its shapes, in float32."""
     named = (
         graph.keep(f"{layer.name}.{kind}", tensor.float())
         for kind, tensor in (("weight", weight), ("bias", bias))

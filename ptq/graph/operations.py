@@ -132,6 +132,7 @@ OPERATIONS = {
     "batch_norm": Operation(batch_norm, "function"),
     # With a number or a constant tensor: the second argument is no value.
     "clip": Operation(clamp, "function"),  # to an interval without zero
+    "minimum": Operation(torch.minimum, "function"),  # a bound a channel
     "add_constant": Operation(torch.add, "function"),
     "mul_constant": Operation(torch.mul, "function"),
     "sub": Operation(torch.sub, "function"),

@@ -1,4 +1,4 @@
-"""How values fill the grids of a quantized network."""
+"""How values fill the grids of a quantized network, and its weights."""
 
 from dataclasses import dataclass
 
@@ -56,3 +56,14 @@ def grid_use(
         )
         for name, (scale, zero_point) in scales.items()
     }
+
+
+def weight_gain(found: Tensor, weight: Tensor) -> float:
+    """The factor that makes ``found`` of ``weight``, a mean over channels.
+
+    Both are float32 (C_out, ...); in each output channel, the factor is that
+    of least squares.
+    """
+    found, weight = (w.detach().flatten(1) for w in (found, weight))
+    gains = (found * weight).sum(1) / weight.square().sum(1)
+    return float(gains.mean())

@@ -80,6 +80,25 @@ def graph_errors(
     }
 
 
+def noisiest(network: QuantizedNetwork, images: Tensor) -> list[str]:
+    """Layers, first the one whose result has the most error of its own.
+
+    That is the share of noise behind it that is not before it, for images
+    (N, ...) as of ``graph_errors``, whose errors it raises.
+    """
+    errors = graph_errors(network, images)
+
+    def noise(node: str) -> float:
+        owner = network.owners.get(node)
+        return 10 ** (-errors[owner].sqnr / 10) if owner in errors else 0.0
+
+    added = {
+        name: noise(name) - noise(network.graph.nodes[name].inputs[0])
+        for name in network.integers
+    }
+    return sorted(added, key=added.get, reverse=True)
+
+
 def divergence(wanted: Tensor, found: Tensor) -> float:
     """Mean Kullback-Leibler divergence (nats) of two networks' outputs.
 

@@ -97,14 +97,7 @@ def solved(
             (x,) = seen.values()
             weight, _ = made.graph.filled(node.args[1:3], {})
             of = moments(node, weight, x, wanted)
-            problem = _problem(
-                node.name,
-                weight,
-                made.integers[node.name],
-                of,
-                toward_float,
-                ridge,
-            )
+            problem = _problem(made, node, weight, of, toward_float, ridge)
             made.integers[node.name] = _layer(made, node, of, *solve(problem))
         return _in_parts(made.compute, node, seen), wanted
 
@@ -120,9 +113,8 @@ def _in_parts(compute: Callable, node: Node, given: dict) -> Tensor:
     )
 
 
-def _problem(
-    name, weight, layer, of: Moments, toward_float, ridge
-) -> Problem:
+def _problem(made, node, weight, of: Moments, toward_float, ridge) -> Problem:
+    layer = made.integers[node.name]
     groups, n = len(of.xx), len(weight)
     weight, codes, scale = (
         by_group(tensor.double(), groups)
@@ -140,7 +132,7 @@ def _problem(
         pull + added * weight,
         per_channel,
         sign=layer.bits == 1,
-        name=name,
+        name=node.name,
     )
 
 

@@ -20,6 +20,9 @@ from ptq.methods.layer_problems import Problem, solved
 from ptq.quantizer.network import QuantizedNetwork
 
 SWEEPS = 6
+# Larger than for rounding alone: to a price, directions that few images
+# show look free of errors.
+RIDGE = 0.5
 # Slopes of so many weights are kept up to date at once.
 BLOCK = 64
 
@@ -39,16 +42,16 @@ def rate_distortion(
     ``fisher_information`` of the float network, computed from ``images``
     where it is not given. UnsupportedError where images do not fit.
     """
-    weights = importance or fisher_information(
-        network.graph, network.normalized(images)
-    )
+    if importance is None:
+        given = network.normalized(images)
+        importance = fisher_information(network.graph, given)
 
     def solve(of: Problem) -> tuple[Tensor, Tensor]:
         if of.name not in prices:
             return descended(of)
-        return priced(of, prices[of.name], weights[of.name], sweeps)
+        return priced(of, prices[of.name], importance[of.name], sweeps)
 
-    return solved(network, images, solve, toward_float=True)
+    return solved(network, images, solve, toward_float=True, ridge=RIDGE)
 
 
 def priced(
@@ -89,8 +92,8 @@ def priced(
 def code_lengths(codes: Tensor, low: int, high: int) -> Tensor:
     """Bits of each code from ``low`` to ``high``, by how often it is used.
 
-    Float64 (high - low + 1,). Half a use more for each: what is not used yet
-    can still be.
+    ``codes`` are of any shape; float64 (high - low + 1,). Half a use more
+    for each: what is not used yet can still be.
     """
     above = (codes.flatten() - low).long()
     counts = torch.bincount(above, minlength=high - low + 1).double() + 0.5

@@ -6,15 +6,11 @@ import torch
 from torch import Tensor
 
 from ptq.graph import Graph, Node, UnsupportedError
-from ptq.quantizer import affine
+from ptq.quantizer import affine, observers
 from ptq.quantizer.affine import Grid
-from ptq.registry import Registry
+from ptq.quantizer.observers import BINS, OBSERVERS
 
 BATCH = 64
-BINS = 2048
-# Ranges tried by "mse": shares of the whole one.
-SHARES = torch.linspace(0.2, 1.0, 81)
-PERCENTILE = 99.99
 # More different values than an image of 8 bits has, in some channels.
 MOST_POINTS = 256 * 16
 # Steps by which the input grid's nearest tie is missed, at least.
@@ -27,17 +23,19 @@ def activation_grids(
     """A grid of 2^bits codes, 0 the lowest, over each owner's results.
 
     ``images`` is float32 (N, ...), ``bits`` are by owner, those of "input"
-    among them; ``how`` names one of ``OBSERVERS``. The
-    input's grid is ``input_grid``. Raises UnsupportedError where a result
-    is not finite, or too small for a scale in float32, UnknownNameError
-    where there is no such observer.
+    among them; ``how`` names one of ``observers.OBSERVERS``. The input's
+    grid is ``input_grid``. Raises UnsupportedError where a result is not
+    finite, or too small for a scale in float32, UnknownNameError where there
+    is no such observer.
     """
     owners = bits.keys() - {"input"}
     ranges = _extremes(graph, images, owners)
-    if how != "minmax":
+    if how == "moving_average":
+        ranges = _averages(graph, images, owners)
+    elif (choose := OBSERVERS.row(how)) is not None:
         found = _histograms(graph, images, ranges)
         ranges = {
-            name: OBSERVERS.row(how)(histogram, *ranges[name], bits[name])
+            name: choose(histogram, *ranges[name], bits[name])
             for name, histogram in found.items()
         }
     grids = {
@@ -117,6 +115,21 @@ def _extremes(graph, images, owners) -> dict[str, tuple[Tensor, Tensor]]:
     return found
 
 
+def _averages(graph, images, owners) -> dict[str, tuple[Tensor, Tensor]]:
+    """Moving averages of the extremes of each image."""
+    found = {name: [] for name in owners}
+    for image in images.split(1):
+        _watch(
+            graph,
+            image,
+            owners,
+            lambda name, result: found[name].append(result.aminmax()),
+        )
+    return {
+        name: observers.moving_average(each) for name, each in found.items()
+    }
+
+
 def _histograms(graph, images, ranges) -> dict[str, Tensor]:
     found = {name: torch.zeros(BINS) for name in ranges}
 
@@ -140,39 +153,3 @@ def _watch(graph: Graph, images: Tensor, names, see: Callable) -> None:
 
     for batch in images.split(BATCH):
         graph.walk(batch, visit)
-
-
-def _least_error(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
-    """The share of the range with the least mean squared error."""
-    width = (high - low) / BINS
-    centres = low + width * (torch.arange(BINS) + 0.5)
-
-    def error(share: Tensor) -> Tensor:
-        grid = affine.affine_grid(
-            low * share,
-            high * share,
-            0,
-            2**bits - 1,
-            smallest=affine.TINY_SCALE,
-        )
-        moved = affine.fake_quantize(centres, grid)
-        return (histogram * (centres - moved).square()).sum()
-
-    best = min(SHARES, key=error)
-    return low * best, high * best
-
-
-def _percentile(histogram, low, high, bits) -> tuple[Tensor, Tensor]:
-    """The range without the outermost 0.01 % at each end."""
-    share = histogram.cumsum(0) / histogram.sum()
-    cut = 1 - PERCENTILE / 100
-    width = (high - low) / BINS
-    first = int((share < cut).sum())
-    last = int((share < 1 - cut).sum()) + 1
-    return low + first * width, low + min(last, BINS) * width
-
-
-OBSERVERS = Registry(
-    "observer",
-    {"minmax": None, "mse": _least_error, "percentile": _percentile},
-)

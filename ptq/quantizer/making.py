@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from ptq import graph as graphs
 from ptq.graph import Graph, Node, UnsupportedError
 from ptq.graph.operations import operation
-from ptq.quantizer import activation_grids, affine, placement, weights
+from ptq.quantizer import (
+    activation_grids,
+    affine,
+    observers,
+    placement,
+    weights,
+)
 from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
 BITS = range(1, 17)
@@ -19,7 +25,7 @@ SUM_BITS, WIDE_SUM_BITS = 32, 52
 
 
 def quantize(
-    model: nn.Module,
+    model: nn.Module | Graph,
     images: Tensor,
     *,
     per_channel: bool = True,
@@ -38,16 +44,20 @@ def quantize(
     more than 8 run in the simulation and in exact integers only: a number
     for all, or numbers for some layers (for some results, by the names in
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
-    ``observer`` is one of ``activation_grids.OBSERVERS``;
+    ``observer`` is one of ``observers.OBSERVERS``;
     ``keep_float`` names layers, operations, or modules with all in them.
     With ``on_pixels`` uint8 images are the first layer's codes, as they are
     (``graph.pixels``): its weights take the normalization.
-    ``model`` stays as it is. Raises UnsupportedError, in one sentence, where
-    something is not as expected, UnknownNameError for another observer.
+    ``model`` stays as it is; it may be a graph, its BN folded. Raises
+    UnsupportedError, in one sentence, where something is not as expected,
+    UnknownNameError for another observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
     real, normalization = _real(images, normalization)
-    graph = graphs.fold(graphs.trace(model, real))
+    if isinstance(model, Graph):
+        QuantizedNetwork(graph := model, {}, {}).check_shape(real)
+    else:
+        graph = graphs.fold(graphs.trace(model, real))
     if on_pixels:
         graph, real, normalization = _on_pixels(graph, images, normalization)
     kept = _kept(graph, keep_float)
@@ -175,7 +185,9 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
                 f"keep_float={name!r}: the network has no such part after "
                 f"folding; {_near(name, graph.nodes)}"
             )
-        rounding = [n for n in meant if _rounds(graph.nodes[n])]
+        # The others' arithmetic is the same with codes and in float.
+        kinds = {n: operation(graph.nodes[n].op).kind for n in meant}
+        rounding = [n for n in meant if kinds[n] not in ("input", "move")]
         if not rounding:
             word = graph.nodes[meant[0]].op
             raise UnsupportedError(
@@ -197,11 +209,6 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
     return frozenset(kept)
 
 
-def _rounds(node: Node) -> bool:
-    """Whether a node's arithmetic can differ between codes and float."""
-    return operation(node.op).kind not in ("input", "move")
-
-
 def _check_choices(weight_bits, activation_bits, observer) -> None:
     for name, bits in (
         ("weight_bits", weight_bits),
@@ -213,7 +220,7 @@ def _check_choices(weight_bits, activation_bits, observer) -> None:
                 raise UnsupportedError(
                     f"{name}={many!r}: expected {BITS[0]} to {BITS[-1]}"
                 )
-    activation_grids.OBSERVERS.row(observer)
+    observers.OBSERVERS.row(observer)
 
 
 def plain_normalization(normalization, images: Tensor):

@@ -23,8 +23,8 @@ MOST_A_BYTE = 64
 def shares(codes: np.ndarray, bits: int) -> np.ndarray:
     """The table: uint16 (2^bits,), which adds up to ``TOTAL``.
 
-    ``codes`` are uint8, at least one of them. A code that is used has at
-    least 1; rounding's rest goes to the most frequent one.
+    ``codes`` are uint8 of any shape, at least one of them. A code that is
+    used has at least 1; rounding's rest goes to the most frequent one.
     """
     counts = np.bincount(codes.ravel(), minlength=2**bits)
     used = counts > 0

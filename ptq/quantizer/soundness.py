@@ -4,7 +4,6 @@ import math
 from math import prod
 
 import torch
-from torch import Tensor
 
 from ptq.graph import UnsupportedError
 from ptq.graph.soundness import check_name
@@ -180,13 +179,9 @@ def _check_arithmetic(network, node) -> None:
         scales = [scales[0] * scales[1]]
     if kind == "layer":
         scales = [scales[0] * network.integers[node.name].grid.scale.double()]
-    most = max(_most(scale / grid.scale.double()) for scale in scales)
+    most = max(float((s / grid.scale.double()).max()) for s in scales)
     if not most < MOST_RATIO or math.isnan(most):
         raise UnsupportedError(
             f"{node}: a step of its input is {most:.3g} of its own: expected "
             "less than 2^30"
         )
-
-
-def _most(ratio: Tensor) -> float:
-    return float(ratio.max())

@@ -17,6 +17,7 @@ from ptq.quantizer.affine import Grid
 BY_NUMBER = frozenset(
     {
         *("add_constant", "mul_constant", "batch_norm", "clip", "pow"),
+        "minimum",
         *("sigmoid", "hardsigmoid", "tanh", "exp", "sqrt", "abs", "neg"),
         *("silu", "hardswish", "gelu", "mish", "softplus"),
         *("elu", "selu", "leaky_relu", "prelu"),

@@ -34,12 +34,12 @@ class Line:
             self.step, self.next_line = step, now + LOG
             self._write(text, end="" if self.live else "\n")
 
-    def _write(self, text: str, end: str) -> None:
+    def _write(self, text: str, end: str = "\n") -> None:
         wipe = "\r\033[K" if self.live else ""
         print(wipe + text, end=end, file=sys.stderr, flush=True)
 
 
-class Progress:
+class Progress(Line):
     """Writes to stderr how many of ``total`` tasks of a Dask client ended.
 
     On a terminal it is one line that changes, elsewhere a line now and then.
@@ -47,8 +47,8 @@ class Progress:
     """
 
     def __init__(self, client, total: int):
+        super().__init__()
         self.client, self.total = client, total
-        self.live = sys.stderr.isatty()
         self.began = self.worker_seen = time.monotonic()
         self.next_look = self.next_line = self.began
         self.idle = 0
@@ -89,21 +89,12 @@ class Progress:
         """A sentence of its own line."""
         self._write(text)
 
-    def close(self) -> None:
-        """Leave a clean line behind."""
-        if self.live:
-            self._write("", end="")
-
     def _times(self, done: int, now: float) -> str:
         seconds, left = now - self.began, "?"
         if done:
             each = max(seconds - self.idle, 0) / done
             left = timedelta(seconds=round(each * (self.total - done)))
         return f"{timedelta(seconds=round(seconds))} so far, {left} left"
-
-    def _write(self, text: str, end: str = "\n") -> None:
-        wipe = "\r\033[K" if self.live else ""
-        print(wipe + text, end=end, file=sys.stderr, flush=True)
 
 
 def _no_worker(address: str) -> str:

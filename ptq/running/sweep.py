@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,19 +135,19 @@ def _state(folder: Path, digest: str) -> str:
 
 def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
     """Let workers run the points; keep each when it arrives."""
-    progress = Progress(client, len(todo))
-    batch = cluster.Batch(client, work, chapter, todo, progress.tell)
     done = 0
-    try:
+    with (
+        Progress(client, len(todo)) as progress,
+        closing(
+            cluster.Batch(client, work, chapter, todo, progress.tell)
+        ) as batch,
+    ):
         for ended in batch.ended():
             if ended:
                 digest, files = ended
                 _keep(files, folder / paths.POINTS / digest)
                 done += 1
             progress.show(done)
-    finally:
-        batch.close()
-        progress.close()
 
 
 def _keep(files: dict[str, bytes], folder: Path) -> None:

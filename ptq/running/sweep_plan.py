@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,32 +47,25 @@ def read(path: Path, elsewhere: bool = False) -> Sweep:
         content, faults = plain_yaml.read(path, literal=("chapter",))
         source = _chapter(content, path.parent, faults)
         defaults = execution.defaults(source)
-        points = [defaults | given for given in _points(content, faults)]
-        faults += _bad_values(points, defaults, elsewhere)
+        every = [defaults | given for given in points(content, faults)]
+        faults += _bad_values(every, defaults, elsewhere)
         _refuse(faults)
         text = source.read_text(encoding="utf-8")
         chapter = worker.Chapter(
             source.stem, text, worker.version(), exclusive=times(text)
         )
-        return Sweep(path.stem, chapter, _identified(points, chapter))
+        return Sweep(path.stem, chapter, _identified(every, chapter))
     except (OSError, ValueError, yaml.YAMLError, SweepError) as error:
         told = dict.fromkeys([*faults, *str(error).splitlines()])
         raise SweepError(f"{path}: " + "\n".join(told)) from error
 
 
-def expand(content: dict) -> list[dict]:
+def points(content: dict, faults: list[str]) -> list[dict]:
     """Parameters of each point: ``fixed``, and ``list`` times ``cross``.
 
-    Raises SweepError with every fault of these three.
+    What is wrong with these is added to ``faults``, and left out. Raises
+    SweepError where the points are too many.
     """
-    faults = []
-    points = _points(content, faults)
-    _refuse(faults)
-    return points
-
-
-def _points(content: dict, faults: list[str]) -> list[dict]:
-    """The points without those that are added to ``faults``."""
     fixed, crossed = (
         _mapping(content.get(key, {}), key, faults)
         for key in ("fixed", "cross")
@@ -85,7 +79,8 @@ def _points(content: dict, faults: list[str]) -> list[dict]:
     ]
     axes = {n: _axis(n, given, faults) for n, given in crossed.items()}
     for row in rows:
-        if twice := sorted(map(str, _repeated([*fixed, *row, *axes]))):
+        counts = Counter([*fixed, *row, *axes])
+        if twice := sorted(str(n) for n, many in counts.items() if many > 1):
             faults.append(
                 f"{', '.join(twice)}: expected in one of fixed, list and "
                 "cross only"
@@ -174,10 +169,6 @@ def _axis(name: str, given, faults: list[str]) -> Sequence:
         f"numbers {{from: 0, to: 9, step: 1}}, both ends in; not {given!r}"
     )
     return []
-
-
-def _repeated(names: list) -> set:
-    return {name for name in names if names.count(name) > 1}
 
 
 def _identified(points: list[dict], chapter: worker.Chapter) -> dict:

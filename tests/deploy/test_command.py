@@ -1,15 +1,21 @@
 """``python -m ptq quantize``: its example, its exit status, its sentences."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ptq.cli import commands
-from ptq.deploy import deploying
+from ptq.deploy import image_source, inputs
+
+DATA = "images", "darker"
 
 
 def called(*arguments):
@@ -18,15 +24,16 @@ def called(*arguments):
     )
 
 
-def example():
-    """The command in the help, as a shell takes it apart."""
+def examples():
+    """The commands in the help, as a shell takes them apart."""
     text = called("--help").stdout
-    found = re.search(r"python -m ptq quantize .*?[^\\]\n", text, re.S)
-    return shlex.split(found[0].replace("\\\n", " "))[4:]
+    found = re.findall(r"python -m ptq quantize .*?[^\\]\n", text, re.S)
+    return [shlex.split(one.replace("\\\n", " "))[4:] for one in found]
 
 
 def test_the_example_of_the_help_works(here):
-    done = called(*example(), "--rounds", 1)
+    example, _ = examples()
+    done = called(*example, "--rounds", 1)
     assert done.exit_code in (0, 1), done.output
     assert (done.exit_code == 0) == (
         "not non-inferior: INT8" not in done.stderr
@@ -56,12 +63,81 @@ def test_fail_unless_ends_with_status_1(here):
     assert files == {"network.ptq"}
 
 
-def test_an_interruption_ends_in_one_sentence(here, monkeypatch):
+def test_the_example_of_the_automatic_mode_works(here):
+    _, example = examples()
+    done = called(*example, "--rounds", 1, "--margin", 2)
+    assert done.exit_code == 0, done.output
+    told = json.loads((here / "small" / "trials.json").read_text())
+    card = json.loads((here / "small" / "card.json").read_text())
+    assert told == card["choice"] and told["missed"] == ""
+    chosen = told["trials"][told["chosen"] - 1]
+    size = (here / "small" / "network.ptq").stat().st_size
+    assert chosen["bytes"] == size <= told["target_bytes"]
+    page = (here / "small" / "card.html").read_text()
+    for trial in told["trials"]:
+        assert trial["method"] in page and f"{trial['bytes']:,}" in page
+    text = " ".join(done.stdout.split())
+    assert f"because {told['why']}" in text
+    assert "420 images, with labels, drawn by seed 42" in text
+    assert "421 images, with labels" in text and "best found" not in text
+    said = [s for s in done.stderr.splitlines() if s.startswith("trial ")]
+    assert len(said) == len(told["trials"]) > 1
+
+
+def test_a_missed_target_is_told_and_the_best_is_written(here):
+    done = called(
+        *("net.py:make", "--checkpoint", "w.pt", "--data", "images.npz"),
+        *("--out", "out", "--rounds", 1, "--margin", 2),
+        *("--target-bytes", 100, "--keep-float", "conv"),
+    )
+    assert done.exit_code == 0, done.output
+    last = done.stderr.splitlines()[-1]
+    assert "the best found; the target is missed by" in last
+    assert f"not all that was asked: {last.split('; ')[1]}" in " ".join(
+        done.stdout.split()
+    )
+    told = json.loads((here / "out" / "trials.json").read_text())
+    sizes = [t["bytes"] for t in told["trials"] if t["holds"]]
+    size = (here / "out" / "network.ptq").stat().st_size
+    assert told["trials"][told["chosen"] - 1]["bytes"] == min(sizes) == size
+    assert len(told["trials"]) > 1
+    for trial in told["trials"]:
+        assert trial["recipe"]["keep_float"] == ["conv"]
+
+
+def test_images_that_judge_decide_nothing(here):
+    given = "net.py:make", "--checkpoint", "w.pt", "--margin", 2, "--auto"
+    arrays = dict(np.load("images.npz"))
+    whole = image_source.Images(
+        torch.arange(len(arrays["images"])), arrays["labels"]
+    )
+    _, rest = image_source.split(whole, None, 42)
+    _, judged = image_source.split(rest, len(rest) // 2, 42)
+    arrays["images"][judged.pixels.numpy()] //= 2
+    np.savez("darker.npz", **arrays)
+    found = []
+    for data in DATA:
+        done = called(*given, "--data", f"{data}.npz", "--out", data)
+        assert done.exit_code == 0, done.output
+        told = json.loads((here / data / "trials.json").read_text())
+        for trial in told["trials"]:
+            trial.pop("cpu_seconds")
+        found.append(told)
+    assert found[0] == found[1]
+    kept = [{p.name for p in Path(d, "trials").iterdir()} for d in DATA]
+    assert kept[0] == kept[1]
+    ran = [np.load(Path(data, "int8.npy")) for data in DATA]
+    assert not np.array_equal(*ran)
+
+
+@pytest.mark.parametrize("how", [(), ("--auto", "--margin", 2)])
+def test_an_interruption_ends_in_one_sentence(here, monkeypatch, how):
     def interrupted(*given, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploying, "quantize", interrupted)
-    done = called("net.py:make", "--data", "images.npz", "--out", "out")
+    monkeypatch.setattr(inputs, "quantize", interrupted)
+    given = "net.py:make", "--data", "images.npz", "--out", "out"
+    done = called(*given, *how)
     assert done.exit_code == 130
     last = done.stderr.splitlines()[-1]
     assert last == "interrupted; the same command continues"
@@ -83,6 +159,10 @@ WRONG = {
     THREE: "no normalization",
     f"{THREE} --normalization 0.5,0.5": "channels",
     "net.py:make --data images.npz --export ptq": "expected one or several",
+    "net.py:make --data images.npz --auto": "420 images are too few",
+    "net.py:make --data images.npz --target-bytes 9 --export onnx": "packed",
+    "net.py:make --data images.npz --auto --observer mse": "--observer: the",
+    "net.py:make --data images.npz --auto --weight-bits 8": "--weight-bits",
 }
 
 
@@ -116,7 +196,8 @@ commands.main(sys.argv[1:])
 
 
 def test_it_works_where_torch_has_no_eager_quantization(here):
-    given = ["quantize", *example(), "--rounds", "1"]
+    example, _ = examples()
+    given = ["quantize", *example, "--rounds", "1"]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_EAGER, *given],
         capture_output=True,

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from traps import TRAPS
 
-from ptq.deploy import deploying, exports, network_source
+from ptq.deploy import deploying, exports, inputs, network_source
 from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
@@ -282,6 +282,24 @@ def test_narrow_weights_are_shown_to_lose(net, tmp_path):
         assert card.failing(condition) == ["INT8"]
     assert "fc" in card.in_float
     assert any("points of accuracy" in risk for risk in card.risks)
+
+
+def test_rounding_sees_fewer_images_where_they_are_large(
+    net, tmp_path, monkeypatch
+):
+    """Not more than their results have room for, and the card says it."""
+    cards = []
+    for most in (10**9, 10 * 2 * 4 * 3 * 512):
+        monkeypatch.setattr(inputs, "MOST_BYTES", most)
+        out = tmp_path / str(most)
+        cards.append(deploy(net, out, weight_bits=3, rounding="gptq"))
+    told = [card.recipe["rounding"] for card in cards]
+    assert told == ["GPTQ, on 64 images", "GPTQ, on 10 images"]
+    whole, few = (
+        QuantizedNetwork.load(tmp_path / name / "network.ptq")
+        for name in map(str, (10**9, 10 * 2 * 4 * 3 * 512))
+    )
+    assert not whole.integers["fc"].codes.equal(few.integers["fc"].codes)
 
 
 WRONG = {

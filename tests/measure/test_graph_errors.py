@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_network import pixels_of, small
 
-from ptq.measure.layer_errors import graph_errors
+from ptq.measure.layer_errors import graph_errors, noisiest
 from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
 
@@ -43,3 +43,10 @@ def test_fewer_bits_make_larger_errors_and_pixels_are_normalized():
     fine, coarse = errors(8), errors(4)
     for name in fine.keys() - {"input"}:
         assert fine[name].sqnr > coarse[name].sqnr + 3, name
+
+
+@pytest.mark.parametrize("layer", ["conv", "wide", "fc"])
+def test_the_noisiest_layer_is_the_one_with_few_bits(images, layer):
+    made = quantize(small(), images, weight_bits={layer: 3})
+    found = noisiest(made, images)
+    assert found[0] == layer and set(found) == {"conv", "wide", "fc"}

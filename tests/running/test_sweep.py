@@ -180,13 +180,13 @@ def command(file, folder, *options):
 
 
 def test_crossed_ranges_and_list_multiply():
-    points = sweep_plan.expand(
-        {
-            "fixed": {"a": 1},
-            "list": [{"b": 1}, {"b": 2, "c": 3}],
-            "cross": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
-        }
-    )
+    given = {
+        "fixed": {"a": 1},
+        "list": [{"b": 1}, {"b": 2, "c": 3}],
+        "cross": {"d": {"from": 0, "to": 4, "step": 2}, "e": [True]},
+    }
+    points = sweep_plan.points(given, faults := [])
+    assert not faults
     assert [p["d"] for p in points] == [0, 2, 4] * 2
     assert points[0] == {"a": 1, "b": 1, "d": 0, "e": True}
     assert points[-1] == {"a": 1, "b": 2, "c": 3, "d": 4, "e": True}
@@ -474,11 +474,10 @@ def told(monkeypatch, capsys, live):
     monkeypatch.setattr(progress, "time", clock)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: live, raising=False)
     client = Scheduler()
-    shown = progress.Progress(client, 20)
-    for now in range(200):
-        client.workers = 2 if 20 <= now < 150 else 0
-        shown.show(max(0, now - 20) // 10)
-    shown.close()
+    with progress.Progress(client, 20) as shown:
+        for now in range(200):
+            client.workers = 2 if 20 <= now < 150 else 0
+            shown.show(max(0, now - 20) // 10)
     return capsys.readouterr().err
 
 

@@ -19,7 +19,7 @@ from ptq.engines import eager_layers, torch_eager
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
-from ptq.experiment import eager_biases, saturation
+from ptq.experiment import eager_biases, layer_studies, saturation
 from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
 from ptq.measure import layer_errors, resources
@@ -138,8 +138,7 @@ def correction(lab: Experiment) -> dict[str, Finding]:
 
 def sensitivity(lab: Experiment) -> dict[str, Finding]:
     """Whether conv2 suffers most: the published metric, and like for like."""
-    count = min(lab.settings["test_images"], 1280)
-    images = lab.normalize(lab.validation_images[:count])
+    images = layer_studies.error_images(lab)
     unrounded = torch_eager.prepare(
         folding.fold(lab.network), folding.fusable(lab.network)
     )

@@ -12,6 +12,7 @@ from ptq.book.drawings.parts import (
     Box,
     arrow,
     box,
+    rounding,
     sheet,
     words,
 )
@@ -71,9 +72,9 @@ def network(before: Graph, after: Graph, owners: dict[str, str]) -> Figure:
             x, y = here.left[0] - 0.1, here.bottom[1] + 0.06
             if name in branches:
                 x, y = here.right[0] - 0.1, here.bottom[1] - 0.1
-            _rounding(axis, (x, y))
+            rounding(axis, (x, y))
     _name_blocks(axis, {name: heights[name] for name in chain})
-    _rounding(axis, (0.4, 0.14))
+    rounding(axis, (0.4, 0.14))
     told = "results are rounded to a grid of their own"
     words(axis, (0.52, 0.14), told, points=8, ha="left")
     return made
@@ -177,10 +178,6 @@ def _arrow(axis: Axes, one: Box, other: Box, half: _Half) -> None:
         end = (other.right[0], enters)
     axis.plot(*zip(*corners, strict=True), color=INK, linewidth=1)
     arrow(axis, corners[-1], end)
-
-
-def _rounding(axis: Axes, place: tuple[float, float]) -> None:
-    axis.plot(*place, "D", color=INTEGER, markersize=5)
 
 
 def _name_blocks(axis: Axes, heights: dict[str, float]) -> None:

@@ -20,6 +20,7 @@ from ptq.book.drawings.parts import (
     arrow,
     box,
     number,
+    rounding,
     sheet,
     words,
 )
@@ -209,8 +210,8 @@ def folding(
     for chain, names in zip((boxes, [merged]), rounded, strict=True):
         for part, name in zip(chain, block, strict=False):
             if name in names:
-                _rounding(axis, (part.right[0] + 0.12, part.y + 0.17))
-    _rounding(axis, (0.62, 0.25))
+                rounding(axis, (part.right[0] + 0.12, part.y + 0.17))
+    rounding(axis, (0.62, 0.25))
     told = "here the integer network rounds values to a grid"
     words(axis, (0.75, 0.25), told, points=8, ha="left")
     return made
@@ -227,10 +228,6 @@ def _held(module: nn.Module) -> str:
     ]
     told = ", ".join(kept).replace("weight", "weights")
     return told.replace("bias", "biases") or "no numbers"
-
-
-def _rounding(axis: Axes, place: tuple[float, float]) -> None:
-    axis.plot(*place, "D", color=INTEGER, markersize=6)
 
 
 @styled

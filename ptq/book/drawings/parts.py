@@ -118,6 +118,11 @@ def words(
     return axis.text(*place, text, fontsize=points, **look)
 
 
+def rounding(axis: Axes, place: tuple[float, float]) -> None:
+    """A diamond where integers round values to a grid."""
+    axis.plot(*place, "D", color=INTEGER, markersize=5)
+
+
 def number(value: float, digits: int = 0) -> str:
     """A number with a true minus sign and commas."""
     return f"{value:,.{digits}f}".replace("-", "\u2212")

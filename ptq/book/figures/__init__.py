@@ -9,6 +9,7 @@ from ptq.book.figures import (
     frontier,
     grids,
     layers,
+    ranges,
     smallest,
     strategies,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "frontier",
     "grids",
     "layers",
+    "ranges",
     "smallest",
     "strategies",
 ]

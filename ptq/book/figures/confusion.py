@@ -102,6 +102,40 @@ def matrices(
     return made
 
 
+def moved(
+    name: str,
+    predictions: dict[str, np.ndarray],
+    labels: np.ndarray,
+    control: str,
+    folder: Path,
+) -> None:
+    """Show what networks predict more or less often than the first of them.
+
+    ``predictions``, by network, and ``labels`` are integers (N,). The
+    ``control``, one of the networks, stands in the caption only.
+    """
+    counts = {
+        title: paired_tests.confusion(found, labels, classes=len(CLASSES))
+        for title, found in predictions.items()
+    }
+    reference, *others = counts
+    changes = {title: counts[title] - counts[reference] for title in others}
+    told = {title: int(abs(c).max()) for title, c in changes.items()}
+    kept = told.pop(control)
+    show.figure(
+        matrices({f"network {n}": changes[n] for n in told}, difference=True),
+        folder,
+        name,
+        f"Confusion matrices minus {reference}'s, every cell that differs in "
+        "colour, by the root of the change. Largest change of a cell, in "
+        f"images: {', '.join(f'{n} {most}' for n, most in told.items())}; "
+        f"in the {control} network {kept}.",
+        "Three matrices of ten by ten classes: how many more images of a "
+        f"true class than by {reference} get a predicted class. That of "
+        "network A is strongly coloured, the others are paler.",
+    )
+
+
 def _frame(axis: Axes, title: str, first: bool, last: bool) -> None:
     """Names of the classes at the first of a row and the last of a column."""
     across, down = CLASSES if last else [], CLASSES if first else []

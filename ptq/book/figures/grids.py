@@ -14,6 +14,23 @@ from ptq.measure import grid_effects
 from ptq.quantizer.affine import Grid, fake_quantize
 
 
+def rounded(
+    name: str, grid: Grid, ends: tuple[float, float], folder: Path
+) -> None:
+    """Show how a ``grid`` of eight points rounds the values between ends."""
+    show.figure(
+        staircase(grid, *ends),
+        folder,
+        name,
+        f"A grid of eight points, {float(grid.scale):.3f} apart. Inside the "
+        f"range the error stays below half a step, {grid.scale / 2:.3f} "
+        "(dotted); outside it grows without bound.",
+        "Left: a staircase of eight steps around the diagonal, flat beyond "
+        "both ends. Right: a sawtooth error within half a step that grows "
+        "linearly outside the range.",
+    )
+
+
 @style.styled
 def staircase(grid: Grid, low: float, high: float) -> Figure:
     """The rounded value, and its error, of each value in [low, high].

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ptq import paths
-from ptq.book.pages import network_answers
+from ptq.book.pages import decision_map, network_answers
 from ptq.book.pages.strategy_answer import answer, threads
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
@@ -38,6 +38,7 @@ def write_headline(run_folder: Path, target: Path) -> None:
         folder = paths.REFERENCE
     paths.write_whole(target / "frontier.md", figure(frame))
     network_answers.write(run_folder, target)
+    decision_map.write(target)
     for name in ("frontier.svg", "frontier.png"):
         paths.write_whole(target / name, (folder / name).read_bytes())
 

@@ -7,6 +7,7 @@ from ptq.book.tables import (
     grids,
     layers,
     networks,
+    ranges,
     smallest,
     times,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "grids",
     "layers",
     "networks",
+    "ranges",
     "smallest",
     "times",
 ]

@@ -72,6 +72,24 @@ def test_a_panel_without_changes_says_so():
     made.draw_without_rendering()
 
 
+def test_the_largest_change_of_each_network_is_told(tmp_path, capsys):
+    labels = np.arange(30) % 10
+    first, control, other = (labels.copy() for _ in range(3))
+    control[:10:10] = 1  # one 0 is taken for a 1
+    other[::10] = 1  # and all three
+    figures.confusion.moved(
+        *("moved", {"FP32": first, "same": control, "A": other}, labels),
+        *("same", tmp_path),
+    )
+    (told,) = re.findall(
+        r"Confusion matrices minus .*", capsys.readouterr().out
+    )
+    assert "minus FP32's" in told and "in images: A 3;" in told
+    assert "in the same network 1." in told
+    drawn = (tmp_path / "moved.svg").read_text()
+    assert "network A" in drawn and "network same" not in drawn
+
+
 def outputs(quick_run):
     """The data of every output of the executed chapters."""
     for path in sorted((quick_run / "chapters").glob("*.ipynb")):

@@ -1,0 +1,205 @@
+"""The front page's decision map: which method at which bits, of references.
+
+The method is decided on validation images: the cheapest that is neither
+shown worse than the best one there nor more than the margin below it. Its
+change and gain are those on test images, means over trainings.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ptq import paths
+from ptq.book.show import captioned
+from ptq.evidence import intervals, paired_tests, replicates
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
+from ptq.experiment import committed_sweeps
+from ptq.experiment.network_study import CHOICES, FLOAT
+from ptq.methods.roundings import ROUNDINGS
+from ptq.networks import recipes
+
+EIGHT, FEWER = "networks", "rounding"
+# At eight bits, from the simpler grids to the finer ones.
+GRANULARITIES = "per_tensor", "per_channel"
+FEWEST = 2  # trainings: one has no interval
+CELL = ["network", "weight_bits", "activation_bits"]
+COLUMNS = (
+    *(*CELL, "train_seed", "rank", "method", "change", "seen"),
+    *("file_bytes", "cpu_seconds"),
+)
+
+
+def tried(eight: pd.DataFrame, fewer: pd.DataFrame | None) -> pd.DataFrame:
+    """All that the references tried, in one form, a row a quantized network.
+
+    ``eight`` and ``fewer`` are the references "networks" and "rounding", the
+    second None where there is none. ``rank`` and ``method`` go from cheap to
+    dear; ``change`` is that of the accuracy against floats on test images,
+    ``seen`` the accuracy on validation images, both shares.
+    """
+    told = eight.assign(weight_bits=8, activation_bits=8, cpu_seconds=np.nan)
+    grids = {name: CHOICES[name].label for name in GRANULARITIES}
+    frames = [_plain(told, told.strategy, grids)]
+    if fewer is not None:
+        labels = {name: row.label for name, row in ROUNDINGS.items()}
+        frames.append(_plain(fewer, fewer.rounding, labels))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _plain(
+    frame: pd.DataFrame, names: pd.Series, labels: dict[str, str]
+) -> pd.DataFrame:
+    """Rows whose method is one of ``labels``, which go from cheap to dear."""
+    keys = ["network", "train_seed"]
+    bare = frame[frame.strategy == FLOAT].set_index(keys).accuracy
+    ranks = {name: rank for rank, name in enumerate(labels)}
+    made = frame.assign(rank=names.map(ranks), method=names.map(labels))
+    made = made.dropna(subset="rank").join(bare.rename("bare"), on=keys)
+    made["change"] = made.accuracy - made.bare
+    made["seen"] = made.validation_correct / made.validation_images
+    return made[list(COLUMNS)].astype({name: int for name in CELL[1:]})
+
+
+def cheapest(seen: pd.DataFrame) -> int:
+    """The column to take: the first that is as good as the best one.
+
+    ``seen`` has a row a training and a column a method, from cheap to dear:
+    accuracies (shares) on validation images. As good is what is not shown
+    worse, by Student's test over the trainings, and on average less than
+    ``MARGIN`` below.
+    """
+    best = seen.mean().idxmax()
+    for name in seen:
+        below = (seen[best] - seen[name]).to_numpy()
+        shown = replicates.p_value(below) < SIGNIFICANCE
+        if below.mean() < MARGIN and not (shown and below.mean() > 0):
+            return name
+    return best
+
+
+def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The map, numbers only, a row a network and bits; and what it lacks.
+
+    ``found`` is that of ``tried``. ``change`` and ``gain`` over the cheapest
+    method are intervals of shares (gain None where it is the cheapest),
+    ``tried`` is how many methods there were, ``verdict`` is on the change,
+    with Holm's correction over all rows. Where there are fewer than two
+    trainings with all methods, there is no row, and it is named.
+    """
+    kept, lacking = [], []
+    for cell, of in found.groupby(CELL, sort=False):
+        seen, changes = (
+            of.pivot(index="train_seed", columns="rank", values=values)
+            for values in ("seen", "change")
+        )
+        seen = seen.dropna()
+        if len(seen) < FEWEST:
+            lacking.append(
+                f"{recipes.get(cell[0]).label} at {_bits(cell[1:])}"
+            )
+            continue
+        rank = cheapest(seen)
+        told = dict(zip(CELL, cell, strict=True))
+        told |= {"tried": len(seen.columns), "trainings": len(seen)}
+        changes = changes.loc[seen.index]
+        kept.append(told | _of(of[of["rank"] == rank], changes, rank))
+    return _judged(pd.DataFrame(kept)), lacking
+
+
+def _of(chosen: pd.DataFrame, changes: pd.DataFrame, rank) -> dict:
+    """What is found of the chosen method; ``changes`` are of all."""
+    change, gain = changes[rank].to_numpy(), None
+    if rank != changes.columns[0]:
+        over = changes[changes.columns[0]].to_numpy()
+        gain = intervals.mean(change - over)
+    return {
+        "method": chosen.method.iloc[0],
+        "change": intervals.mean(change),
+        "p": replicates.p_value(change),
+        "gain": gain,
+        "file_bytes": chosen.file_bytes.median(),
+        "cpu_seconds": chosen.cpu_seconds.median(),
+    }
+
+
+def _judged(frame: pd.DataFrame) -> pd.DataFrame:
+    adjusted = paired_tests.holm(frame.p.tolist())
+    pairs = zip(frame.change, adjusted, strict=True)
+    words = [paired_tests.verdict(change, p) for change, p in pairs]
+    order = {name: place for place, name in enumerate(recipes.NETWORKS)}
+    frame = frame.assign(verdict=words, place=frame.network.map(order))
+    by = ["place", "weight_bits", "activation_bits"]
+    return frame.sort_values(by, ascending=[True, False, False])
+
+
+def sentence(frame: pd.DataFrame) -> str:
+    """Which method is taken how often, bits by bits."""
+    told = []
+    cells = frame.groupby(CELL[1:], sort=False)
+    for bits in sorted(cells.groups, reverse=True):
+        of = cells.get_group(bits)
+        each = Counter(of.method).most_common()
+        words = ", ".join(f"{name} ({count})" for name, count in each)
+        told.append(f"at {_bits(bits)} {words}")
+    return (
+        "**Which method at which bits?** The cheapest that is as good as the "
+        f"best, with the number of networks: {'; '.join(told)}."
+    )
+
+
+def write(target: Path, folder: Path = paths.REFERENCE) -> None:
+    """Write the map to ``target``, of the references in ``folder``."""
+    there = (folder / f"{FEWER}.csv").exists()
+    eight, _ = committed_sweeps.load(EIGHT, folder)
+    fewer = committed_sweeps.load(FEWER, folder)[0] if there else None
+    frame, lacking = rows(tried(eight, fewer))
+    table = captioned(_readable(frame), "decision-map", _caption(lacking))
+    text = f"{sentence(frame)}\n\n{table}"
+    paths.write_whole(target / "decision_map.md", text)
+
+
+def _bits(bits: tuple[int, int]) -> str:
+    return f"W{bits[0]}A{bits[1]}"
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "network": recipes.get(row.network).label,
+            "bits": _bits((row.weight_bits, row.activation_bits)),
+            "take": row.method,
+            "of methods": row.tried,
+            "change (points)": f"{100 * row.change:+.2f}",
+            "accuracy is": row.verdict,
+            "gain over the cheapest": f"{100 * row.gain:+.2f}"
+            if row.gain
+            else "–",
+            "file (kB)": f"{row.file_bytes / 1000:.1f}",
+            "CPU (s)": "–"
+            if np.isnan(row.cpu_seconds)
+            else f"{row.cpu_seconds:.1f}",
+        }
+        for row in frame.itertuples()
+    )
+
+
+def _caption(lacking: list[str]) -> str:
+    text = (
+        "The method to take, by network and bits of weights (W) and "
+        "activations (A): the cheapest that is, on validation images, not "
+        "shown worse than the best one tried, and less than "
+        f"{100 * MARGIN:.1f} points below it. Change of accuracy against "
+        "floats, and gain over the cheapest method, in points, on test "
+        "images: means over trainings with 95 % intervals; Holm's correction "
+        "over all rows. Below eight bits the first and the last layer keep "
+        "eight. The file is ONNX at eight bits, and packed below; CPU "
+        "seconds are the method's, on one thread."
+    )
+    if lacking:
+        text += (
+            f" Left out, for one training has no interval: "
+            f"{', '.join(lacking)}."
+        )
+    return text

@@ -1,0 +1,83 @@
+"""The smallest files: the reference's rows, and the levels they reach."""
+
+import pandas as pd
+import pytest
+
+from ptq.book.tables import smallest as tables
+from ptq.experiment import committed_sweeps, smallest_study
+
+
+def row(strategy, kilobytes, lost, gained, validation=3500):
+    return {
+        "network": "compact_cnn",
+        "train_seed": 42,
+        "strategy": strategy,
+        "n": 10_000,
+        "correct": 7000 + gained - lost,
+        "accuracy": (7000 + gained - lost) / 10_000,
+        "lost": lost,
+        "gained": gained,
+        "file_bytes": 1000 * kilobytes,
+        "validation_correct": validation,
+        "cpu_seconds": 10.0,
+    }
+
+
+def found(*rows):
+    exact = row("fp32", 2000, float("nan"), float("nan"))
+    exact |= {"correct": 7000, "accuracy": 0.7}
+    return smallest_study.rows(pd.DataFrame([exact, *rows]))
+
+
+def words(*rows):
+    return [level.word for level in smallest_study.levels(found(*rows))]
+
+
+def test_rows_have_paired_intervals_and_no_float_network():
+    frame = found(row("price_1e-07", 90, 300, 200), row("fc1_4", 280, 20, 20))
+    assert frame.strategy.tolist() == ["fc1_4", "price_1e-07"]
+    change = frame.change.iloc[1]
+    assert change.value == pytest.approx(-0.01)
+    assert change.low < -0.01 < change.high < 0
+    assert frame.p.iloc[0] == 1 and frame.p.iloc[1] < 0.001
+    shown = tables.file_rows(frame)
+    assert shown[0]["weights"] == "fc1 at 4 bits"
+    assert shown[1]["weights"] == "1e-07 nats a bit"
+    assert shown[1]["file (kB)"] == "90.0"
+
+
+def test_four_bits_are_missed_where_a_loss_is_shown():
+    assert words(row("fc1_4", 280, 30, 25)) == ["reached"]
+    assert words(row("fc1_4", 280, 200, 50)) == ["missed"]
+    assert words(row("fc1_4", 280, 50, 200)) == ["reached"]
+
+
+def test_two_bits_need_the_interval_and_the_bytes():
+    assert words(row("fc1_2", 150, 100, 100)) == ["reached"]
+    assert words(row("fc1_2", 161, 100, 100)) == ["missed"]
+    assert words(row("fc1_2", 150, 140, 100)) == ["missed"]
+
+
+def test_the_small_file_is_chosen_on_validation_images():
+    """Not the one that is best on test images, nor one too large."""
+    small = row("price_4e-07", 60, 300, 150, validation=3400)
+    best_seen = row("price_3e-07", 69, 300, 190, validation=3450)
+    large = row("price_1e-07", 71, 10, 10, validation=3600)
+    (level,) = smallest_study.levels(found(small, best_seen, large))
+    assert level.row.strategy == "price_3e-07"
+    assert level.word == "missed"
+    assert words(row("price_3e-07", 69, 300, 200)) == ["reached"]
+    assert words(large) == []
+    assert tables.level_rows([level])[0]["file (kB)"] == "69.0"
+
+
+def test_the_reference_has_a_float_network_beside_each_row():
+    frame, _ = committed_sweeps.load("smallest")
+    keys = ["network", "train_seed"]
+    exact = frame[frame.strategy == "fp32"].drop_duplicates(keys)
+    rows = smallest_study.rows(frame)
+    assert len(rows) >= 3 and (rows.file_bytes < 300_000).all()
+    for row_ in rows.itertuples():
+        same = exact[(exact[keys] == (row_.network, row_.train_seed)).all(1)]
+        (correct,) = same.correct
+        assert row_.correct - correct == row_.gained - row_.lost
