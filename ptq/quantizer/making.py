@@ -44,27 +44,23 @@ def quantize(
     more than 8 run in the simulation and in exact integers only: a number
     for all, or numbers for some layers (for some results, by the names in
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
-    ``observer`` is one of ``observers.OBSERVERS``;
-    ``keep_float`` names layers, operations, or modules with all in them.
-    With ``on_pixels`` uint8 images are the first layer's codes, as they are
-    (``graph.pixels``): its weights take the normalization.
-    ``model`` stays as it is; it may be a graph, its BN folded. Raises
-    UnsupportedError, in one sentence, where something is not as expected,
-    UnknownNameError for another observer.
+    ``observer`` is one of ``observers.OBSERVERS``; ``keep_float`` names
+    layers, operations, or modules with all in them. With ``on_pixels`` uint8
+    images are the first layer's codes (``graph.pixels``). ``model``, which
+    may be a graph with BN folded, stays as it is. Raises UnsupportedError
+    where something is not as expected, UnknownNameError for an observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
-    real, normalization = _real(images, normalization)
-    if isinstance(model, Graph):
-        QuantizedNetwork(graph := model, {}, {}).check_shape(real)
-    else:
+    real, norm = _real(images, normalization)
+    graph = model
+    if not isinstance(graph, Graph):
         graph = graphs.fold(graphs.trace(model, real))
+    QuantizedNetwork(graph, {}, {}).check_shape(real)
     if on_pixels:
-        graph, real, normalization = _on_pixels(graph, images, normalization)
+        graph, real, norm = _on_pixels(graph, images, norm)
     kept = _kept(graph, keep_float)
-    grids = _grids(
-        graph, real, kept, activation_bits, observer, normalization
-    )
-    network = QuantizedNetwork(graph, {}, grids, kept, normalization)
+    grids = _grids(graph, real, kept, activation_bits, observer, norm)
+    network = QuantizedNetwork(graph, {}, grids, kept, norm)
     network.warn_of_range(real)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
