@@ -19,7 +19,14 @@ from ptq.experiment.results import Record
 from ptq.measure import host, timer
 
 PAPER, OVERHEAD = "paper.yml", "overhead.json"
-NAMES = ("replication", "factorial", "calibration", "networks", "smallest")
+NAMES = (
+    "replication",
+    "factorial",
+    "calibration",
+    "networks",
+    "rounding",
+    "smallest",
+)
 # What decides, besides the code, whether predictions come out the same:
 # scales come from float kernels, and each processor selects its own.
 SAME = ("processor", "architecture", "features", "torch_capability", "torch")

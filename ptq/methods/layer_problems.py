@@ -19,6 +19,7 @@ from torch import Tensor
 from ptq.graph import Node
 from ptq.methods.layer_moments import Moments, by_group, moments
 from ptq.quantizer import weights
+from ptq.quantizer.affine import Grid
 from ptq.quantizer.network import Layer, QuantizedNetwork
 
 BATCH = 64
@@ -82,7 +83,7 @@ def solved(
     (N, ...) as the network takes them, need no labels. The biases are such
     that a layer's mean result is the float network's. All results that are
     still to be read are held for all images, in both networks.
-    UnsupportedError where images do not fit.
+    UnsupportedError where images do not fit, or a layer's sums no longer.
     """
     made = network.copy()
 
@@ -142,27 +143,35 @@ def _layer(made, node: Node, of: Moments, codes, scale) -> Layer:
     bias = (of.y - (of.x[:, None] @ (codes * scale))[:, 0]).flatten()
     filters = codes.mT.reshape(before.codes.shape)
     scale = scale.flatten() if before.grid.axis == 0 else scale.max()
-    return on_scale(before, filters, scale, bias, given.scale)
+    return on_scale(node, before, filters, scale, bias, given)
 
 
 def on_scale(
-    before: Layer, codes: Tensor, scale: Tensor, bias: Tensor, given: Tensor
+    node: Node,
+    before: Layer,
+    codes: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    given: Grid,
 ) -> Layer:
     """A layer like ``before`` of other numbers, float64, in its dtypes.
 
     ``codes`` have its weight's shape, ``scale`` is () or (C_out,), ``bias``
-    (C_out,) in real units, ``given`` () the scale of the input. Where the
-    bias would need more than 31 bits, steps are made wider, as in
-    ``weights.integer_layer``.
+    (C_out,) in real units, ``given`` the grid of the input. Where the bias
+    would be too large, steps are made wider, as in
+    ``weights.integer_layer``. UnsupportedError, naming the ``node``, where
+    sums no longer fit.
     """
-    given, least = given.double(), bias.abs() / weights.LARGEST_BIAS
-    least = least / given if scale.dim() else least.max() / given
+    step = given.scale.double()
+    least = bias.abs() / step / weights.largest_bias(before.bits, given)
+    least = least if scale.dim() else least.max()
     wider = scale.maximum(least).float()
     around = (-1, *[1] * (codes.dim() - 1))
     moved = torch.round(codes * (scale / wider).reshape(around))
-    whole = torch.round(bias / (wider.double() * given))
-    return Layer(
+    whole = torch.round(bias / (wider.double() * step))
+    made = Layer(
         moved.to(before.codes.dtype),
         replace(before.grid, scale=wider),
         whole.to(before.bias.dtype),
     )
+    return weights.checked(node, made, given)

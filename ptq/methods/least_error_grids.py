@@ -23,7 +23,7 @@ def least_error_grids(
     Below 8 bits codes are then -2^(bits-1) to 2^(bits-1) - 1, one more than
     a symmetric range, unless ``full_range`` is false. Biases stay, in units
     of the new scales; so does a layer of one bit, whose scale is such that
-    the error is least.
+    the error is least. UnsupportedError where a layer's sums no longer fit.
     """
     made = network.copy()
     for name, layer in made.integers.items():
@@ -38,11 +38,12 @@ def least_error_grids(
         codes, scale = least_error(flat, low, layer.grid.qmax)
         before = replace(layer, grid=replace(layer.grid, qmin=low))
         made.integers[name] = on_scale(
+            node,
             before,
             codes.reshape(weight.shape),
             scale[:, 0] if layer.grid.axis == 0 else scale[0, 0],
             layer.bias * made.unit(node).double(),
-            made.grid(node.inputs[0]).scale,
+            made.grid(node.inputs[0]),
         )
     return made
 

@@ -19,9 +19,6 @@ from ptq.quantizer import (
 from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
 
 BITS = range(1, 17)
-# What sums of products of bytes have in an engine, and of wider codes in
-# ``engines.integers``, which leaves room for a multiplier.
-SUM_BITS, WIDE_SUM_BITS = 32, 52
 
 
 def quantize(
@@ -111,14 +108,7 @@ def _layers(
         _check_magnitude(node, weight)
         grid = network.grid(node.inputs[0])
         made = weights.integer_layer(weight, bias, grid, many, channel)
-        wide = weights.is_wide(many, grid)
-        room = WIDE_SUM_BITS if wide else SUM_BITS
-        if made.largest_sum(grid) >= 2 ** (room - 1):
-            raise UnsupportedError(
-                f"{node}: its sums may need more than {room} bits: fewer "
-                "weight_bits, or keep it in float by keep_float"
-            )
-        layers[name] = made
+        layers[name] = weights.checked(node, made, grid)
     return layers
 
 

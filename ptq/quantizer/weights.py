@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ptq.graph import Node, UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
@@ -12,11 +13,36 @@ from ptq.quantizer.placement import BYTE
 LARGEST_BIAS = 2**30
 # Where codes are wider than a byte, sums may have 64 bits.
 LARGEST_WIDE_BIAS = 2**46
+# What sums of products of bytes have in an engine, and of wider codes in
+# ``engines.integers``, which leaves room for a multiplier.
+SUM_BITS, WIDE_SUM_BITS = 32, 52
 
 
 def is_wide(bits: int, input_grid: Grid) -> bool:
     """Whether weights of so many bits, or their input, outgrow a byte."""
     return max(bits, input_grid.qmax.bit_length()) > BYTE
+
+
+def largest_bias(bits: int, input_grid: Grid) -> int:
+    """The most units that a bias takes beside weights of so many bits."""
+    wide = is_wide(bits, input_grid)
+    return LARGEST_WIDE_BIAS if wide else LARGEST_BIAS
+
+
+def checked(node: Node, layer: Layer, input_grid: Grid) -> Layer:
+    """The layer, once its sums are known to fit, whatever the images are.
+
+    Raises UnsupportedError, naming the node, where they may need more than
+    32 bits (52, where codes are wider than a byte).
+    """
+    wide = is_wide(layer.bits, input_grid)
+    room = WIDE_SUM_BITS if wide else SUM_BITS
+    if layer.largest_sum(input_grid) >= 2 ** (room - 1):
+        raise UnsupportedError(
+            f"{node}: its sums may need more than {room} bits: fewer "
+            "weight_bits, or keep it in float by keep_float"
+        )
+    return layer
 
 
 def integer_layer(
@@ -38,8 +64,7 @@ def integer_layer(
         bound = flat.amax(1) if channel else flat.max()
     bias = torch.zeros(len(weight)) if bias is None else bias
     most, wide = max(2 ** (bits - 1) - 1, 1), is_wide(bits, input_grid)
-    largest = LARGEST_WIDE_BIAS if wide else LARGEST_BIAS
-    least = bias.abs() / (input_grid.scale * largest)
+    least = bias.abs() / (input_grid.scale * largest_bias(bits, input_grid))
     least = least if channel else least.max()
     axis = 0 if channel else None
     grid = affine.symmetric_grid(

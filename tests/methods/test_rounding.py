@@ -11,11 +11,13 @@ from torch import nn
 
 from ptq import graph as graphs
 from ptq.engines import integers, onnx_runtime
+from ptq.graph import UnsupportedError
 from ptq.methods import adaround as ada
 from ptq.methods import coordinate_descent as cd
 from ptq.methods import gptq, layer_moments, least_error_grids
 from ptq.methods.bias_matching import match_means
 from ptq.methods.layer_problems import Problem
+from ptq.methods.roundings import ROUNDINGS
 from ptq.quantizer import making
 
 METHODS = {
@@ -360,3 +362,36 @@ def test_engines_run_what_was_rounded(images):
     for engine in (integers, onnx_runtime):
         found = engine.load(plain)(images)
         assert (found - plain(images)).abs().max() <= step * 1.01
+
+
+def test_a_rounded_layer_that_outgrows_its_sums_is_refused():
+    """Grids of least error clip: codes, and so sums, become larger."""
+    network = nn.Linear(100_000, 1).eval()
+    with torch.no_grad():
+        network.weight.copy_(torch.linspace(0.15, 0.2, 100_000)[None])
+        network.weight[0, 0] = 0.3
+    made = making.quantize(network, torch.rand(4, 100_000))
+    with pytest.raises(UnsupportedError, match="sums may need more than 32"):
+        least_error_grids.least_error_grids(made)
+
+
+def test_codes_wider_than_a_byte_keep_their_fine_steps(images):
+    """Their biases have room beyond 31 bits, so no step is made wider."""
+    start = low(images, 16, activation_bits=16)
+    for method in METHODS.values():
+        made = method(start, images)
+        for name, layer in made.integers.items():
+            before = start.integers[name].grid.scale
+            assert (layer.grid.scale <= before * 1.001).all(), name
+
+
+def test_named_methods_begin_on_grids_of_least_error(images):
+    """From any network of few bits; each is better than the nearest."""
+    start = low(images, 2)
+    errors = {}
+    for name, method in ROUNDINGS.items():
+        made = method.run(start, images)
+        assert made.integers["wide"].grid.qmin == -2, name
+        errors[name] = output_error(made, images)
+    assert min(errors, key=errors.get) in ("descent", "adaround")
+    assert max(errors, key=errors.get) == "nearest"

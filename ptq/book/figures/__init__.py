@@ -10,6 +10,7 @@ from ptq.book.figures import (
     grids,
     layers,
     ranges,
+    rounding,
     smallest,
     strategies,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "grids",
     "layers",
     "ranges",
+    "rounding",
     "smallest",
     "strategies",
 ]

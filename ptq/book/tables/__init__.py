@@ -8,6 +8,7 @@ from ptq.book.tables import (
     layers,
     networks,
     ranges,
+    rounding,
     smallest,
     times,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "layers",
     "networks",
     "ranges",
+    "rounding",
     "smallest",
     "times",
 ]

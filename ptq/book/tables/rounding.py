@@ -1,0 +1,132 @@
+"""Tables of the sweep of roundings: methods by bits, steps, levels."""
+
+import pandas as pd
+
+from ptq.evidence.intervals import Interval
+from ptq.experiment import rounding_sweep
+from ptq.experiment.rounding_sweep import LEVELS, Case, cases, change, steps
+from ptq.networks import recipes
+
+MISSED, REACHED = "missed", "reached"
+ON_AVERAGE = "not shown"
+
+
+def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """Change of accuracy in points, a row for each method and bits.
+
+    ``frame`` is the reference. A network has a column, with half the width
+    of its 95 % interval; CPU seconds are medians over all trained networks.
+    """
+    seconds = frame.groupby("strategy").cpu_seconds.median()
+    networks = _networks(frame)
+    known = {n: c for network in networks for n, c in cases(network).items()}
+    rows = []
+    for case in sorted(known.values(), key=_place):
+        row = {"bits": case.bits, "method": case.label}
+        for network, title in networks.items():
+            row[title] = "–"
+            if case.name in cases(network):
+                found = 100 * change(frame, network, case.name)
+                half = (found.high - found.low) / 2
+                row[title] = f"{found.value:+.2f} ± {half:.2f}"
+        rows.append(row | {"CPU s": f"{seconds[case.name]:.1f}"})
+    return rows
+
+
+def gain_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """What each method gains over the next cheaper one, in points.
+
+    ``frame`` is the reference; a row is a pair, a column a network.
+    """
+    rows, networks = {}, _networks(frame)
+    blank = dict.fromkeys(networks.values(), "–")
+    for network, title in networks.items():
+        for better, worse in steps(network):
+            names = {"bits": better.bits, "method": better.label}
+            names |= {"over": worse.label} | blank
+            row = rows.setdefault((better, worse), names)
+            found = change(frame, network, better.name, worse.name)
+            row[title] = f"{100 * found:+.2f}"
+    return [rows[pair] for pair in sorted(rows, key=lambda p: _place(p[0]))]
+
+
+def _place(case: Case) -> int:
+    """The place of a case's bits among those that are tried."""
+    bits = list(rounding_sweep.METHODS)
+    return bits.index((case.weights, case.activations))
+
+
+def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """Whether the levels are reached, by the method chosen on validation.
+
+    ``frame`` is the reference. A level is reached if the interval of the
+    loss lies within it.
+    """
+    rows, networks = [], _networks(frame)
+    for network, bits, allowed in LEVELS:
+        if network not in networks:
+            continue
+        case = rounding_sweep.chosen(frame, network, bits)
+        found = 100 * change(frame, network, case.name)
+        rows.append(
+            {
+                "network": networks[network],
+                "bits": case.bits,
+                "method": case.label,
+                "may lose (points)": f"{allowed:.1f}",
+                "change (points)": f"{found:+.2f}",
+                "level": level_word(found, allowed),
+            }
+        )
+    return rows
+
+
+def level_word(found: Interval, allowed: float) -> str:
+    """The word on a change and the loss that is allowed, both in points."""
+    if found.value < -allowed:
+        return MISSED
+    return ON_AVERAGE if found.low < -allowed else REACHED
+
+
+def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
+    """Numbers and words of the reference that a text quotes, by name.
+
+    Changes in points are called NETWORK_CASE. ``better`` and ``worse`` name
+    the steps whose interval leaves out zero; one word each lists the levels
+    that have it. Sizes are in kB; ``slower`` is how often descent fits into
+    the time of AdaRound.
+    """
+    found, words = {}, {"better": [], "worse": []}
+    networks = _networks(frame)
+    for network, title in networks.items():
+        for name in cases(network):
+            moved = change(frame, network, name)
+            found[f"{network}_{name}"] = 100 * moved.value
+        for better, worse in steps(network):
+            gain = change(frame, network, better.name, worse.name)
+            step = f"{better.label} over {worse.label}"
+            step = f"{step}, {better.bits}, {title}"
+            if gain.low > 0 or gain.high < 0:
+                words["better" if gain.low > 0 else "worse"].append(step)
+    words |= {REACHED: [], ON_AVERAGE: [], MISSED: []}
+    for row in level_rows(frame):
+        moved = row["change (points)"].split()[0]
+        level = f"{row['network']} {row['bits']} ({moved})"
+        words[row["level"]].append(level)
+    for name, listed in words.items():
+        found[name.replace(" ", "_")] = "; ".join(listed) or "none"
+    sizes = frame[frame.network == "resnet8"].groupby("strategy").file_bytes
+    found |= {f"{n}_kb": size / 1000 for n, size in sizes.first().items()}
+    seconds = frame.groupby("strategy").cpu_seconds.median()
+    slower = seconds["w2a4_adaround"] / seconds["w2a4_descent"]
+    return found | {"slower": slower}
+
+
+def _networks(frame: pd.DataFrame) -> dict[str, str]:
+    """Those that the reference has, in the registry's order, in words."""
+    measured = set(frame.network)
+    return {
+        name: recipes.get(name).label
+        for name in recipes.NETWORKS
+        if name in measured
+    }

@@ -1,0 +1,217 @@
+"""The reference "rounding": methods and bits over trainings of networks."""
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from ptq import paths
+from ptq.evidence import intervals, paired_tests
+from ptq.evidence.intervals import Interval
+from ptq.evidence.paired_tests import Flips
+from ptq.experiment import (
+    committed_sweeps,
+    low_bits,
+    network_study,
+    results,
+)
+from ptq.experiment.network_study import FLOAT, Subject
+from ptq.measure import timer
+from ptq.methods.roundings import ROUNDINGS
+from ptq.networks import recipes
+
+CALIBRATION = 256
+# Validation images that a record asks: enough to choose, and cheap.
+VALIDATION = 1000
+# What is tried at bits of weights and activations, from cheap to dear.
+METHODS = {
+    (4, 8): ("nearest", "descent"),
+    (3, 8): ("descent",),
+    (4, 4): ("nearest", "gptq", "descent"),
+    (3, 3): ("descent",),
+    (2, 4): ("nearest", "gptq", "descent_own", "descent"),
+}
+# The dearest method is tried at these, with one network.
+DEAR, DEAR_BITS, DEAR_NETWORK = "adaround", ((4, 4), (2, 4)), "resnet8"
+# Losses (points) that a network may have, asked before anything was measured.
+LEVELS = (
+    ("resnet8", (4, 8), 0.5),
+    ("resnet8", (4, 4), 1.5),
+    ("resnet8", (3, 3), 4.0),
+    ("resnet8", (2, 4), 7.0),
+    ("depthwise", (4, 8), 1.0),
+    ("depthwise", (4, 4), 4.0),
+    ("compact_cnn", (3, 8), 1.0),
+    ("compact_cnn_tuned", (3, 8), 1.0),
+)
+# A chapter measures some of these again, with the shipped networks.
+REPEATED = (
+    ("resnet8", "w2a4_descent"),
+    ("resnet8", FLOAT),
+    ("depthwise", "w4a4_descent"),
+    ("compact_cnn", "w2a4_descent"),
+    ("compact_cnn_tuned", "w3a3_descent"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Bits of inner weights and activations, and a name of ``ROUNDINGS``."""
+
+    weights: int
+    activations: int
+    rounding: str
+
+    @property
+    def bits(self) -> str:
+        """Both in short, as "W4A8"."""
+        return f"W{self.weights}A{self.activations}"
+
+    @property
+    def label(self) -> str:
+        """The method, as tables call it."""
+        return ROUNDINGS.row(self.rounding).label
+
+    @property
+    def name(self) -> str:
+        """What a record is called."""
+        return f"{self.bits.lower()}_{self.rounding}"
+
+
+def cases(network: str) -> dict[str, Case]:
+    """All that is tried with a network, by the record's name."""
+    found = []
+    for bits, methods in METHODS.items():
+        dear = network == DEAR_NETWORK and bits in DEAR_BITS
+        for method in (*methods, *[DEAR] * dear):
+            found.append(Case(*bits, method))
+    return {case.name: case for case in found}
+
+
+def records(
+    of: Subject,
+    names: list[str],
+    images: Tensor,
+    labels: Tensor,
+    folder: Path,
+) -> list[results.Record]:
+    """Records of ``FLOAT`` or ``cases`` by name: kept, or measured.
+
+    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
+    (N,). ``cpu_seconds`` of a record are what the rounding took.
+    """
+    few = replace(
+        of,
+        validation=of.validation[:VALIDATION],
+        labels=of.labels[:VALIDATION],
+    )
+    start = cache(partial(low_bits.narrowed, few))
+    asked, known = (images, labels, folder), cases(of.name)
+    made = []
+    with timer.pinned_threads(1):
+        for name in names:
+            if name == FLOAT:
+                made.append(network_study.record(few, name, *asked))
+                continue
+            case = known[name]
+            network = start(case.weights, case.activations)
+            run = ROUNDINGS.row(case.rounding).run
+            make = partial(run, network, few.calibration)
+            made.append(
+                low_bits.record(
+                    *(few, name, make, *asked),
+                    weight_bits=case.weights,
+                    activation_bits=case.activations,
+                    rounding=case.rounding,
+                )
+            )
+    return made
+
+
+def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:
+    """Changes of accuracy (shares), (trainings,), by network and case.
+
+    ``frame`` is the reference: its rows are networks, trainings, and cases
+    with ``FLOAT`` among these. Networks stand in the registry's order.
+    """
+    found, measured = {}, set(frame.network)
+    for network in [n for n in recipes.NETWORKS if n in measured]:
+        wide = frame[frame.network == network].pivot(
+            index="train_seed", columns="strategy", values="accuracy"
+        )
+        for name, case in cases(network).items():
+            change = wide[name] - wide[FLOAT]
+            found[network, case] = change.to_numpy()
+    return found
+
+
+def change(
+    frame: pd.DataFrame, network: str, name: str, base: str = FLOAT
+) -> Interval:
+    """Change of accuracy (a share) of a record against ``base``, by name.
+
+    ``frame`` is the reference. The interval is that of the mean over
+    trainings; of one training, the paired one over images, as if each
+    prediction that differs from FP32's were lost or gained: it is too wide,
+    never too narrow.
+    """
+    of = frame[frame.network == network].set_index("train_seed")
+    made, before = (of[of.strategy == n] for n in (name, base))
+    if len(made) > 1:
+        return intervals.mean((made.accuracy - before.accuracy).to_numpy())
+    (made,), (before,) = made.itertuples(), before.itertuples()
+    count, net = int(made.n), int(made.correct - before.correct)
+    differ = round(count * (made.disagreement + before.disagreement))
+    gained = (min(max(differ, abs(net)), count) + net) // 2
+    return paired_tests.difference(Flips(gained - net, gained, count, 1.0))
+
+
+def steps(network: str) -> list[tuple[Case, Case]]:
+    """(dearer, cheaper): each of ``cases`` with the next cheaper method."""
+    pairs = pairwise(cases(network).values())
+    return [(two, one) for one, two in pairs if one.bits == two.bits]
+
+
+def chosen(frame: pd.DataFrame, network: str, bits: tuple[int, int]) -> Case:
+    """The method that most validation images ask for, of equals the cheapest.
+
+    Over all trainings of ``network`` in ``frame``, the reference.
+    """
+    of = frame[frame.network == network]
+    right = of.groupby("strategy").validation_correct.sum()
+    tried = [
+        case
+        for case in cases(network).values()
+        if (case.weights, case.activations) == bits
+    ]
+    return max(tried, key=lambda case: right[case.name])
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again, with shipped networks.
+
+    How many of ``REPEATED`` that ``frame`` has depends on the run's test
+    images. Returns
+    ``committed_sweeps.agreement``.
+    """
+    there = lab.shipped()
+    count = lab.settings["test_images"]
+    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
+    there_too = [pair for pair in REPEATED if pair in known.index]
+    asked = committed_sweeps.repeated(there_too, count, fewest=1)
+    found = []
+    for network, name in asked:
+        of = network_study.subject(
+            there.cifar,
+            network,
+            there.run_folder / paths.MODELS,
+            calibration_images=CALIBRATION,
+        )
+        folder = there.run_folder / "rounding" / network
+        images = there.test_images, there.test_labels
+        found += records(of, [name], *images, folder)
+    return committed_sweeps.agreement(known.loc[asked], found, manifest)
