@@ -7,7 +7,7 @@ import copy
 import functools
 import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -72,13 +72,17 @@ class Loaded(nn.Module):
 
 
 def all_of(
-    given: Inputs, network: QuantizedNetwork, tuner
+    given: Inputs,
+    network: QuantizedNetwork,
+    tuner,
+    only: Collection[str] = (),
 ) -> tuple[dict[str, Competitor], dict[str, str]]:
     """All that run here, by name, and why others do not.
 
     ``network`` is what was made of the given one, for floats; ``tuner``, a
     ``tuning.Tuner``, has that whose integers run. The first is the float
-    network as it came, the last are other tools' own flows.
+    network as it came, the last are other tools' own flows. ``only``, if
+    any, names those that are asked for.
     """
     from ptq.bench.peers import PEERS
 
@@ -89,7 +93,9 @@ def all_of(
     makers[RECOMMENDED] = lambda: of_codes(tuner.network, tuner.load)
     for name, flow in PEERS.items():
         makers[name] = functools.partial(flow, given)
-    return made(makers)
+    return made(
+        {n: one for n, one in makers.items() if n in only or not only}
+    )
 
 
 def made(makers: dict[str, Callable]) -> tuple[dict, dict[str, str]]:

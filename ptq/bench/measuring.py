@@ -22,7 +22,6 @@ from ptq.experiment.results import Timing
 from ptq.graph import UnsupportedError
 from ptq.measure import host
 from ptq.quantizer.making import quantize
-from ptq.quantizer.network import QuantizedNetwork
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "nncf")
 
@@ -114,16 +113,10 @@ def measured(
     UnsupportedError where the network cannot be quantized.
     """
     tell("quantizes, and loads each runtime")
-    network, on_pixels, why_not = _quantized(given)
-    tuner = tuning.Tuner(on_pixels, again)
-    found, left_out = competitors.all_of(given, network, tuner)
-    if only_bar:
-        kept = (FLOAT, RECOMMENDED, *PEERS)
-        found = {n: one for n, one in found.items() if n in kept}
+    network, tuner, found, left_out = _loaded(given, only_bar, again)
     modules = {title: Loaded(one.load) for title, one in found.items()}
     tell("asks each for predictions")
     classes = _predictions(modules, given.test) if real else {}
-    shown = f"{len(given.test):,} images" if real else "random pixels"
     tell("measures times")
     timings = times.measured(
         *(modules, given.test, rounds, seed, threads, "several"),
@@ -132,31 +125,49 @@ def measured(
     return Bench(
         name,
         int(network.layers()["macs"].sum()),
-        f"{shown}, {given.described()['image']}",
+        _shown(given, real),
         host.machine(),
         _versions(),
         _rows(found, classes, given.labels),
-        left_out | why_not,
+        left_out,
         timings,
         roofline.peaks(threads, seed),
-        {
-            one.name: str(choice)
-            for one in timings
-            if (choice := tuner.made.get((one.batch, one.threads)))
-        },
+        _choices(tuner, timings),
     )
 
 
-def _quantized(given: Inputs) -> tuple[QuantizedNetwork, ...]:
-    """For floats, and for integers on pixels; why these are converted."""
+def _shown(given: Inputs, real: bool) -> str:
+    shown = f"{len(given.test):,} images" if real else "random pixels"
+    return f"{shown}, {given.described()['image']}"
+
+
+def _choices(tuner: tuning.Tuner, timings: list[Timing]) -> dict[str, str]:
+    """What was recommended, by the timing's name."""
+    made = {one.name: (one.batch, one.threads) for one in timings}
+    return {
+        name: str(tuner.made[asked])
+        for name, asked in made.items()
+        if asked in tuner.made
+    }
+
+
+def _loaded(given: Inputs, only_bar: bool, again: bool) -> tuple:
+    """Codes for floats' sake, a tuner, competitors, and who is left out.
+
+    What runs by integers has pixels for its first codes, where that is
+    exact; else it is told why not.
+    """
     asked = given.network, given.calibration
-    norm = given.normalization
-    network = quantize(*asked, normalization=norm)
+    norm = {"normalization": given.normalization}
+    network, why_not = quantize(*asked, **norm), {}
     try:
-        made = quantize(*asked, normalization=norm, on_pixels=True)
+        on_pixels = quantize(*asked, **norm, on_pixels=True)
     except UnsupportedError as error:
-        return network, network, {"pixels as the first codes": str(error)}
-    return network, made, {}
+        on_pixels, why_not = network, {"pixels as codes": str(error)}
+    tuner = tuning.Tuner(on_pixels, again)
+    only = (FLOAT, RECOMMENDED, *PEERS) if only_bar else ()
+    found, left_out = competitors.all_of(given, network, tuner, only)
+    return network, tuner, found, left_out | why_not
 
 
 def _rows(found: dict, classes: dict, labels) -> dict[str, Row]:

@@ -41,49 +41,46 @@ def quantize(
     more than 8 run in the simulation and in exact integers only: a number
     for all, or numbers for some layers (for some results, by the names in
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
-    ``observer`` is one of ``observers.OBSERVERS``;
-    ``keep_float`` names layers, operations, or modules with all in them.
-    With ``on_pixels`` uint8 images are the first layer's codes, as they are
-    (``graph.pixels``): its weights take the normalization.
-    ``model`` stays as it is; it may be a graph, its BN folded. Raises
-    UnsupportedError, in one sentence, where something is not as expected,
-    UnknownNameError for another observer.
+    ``observer`` is one of ``observers.OBSERVERS``; ``keep_float`` names
+    layers, operations, or modules with all in them. With ``on_pixels`` uint8
+    images are the first layer's codes (``graph.pixels``). ``model``, which
+    may be a graph with BN folded, stays as it is. Raises UnsupportedError
+    where something is not as expected, UnknownNameError for an observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
-    graph, images, normalization = _folded(
-        model, images, normalization, on_pixels
-    )
+    real, norm = _real(images, normalization)
+    graph = model
+    if not isinstance(graph, Graph):
+        graph = graphs.fold(graphs.trace(model, real))
+    QuantizedNetwork(graph, {}, {}).check_shape(real)
+    if on_pixels:
+        graph, real, norm = _on_pixels(graph, images, norm)
     kept = _kept(graph, keep_float)
-    grids = _grids(
-        graph, images, kept, activation_bits, observer, normalization
-    )
-    network = QuantizedNetwork(graph, {}, grids, kept, normalization)
-    network.warn_of_range(images)
+    grids = _grids(graph, real, kept, activation_bits, observer, norm)
+    network = QuantizedNetwork(graph, {}, grids, kept, norm)
+    network.warn_of_range(real)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
 
 
-def _folded(model, images: Tensor, normalization, on_pixels: bool) -> tuple:
-    """The graph, images as it takes them, and what normalizes pixels."""
-    pixels = images
-    if normalization is not None:
-        normalization = plain_normalization(normalization, images)
-        if pixels.dtype == torch.uint8:
-            images = normalize(pixels, *normalization)
-    if isinstance(model, Graph):
-        QuantizedNetwork(model, {}, {}).check_shape(images)
-        graph = model
-    else:
-        graph = graphs.fold(graphs.trace(model, images))
-    if not on_pixels:
-        return graph, images, normalization
+def _real(images: Tensor, normalization) -> tuple:
+    """Images as the network takes them, and the normalization in floats."""
+    if normalization is None:
+        return images, None
+    plain = plain_normalization(normalization, images)
+    pixels = images.dtype == torch.uint8
+    return normalize(images, *plain) if pixels else images, plain
+
+
+def _on_pixels(graph: Graph, pixels: Tensor, normalization) -> tuple:
+    """A graph of pixels as codes, what it takes, and its normalization."""
     if normalization is None or pixels.dtype != torch.uint8:
         raise UnsupportedError(
             "on_pixels: expected uint8 images, and normalization=(mean, std)"
         )
-    graph, moved = graphs.on_pixels(graph, *normalization)
-    normalization = plain_normalization(moved, pixels)
-    return graph, normalize(pixels, *normalization), normalization
+    made, moved = graphs.on_pixels(graph, *normalization)
+    plain = plain_normalization(moved, pixels)
+    return made, normalize(pixels, *plain), plain
 
 
 def _grids(graph, images, kept, bits, observer, normalization) -> dict:
