@@ -159,8 +159,8 @@ def channel_sqnr(wanted: Tensor, found: Tensor) -> float:
 class Channels:
     """A layer's channels in two integer networks, compared.
 
-    ``better`` of ``count`` channels have a larger SQNR in the second network.
-    ``poorest`` is the number of the
+    ``better`` of ``count`` channels have a larger SQNR in the second network,
+    and ``fewer`` have fewer codes in it. ``poorest`` is the number of the
     channel with the fewest codes there, ``codes`` how many it has, ``sqnr``
     what is left of it, in dB. ``before`` and ``after`` are the SQNR of the
     median channel that is not silent.
@@ -168,6 +168,7 @@ class Channels:
 
     count: int
     better: int
+    fewer: int
     poorest: int
     codes: int
     sqnr: float
@@ -181,6 +182,7 @@ def channels(first: Coded, second: Coded) -> Channels:
     return Channels(
         count=len(second.used),
         better=int((np.array(second.sqnr) > np.array(first.sqnr)).sum()),
+        fewer=int((second.used < first.used).sum()),
         poorest=poorest,
         codes=int(second.used[poorest]),
         sqnr=second.sqnr[poorest],

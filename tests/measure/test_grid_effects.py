@@ -78,6 +78,6 @@ def test_channels_of_two_networks_are_compared_one_by_one():
     found = grid_effects.channels(
         side([4, 3, 2], [10.0, nan, 20.0]), side([3, 1, 2], [12.0, nan, 19.0])
     )
-    assert (found.count, found.better) == (3, 1)
+    assert (found.count, found.better, found.fewer) == (3, 1, 2)
     assert (found.poorest, found.codes) == (1, 1) and np.isnan(found.sqnr)
     assert (found.before, found.after) == (15.0, 15.5)
