@@ -83,13 +83,15 @@ CHOSEN = "weight_bits", "per_tensor", "observer", "rounding"
 @click.option(
     "--auto",
     is_flag=True,
-    help="Try bits, ranges and rounding in order until one excludes a loss "
-    "of --margin; half of the images that would judge decide.",
+    help="At 8 bits, try ranges, matched means and layers in float in order "
+    "until one excludes a loss of --margin; half of the images that would "
+    "judge decide.",
 )
 @click.option(
     "--target-bytes",
     type=click.IntRange(1),
-    help="As --auto, in a network.ptq of at most so many bytes.",
+    help="As --auto, then fewer bits and better rounding, until network.ptq "
+    "has at most so many bytes.",
 )
 @click.option(
     "--margin",

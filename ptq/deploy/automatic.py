@@ -8,7 +8,8 @@ on the images that decide, and the file is small enough:
 2. Fewer bits, where a smaller file is asked: 4 inside, where that is small
    enough, then the bits by layer of least error in a file of that size; each
    rounded to nearest, by GPTQ, and by descent.
-3. Else the smallest file that holds the margin, by bisection between them.
+3. Else, where 8 bits hold it, the smallest file found to hold the margin, by
+   a few halvings between them.
 
 Activations keep 8 bits: fewer make no file smaller, and nothing runs faster.
 """

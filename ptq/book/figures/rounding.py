@@ -49,8 +49,7 @@ def lost_by_bits(
         f"{-worst:.0f} points on average, descent toward float up to "
         f"{-best:.1f}. The axis is linear up to one point, then logarithmic.",
         "A panel a network. From left to right bits fall and losses "
-        "rise; the marks of the nearest code rise to the top, those of "
-        "descent toward float stay lowest or among the lowest.",
+        "rise; the marks of the nearest code rise to the top at W2A4.",
     )
 
 

@@ -159,17 +159,20 @@ def _judged(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentence(frame: pd.DataFrame) -> str:
-    """Which method is taken how often, bits by bits."""
+    """Which method is taken how often, bits by bits, of several tried."""
     told = []
-    cells = frame.groupby(CELL[1:], sort=False)
+    cells = frame[frame.tried > 1].groupby(CELL[1:], sort=False)
     for bits in sorted(cells.groups, reverse=True):
         of = cells.get_group(bits)
         each = Counter(of.method).most_common()
         words = ", ".join(f"{name} ({count})" for name, count in each)
         told.append(f"at {_bits(bits)} {words}")
     return (
-        "**Which method at which bits?** The cheapest that is as good as the "
-        f"best, with the number of networks: {'; '.join(told)}."
+        "**Which method at which bits?** The simplest that is, on validation "
+        "images, not shown worse than the best one tried, and less than "
+        f"{100 * MARGIN:.1f} points below it, with the number of networks: "
+        f"{'; '.join(told)}. Where one method only was tried, there is "
+        "nothing to choose."
     )
 
 
@@ -197,7 +200,7 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
             "of methods": row.tried,
             "change (points)": f"{100 * row.change:+.2f}",
             "accuracy is": row.verdict,
-            "gain over the cheapest": f"{100 * row.gain:+.2f}"
+            "gain over the simplest": f"{100 * row.gain:+.2f}"
             if row.gain
             else "–",
             "file (kB)": f"{row.file_bytes / 1000:.1f}",
@@ -212,13 +215,14 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
 def _caption(lacking: list[str]) -> str:
     text = (
         "The method to take, by network and bits of weights (W) and "
-        "activations (A): the cheapest that is, on validation images, not "
+        "activations (A): the simplest that is, on validation images, not "
         "shown worse than the best one tried, and less than "
         f"{100 * MARGIN:.1f} points below it. Change of accuracy against "
-        "floats, and gain over the cheapest method, in points, on test "
+        "floats, and gain over the simplest method, in points, on test "
         "images: means over trainings with 95 % intervals; Holm's correction "
-        "over all rows. Of one training the interval is that of its images, "
-        "and there is no verdict. Below eight bits the first and the last "
+        "over all rows. Of one training nothing is tested: the difference on "
+        "its validation images decides alone, and the interval is that of "
+        "its test images. Below eight bits the first and the last "
         "layer keep eight. The file is ONNX at eight bits, and packed below; "
         "CPU seconds are the method's, on one thread."
     )

@@ -34,7 +34,7 @@ def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def gain_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
-    """What each method gains over the next cheaper one, in points.
+    """What each method gains over the one before it, in points.
 
     ``frame`` is the reference; a row is a pair, a column a network.
     """
