@@ -172,7 +172,7 @@ def about_observers(
     ``found`` are ``records``, ``labels`` int64 (N,) the test's first.
     ``p_`` are Cochran's, ``apart_`` the points between best and ``worst_``.
     ``shape`` says whether the first half of MQBench's table, no difference
-    at eight bits, is confirmed.
+    at eight bits, is contradicted; a test cannot confirm it.
     """
     told = {}
     for bits, word in WORDS.items():
@@ -186,6 +186,6 @@ def about_observers(
     differ = {
         word: told[f"p_{word}"] < SIGNIFICANCE for word in WORDS.values()
     }
-    told["shape"] = "contradicted" if differ["eight"] else "confirmed"
+    told["shape"] = "contradicted" if differ["eight"] else "not contradicted"
     told["at_four"] = "shown" if differ["four"] else "not shown"
     return told

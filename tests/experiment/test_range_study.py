@@ -80,8 +80,8 @@ def test_records_are_kept_and_compared(cifar, residual, tmp_path):
     assert ruined.change.high < -0.2 and ruined.verdict == "worse"
 
 
-def made_up(residual_loss):
-    """Records of all observers; at four bits each loses some images more."""
+def made_up(loss, few):
+    """Records of all observers; at ``few`` bits each loses images more."""
     truth = torch.zeros(200, dtype=torch.int64)
     right = np.zeros(200, np.uint8)
     right[190:] = 1
@@ -89,8 +89,16 @@ def made_up(residual_loss):
     for bits, choices in OBSERVED.items():
         for place, one in enumerate(choices.values()):
             found[one.name] = right.copy()
-            found[one.name][: residual_loss * place * (bits == 4)] = 1
+            found[one.name][: loss * place * (bits == few)] = 1
     return found, truth
+
+
+def as_records(made, base):
+    """Made-up predictions in place of those of a record."""
+    return {
+        name: replace(base, strategy=name, predictions=one, n=len(one))
+        for name, one in made.items()
+    }
 
 
 def test_observers_that_differ_at_four_bits_only_are_said_to(
@@ -98,13 +106,10 @@ def test_observers_that_differ_at_four_bits_only_are_said_to(
 ):
     lab = Lab(cifar, tmp_path)
     base = range_study.records(lab, residual, [], images=40)["fp32"]
-    made, truth = made_up(4)
-    found = {
-        name: replace(base, strategy=name, predictions=one, n=200)
-        for name, one in made.items()
-    }
+    made, truth = made_up(4, few=4)
+    found = as_records(made, base)
     told = range_study.about_observers(found, truth)
-    assert told["shape"] == "confirmed" and told["p_eight"] == 1
+    assert told["shape"] == "not contradicted" and told["p_eight"] == 1
     assert told["at_four"] == "shown" and told["p_four"] < 1e-6
     assert told["apart_eight"] == 0
     assert told["worst_four"] == "analytic, Gauss"
@@ -114,3 +119,14 @@ def test_observers_that_differ_at_four_bits_only_are_said_to(
     assert rows[-1]["4 bits (points)"].startswith("-12.0 (")
     assert rows[-1]["4 bits, verdict"] == "worse"
     assert rows[-1]["8 bits (points)"].startswith("+0.0")
+
+
+def test_observers_that_differ_at_eight_bits_contradict_the_shape(
+    cifar, residual, tmp_path
+):
+    lab = Lab(cifar, tmp_path)
+    base = range_study.records(lab, residual, [], images=40)["fp32"]
+    made, truth = made_up(4, few=8)
+    told = range_study.about_observers(as_records(made, base), truth)
+    assert told["shape"] == "contradicted" and told["p_eight"] < 1e-6
+    assert told["at_four"] == "not shown" and told["p_four"] == 1
