@@ -73,7 +73,7 @@ def at_most(bits, of, importance):
     """Rate-distortion at the lowest price that gives so few bits."""
     tried = (
         rd.priced(of, price, importance)
-        for price in np.geomspace(0.003, 1, 30)
+        for price in np.geomspace(0.01, 1, 120)
     )
     return next(found for found in tried if entropy(found[0]) <= bits)
 
