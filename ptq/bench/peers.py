@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ptq.bench.competitors import INTEGER, Competitor, session
 from ptq.deploy.inputs import Inputs
 from ptq.graph import UnsupportedError
+from ptq.graph.checks import first_line
 
 CALIBRATION_BATCH = 32
 
@@ -64,9 +65,9 @@ def _exported(given: Inputs) -> Iterator[Path]:
             )
             yield file
         except Exception as error:
-            first = (str(error).strip().splitlines() or [""])[0]
             raise UnsupportedError(
-                f"its flow ended in {type(error).__name__}: {first}"
+                f"its flow ended in {type(error).__name__}: "
+                f"{first_line(error)}"
             ) from error
 
 

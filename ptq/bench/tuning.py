@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -104,10 +105,6 @@ class Tuner:
         return self.made[asked]
 
     def _key(self, count: int, threads: int) -> str:
-        from ptq.engines import onnx_file
-
-        content = onnx_file.model(self.network, pixels=True)
-        file = hashlib.sha256(content.SerializeToString()).hexdigest()
         machine = host.machine()
         facts = {name: machine[name] for name in MACHINE}
         facts["versions"] = [
@@ -116,14 +113,24 @@ class Tuner:
             if engines.get(engine).available() is True
         ]
         science = source_hash.science_hash()
-        return source_hash.of(facts, science, file, count, threads)
+        return source_hash.of(facts, science, self._file, count, threads)
+
+    @cached_property
+    def _file(self) -> str:
+        """Hash of the network's file."""
+        from ptq.engines import onnx_file
+
+        content = onnx_file.model(self.network, pixels=True)
+        return hashlib.sha256(content.SerializeToString()).hexdigest()
 
     def _has_sums(self) -> bool:
         return any(n.op == "add" for n in self.network.graph.nodes.values())
 
     def _measured(self, images: Tensor, threads: int, file: Path) -> Choice:
         runs, reasons = {}, []
-        for way in WAYS if self._has_sums() else list(WAYS)[:2]:
+        for way, (_, more) in WAYS.items():
+            if more.get("fuse_sums") and not self._has_sums():
+                continue
             for count in sorted({1, threads}):
                 choice = Choice(way, count)
                 try:

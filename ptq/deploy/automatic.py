@@ -138,11 +138,12 @@ class _Flow:
         plans = [inside] if files.size(inside) <= target else []
         for bits in [*plans, *[least] * (least not in plans)]:
             for rounding in ROUNDINGS:
-                narrow = {"weight_bits": bits, "rounding": rounding}
-                if self.holds(recipe | narrow):
+                way = {"weight_bits": bits, "rounding": rounding}
+                if self.holds(recipe | way):
                     return
         if self.choice.best.holds:
-            self.bisect(recipe | narrow, files, files.size(least), size)
+            best_rounded = recipe | {"rounding": ROUNDINGS[-1]}
+            self.bisect(best_rounded, files, files.size(least), size)
 
     def bisect(self, recipe: dict, files: Files, low, high) -> None:
         """Between files of ``low`` bytes that do not hold, and ``high``."""

@@ -1,6 +1,6 @@
 """Which bits each layer gets in a packed file of a given size."""
 
-from ptq.experiment import low_bits
+from ptq.measure import resources
 from ptq.methods import bit_allocation
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -26,7 +26,7 @@ class Files:
     def size(self, bits: dict[str, int]) -> int:
         """Bytes of the packed file."""
         made = bit_allocation.mixed(self.narrow, bits)
-        return low_bits.packed_bytes(made)
+        return resources.packed_bytes(made)
 
     def within(self, most: int) -> dict[str, int]:
         """Bits by layer of the least error in at most so many bytes.

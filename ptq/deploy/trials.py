@@ -16,8 +16,9 @@ from ptq.engines import onnx_file, onnx_runtime
 from ptq.engines.onnx_module import OnnxModule
 from ptq.evidence import intervals, paired_tests
 from ptq.evidence.checks import InputError
-from ptq.experiment import low_bits, source_hash
+from ptq.experiment import source_hash
 from ptq.judge import judgement, wording
+from ptq.measure import resources
 from ptq.quantizer.network import QuantizedNetwork
 
 # What is kept of a trial; the rest depends on margin and labels.
@@ -91,7 +92,7 @@ class Trials:
         seconds = time.process_time() - start
         runner = onnx_runtime.load(network)
         return {
-            "bytes": low_bits.packed_bytes(network),
+            "bytes": resources.packed_bytes(network),
             "cpu_seconds": round(seconds, 2),
             "predictions": asked(runner, self.given.test).argmax(1).tolist(),
         }

@@ -18,7 +18,7 @@ from ptq.engines import onnx_operators
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
 from ptq.quantizer import affine, placement
 from ptq.quantizer.affine import Grid
-from ptq.quantizer.network import QuantizedNetwork, normalize
+from ptq.quantizer.network import QuantizedNetwork, all_pixels, normalize
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with
@@ -224,10 +224,7 @@ class Writer:
 
     def _are_codes(self, grid: Grid) -> bool:
         """Whether codes are the pixels, all 256 of each channel."""
-        _, channels, *size = self.network.graph.nodes["input"].shape
-        pixels = torch.arange(256, dtype=torch.uint8)
-        pixels = pixels.reshape(-1, *(1 for _ in (channels, *size)))
-        pixels = pixels.expand(-1, channels, *(1 for _ in size))
+        pixels = all_pixels(self.network.graph.nodes["input"].shape[1])
         real = normalize(pixels, *self.network.normalization)
         return torch.equal(affine.quantize(real, grid), pixels.int())
 

@@ -131,6 +131,18 @@ def difference(found: Flips) -> Interval:
     )
 
 
+def widest(net: int, changed: int, n: int) -> Interval:
+    """The paired difference as if each changed prediction were a flip.
+
+    For records that know only ``net``, how many more of ``n`` images are
+    right, and on how many predictions differ. Some differ between two wrong
+    classes; so it is too wide, never too narrow. The value is ``net / n``.
+    """
+    flips = min(max(changed, abs(net)), n)
+    gained = (flips + net) // 2
+    return difference(Flips(gained - net, gained, n, 1.0))
+
+
 def smallest_detectable(
     changed: int, n: int, level: float = SIGNIFICANCE
 ) -> float:

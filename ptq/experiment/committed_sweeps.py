@@ -7,7 +7,7 @@ reads one measures a part of it again.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +143,19 @@ def load(
         raise ReferenceError(
             f"{path} and .json: {error!r}; `make sweeps` makes them again"
         ) from error
+
+
+def changes(
+    frame: pd.DataFrame, network: str, names: Iterable[str], base: str
+) -> dict[str, np.ndarray]:
+    """Changes of accuracy (shares) against ``base``, (trainings,), by name.
+
+    ``names`` and ``base`` are strategies of ``network`` in the reference.
+    """
+    wide = frame[frame.network == network].pivot(
+        index="train_seed", columns="strategy", values="accuracy"
+    )
+    return {name: (wide[name] - wide[base]).to_numpy() for name in names}
 
 
 def origin(manifest: dict) -> str:

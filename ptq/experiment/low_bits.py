@@ -1,6 +1,5 @@
 """The book's networks below eight bits, as measured records."""
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,26 +10,39 @@ from torch import Tensor
 from ptq.engines import onnx_file
 from ptq.experiment import network_study, results, source_hash
 from ptq.experiment.network_study import Subject
+from ptq.graph import Graph
+from ptq.measure import resources
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.quantizer import making
 from ptq.quantizer.network import QuantizedNetwork
 
 
-def narrowed(
-    of: Subject, weights: int, activations: int, observer: str = "mse"
+def quantized(
+    of: Subject,
+    weights: int,
+    activations: int,
+    graph: Graph | None = None,
+    **recipe,
 ) -> QuantizedNetwork:
-    """The network with few bits inside, its weights on least-error grids.
+    """The network with few bits inside.
 
     The first and the last layer keep 8 bits, and so does what no inner layer
-    reads. ``observer`` is one of ``observers.OBSERVERS``.
+    reads. ``graph`` stands in for the folded one; ``recipe`` is what
+    ``making.quantize`` takes besides.
     """
-    made = making.quantize(
-        of.network,
+    bits = making.inner_bits(of.quantize("per_channel"), weights, activations)
+    return making.quantize(
+        of.folded() if graph is None else graph,
         of.calibration,
-        observer=observer,
         normalization=of.normalization,
-        **making.inner_bits(of.quantize("per_channel"), weights, activations),
+        **bits,
+        **recipe,
     )
+
+
+def narrowed(of: Subject, weights: int, activations: int) -> QuantizedNetwork:
+    """``quantized`` by ranges and grids of weights of least error."""
+    made = quantized(of, weights, activations, observer="mse")
     return least_error_grids(made)
 
 
@@ -66,15 +78,7 @@ def record(
         made = file, table.bits.to_dict(), int(table.bytes.sum())
         found = network_study.measured(of, name, key, made, images, labels)
         more = found.parameters | told | {"cpu_seconds": seconds}
-        size = packed_bytes(network, coded)
+        size = resources.packed_bytes(network, coded)
         return replace(found, parameters=more, file_bytes=size)
 
     return results.kept(folder, name, key, measure)
-
-
-def packed_bytes(network: QuantizedNetwork, coded: bool = False) -> int:
-    """The size of the file that ``save`` writes, in bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "packed"
-        network.save(path, coded)
-        return path.stat().st_size

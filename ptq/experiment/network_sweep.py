@@ -20,14 +20,13 @@ def changes(frame: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     ``frame`` is the reference: its rows are networks, trainings and choices,
     ``FLOAT`` among these. Networks stand in the order of the registry.
     """
-    found = {}
-    for network in recipes.NETWORKS:
-        wide = frame[frame.network == network].pivot(
-            index="train_seed", columns="strategy", values="accuracy"
-        )
-        for choice in CHOICES:
-            found[network, choice] = (wide[choice] - wide[FLOAT]).to_numpy()
-    return found
+    return {
+        (network, choice): change
+        for network in recipes.NETWORKS
+        for choice, change in committed_sweeps.changes(
+            frame, network, CHOICES, FLOAT
+        ).items()
+    }
 
 
 def gain(

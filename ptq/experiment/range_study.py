@@ -20,7 +20,6 @@ from ptq.methods.equalization import equalize
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.normal_moments import Moments, divided, normal_moments
 from ptq.networks import recipes
-from ptq.quantizer import making
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.observers import OBSERVERS
 
@@ -100,14 +99,10 @@ def made(of: Subject, choice: Choice) -> QuantizedNetwork:
     if choice.equalized:
         graph, by = equalize(graph)
         moments = divided(moments, by)
-    whole = of.quantize("per_channel")
-    network = making.quantize(
-        graph,
-        of.calibration,
+    network = low_bits.quantized(
+        *(of, choice.weights, choice.activations, graph),
         observer=choice.observer,
         per_channel=choice.per_channel,
-        normalization=of.normalization,
-        **making.inner_bits(whole, choice.weights, choice.activations),
     )
     if choice.least:
         network = least_error_grids(network)

@@ -12,7 +12,6 @@ from torch import Tensor
 from ptq import paths
 from ptq.evidence import intervals, paired_tests
 from ptq.evidence.intervals import Interval
-from ptq.evidence.paired_tests import Flips
 from ptq.experiment import (
     committed_sweeps,
     low_bits,
@@ -109,7 +108,7 @@ def records(
         validation=of.validation[:VALIDATION],
         labels=of.labels[:VALIDATION],
     )
-    start = cache(partial(low_bits.narrowed, few))
+    start = cache(partial(low_bits.quantized, few, observer="mse"))
     asked, known = (images, labels, folder), cases(of.name)
     made = []
     with timer.pinned_threads(1):
@@ -140,12 +139,10 @@ def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:
     """
     found, measured = {}, set(frame.network)
     for network in [n for n in recipes.NETWORKS if n in measured]:
-        wide = frame[frame.network == network].pivot(
-            index="train_seed", columns="strategy", values="accuracy"
-        )
-        for name, case in cases(network).items():
-            change = wide[name] - wide[FLOAT]
-            found[network, case] = change.to_numpy()
+        known = cases(network)
+        moved = committed_sweeps.changes(frame, network, known, FLOAT)
+        for name, change in moved.items():
+            found[network, known[name]] = change
     return found
 
 
@@ -166,8 +163,7 @@ def change(
     (made,), (before,) = made.itertuples(), before.itertuples()
     count, net = int(made.n), int(made.correct - before.correct)
     differ = round(count * (made.disagreement + before.disagreement))
-    gained = (min(max(differ, abs(net)), count) + net) // 2
-    return paired_tests.difference(Flips(gained - net, gained, count, 1.0))
+    return paired_tests.widest(net, differ, count)
 
 
 def steps(network: str) -> list[tuple[Case, Case]]:

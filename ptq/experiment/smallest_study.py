@@ -95,6 +95,8 @@ def record(
         coded=name not in PLAIN,
         code=Path(__file__).read_text(),
     )
+    if "lost" in found.parameters:
+        return found
     pair = exact.predictions, found.predictions
     flips = paired_tests.flips(*pair, labels.numpy(), classes=10)
     told = {"lost": flips.lost, "gained": flips.gained}

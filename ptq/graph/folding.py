@@ -136,6 +136,26 @@ def weight_and_bias(graph: Graph, layer: Node) -> tuple[Tensor, Tensor]:
     return weight.double(), zeros if bias is None else bias.double()
 
 
+def by_input(layer: Node, weight: Tensor, channels: int) -> Tensor:
+    """A view of a layer's weights by the channels of its input.
+
+    ``weight`` is (C_out, ...), the view (groups, C_out / groups, channels /
+    groups, positions); a flattened input has several positions a channel.
+    """
+    groups = layer.args[6] if layer.op == "convolution" else 1
+    return weight.reshape(
+        groups, len(weight) // groups, channels // groups, -1
+    )
+
+
+def over_inputs(view: Tensor, values: Tensor) -> Tensor:
+    """What a layer makes of the same number at all places of a channel.
+
+    ``view`` is that of ``by_input``, ``values`` (channels,); (C_out,).
+    """
+    return (view.sum(3) @ values.reshape(len(view), -1, 1)).flatten()
+
+
 def set_weight_and_bias(graph: Graph, layer: Node, weight, bias) -> None:
     """Let a layer of ``graph`` have these, of its shapes, in float32."""
     named = (

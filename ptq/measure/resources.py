@@ -1,9 +1,13 @@
 """What a network costs: bytes and multiply-accumulates."""
 
+import tempfile
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from ptq.graph import activations
+from ptq.quantizer.network import QuantizedNetwork
 
 
 def payload_bytes(network: nn.Module) -> int:
@@ -20,6 +24,12 @@ def payload_bytes(network: nn.Module) -> int:
         return 0
 
     return sum(count(value) for value in network.state_dict().values())
+
+
+def packed_bytes(network: QuantizedNetwork, coded: bool = False) -> int:
+    """The size of the file that ``save`` writes, in bytes; errors are its."""
+    with tempfile.TemporaryDirectory() as folder:
+        return network.save(Path(folder) / "packed", coded)
 
 
 def counted_bytes(

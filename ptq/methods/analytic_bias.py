@@ -4,8 +4,7 @@ Nagel et al. (2019), 4.2, from what batch normalization remembers: no image
 is needed.
 """
 
-from ptq.graph.folding import weight_and_bias
-from ptq.methods.equalization import by_input
+from ptq.graph.folding import by_input, over_inputs, weight_and_bias
 from ptq.methods.layer_problems import on_scale
 from ptq.methods.normal_moments import Moments
 from ptq.quantizer.network import QuantizedNetwork
@@ -32,8 +31,7 @@ def correct_biases(
         scale = layer.grid.scale.double()
         around = (-1, *[1] * (weight.dim() - 1)) if scale.dim() else ()
         error = layer.codes * scale.reshape(around) - weight
-        view = by_input(node, error, len(mean)).sum(3)
-        shift = (view @ mean.reshape(len(view), -1, 1)).flatten()
+        shift = over_inputs(by_input(node, error, len(mean)), mean)
         bias = layer.bias * made.unit(node).double() - shift
         codes, given = layer.codes.double(), made.grid(source)
         made.integers[name] = on_scale(node, layer, codes, scale, bias, given)

@@ -5,6 +5,7 @@ a knapsack with one item of each layer, as in Yao et al. (2021, HAWQ-V3,
 arXiv 2011.10680), which an integer program solves exactly.
 """
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
@@ -112,7 +113,7 @@ def mixed(
     """
     made = narrow[max(narrow)].copy()
     for name, bits in chosen.items():
-        made.integers[name] = narrow[bits].copy().integers[name]
+        made.integers[name] = copy.deepcopy(narrow[bits].integers[name])
     return made
 
 

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from ptq.graph import Graph, Node
 from ptq.graph.folding import (
+    by_input,
     has_channels,
+    over_inputs,
     set_weight_and_bias,
     weight_and_bias,
 )
@@ -61,18 +63,6 @@ def _passes(graph: Graph, node: Node) -> bool:
     shape = graph.nodes[node.inputs[0]].shape
     flat = node.op == "reshape" and node.shape == (-1, prod(shape[1:]))
     return flat or node.op in ("minimum", *POOLS)
-
-
-def by_input(layer: Node, weight: Tensor, channels: int):
-    """A view of a layer's weights by the channels of its input.
-
-    ``weight`` is (C_out, ...), the view (groups, C_out / groups, channels /
-    groups, positions); a flattened input has several positions a channel.
-    """
-    groups = layer.args[6] if layer.op == "convolution" else 1
-    return weight.reshape(
-        groups, len(weight) // groups, channels // groups, -1
-    )
 
 
 def equalize(
@@ -142,10 +132,9 @@ def absorb(graph: Graph, moments: Moments) -> tuple[Graph, dict[str, Tensor]]:
         first, second = made.nodes[pair.first], made.nodes[pair.second]
         weight, bias = weight_and_bias(made, first)
         behind, rest = weight_and_bias(made, second)
-        view = by_input(second, behind, len(bias))
-        more = view.sum(3) @ c.reshape(len(view), -1, 1)
+        more = over_inputs(by_input(second, behind, len(bias)), c)
         set_weight_and_bias(made, first, weight, bias - c)
-        set_weight_and_bias(made, second, behind, rest + more.flatten())
+        set_weight_and_bias(made, second, behind, rest + more)
         _bound(made, pair, lambda now, c: now - c, c)
         taken[pair.first] = c
     made.drop_idle()

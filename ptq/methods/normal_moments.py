@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from ptq.graph import Graph, Node
-from ptq.graph.folding import has_channels, weight_and_bias
+from ptq.graph.folding import (
+    by_input,
+    has_channels,
+    over_inputs,
+    weight_and_bias,
+)
 
 # (mean, variance) by a node's name, float64 (C,) each.
 Moments = dict[str, tuple[Tensor, Tensor]]
@@ -67,16 +72,9 @@ def _of_result(graph: Graph, node: Node, given: list):
 
 def _of_layer(graph: Graph, node: Node, mean: Tensor, variance: Tensor):
     weight, bias = weight_and_bias(graph, node)
-    groups = node.args[6] if node.op == "convolution" else 1
-    view = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
-    mean, variance = (
-        (part @ each.reshape(groups, -1, 1)).flatten()
-        for part, each in (
-            (view.sum(3), mean),
-            (view.square().sum(3), variance),
-        )
-    )
-    return mean + bias, variance
+    view = by_input(node, weight, len(mean))
+    variance = over_inputs(view.square(), variance)
+    return over_inputs(view, mean) + bias, variance
 
 
 def clipped_normal(

@@ -16,7 +16,12 @@ from ptq.quantizer import (
     placement,
     weights,
 )
-from ptq.quantizer.network import Layer, QuantizedNetwork, normalize
+from ptq.quantizer.network import (
+    Layer,
+    QuantizedNetwork,
+    all_pixels,
+    normalize,
+)
 
 BITS = range(1, 17)
 
@@ -88,7 +93,9 @@ def _grids(graph, images, kept, bits, observer, normalization) -> dict:
     bits = _bits_of("activation_bits", bits, owners)
     grids = activation_grids.activation_grids(graph, images, bits, observer)
     if normalization is not None:
-        points = normalize(_all_pixels(images), *normalization).unique()
+        points = normalize(
+            all_pixels(images.shape[1]), *normalization
+        ).unique()
         grids["input"] = activation_grids.input_grid(points, bits["input"])
     return grids
 
@@ -232,9 +239,3 @@ def plain_normalization(normalization, images: Tensor):
             "channels, std above 0; of pixels from 0 to 255, divide by 255"
         )
     return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def _all_pixels(images: Tensor) -> Tensor:
-    """Each value of a pixel in each channel, uint8 (256, C)."""
-    pixels = torch.arange(256, dtype=torch.uint8)
-    return pixels[:, None].expand(-1, images.shape[1])

@@ -250,6 +250,12 @@ class QuantizedNetwork:
         return layer_table.text(self)
 
 
+def all_pixels(channels: int) -> Tensor:
+    """Each value of a pixel in each channel, uint8 (256, channels)."""
+    pixels = torch.arange(256, dtype=torch.uint8)
+    return pixels[:, None].expand(-1, channels)
+
+
 def normalize(pixels: Tensor, mean, std) -> Tensor:
     """float32 (p / 255 - mean) / std of uint8 ``pixels``, (N, C, ...)."""
     around = (-1, *(1 for _ in pixels.shape[2:]))

@@ -11,7 +11,7 @@ from ptq.deploy import automatic, deploying, trials
 from ptq.deploy.choice import Choice
 from ptq.deploy.file_sizes import Files
 from ptq.evidence.checks import InputError
-from ptq.experiment import low_bits
+from ptq.measure import resources
 from ptq.methods import bit_allocation
 from ptq.quantizer.making import quantize
 
@@ -108,7 +108,7 @@ def test_a_file_of_a_size_has_the_bits_of_least_error(net, most):
         bits: given.quantized("nearest", weight_bits=bits)
         for bits in bit_allocation.BITS
     }
-    files = Files(narrow, low_bits.packed_bytes(narrow[8]))
+    files = Files(narrow, resources.packed_bytes(narrow[8]))
     found = files.within(most)
     assert files.size(found) <= most
     costs = bit_allocation.noise(narrow)

@@ -197,3 +197,14 @@ def test_decomposition_holds_the_share_of_the_next_session():
         came = time_ratios.decomposition([step[-1:] for step in steps])[0]
         covered.append(found.low <= came.value <= found.high)
     assert 0.92 < np.mean(covered) < 0.98
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_counts_all_changed_predictions_is_never_too_narrow(seed):
+    rng = np.random.default_rng(seed)
+    labels, one, other = rng.integers(0, 4, (3, 500))
+    true = paired_tests.difference(paired_tests.flips(one, other, labels))
+    net = int((other == labels).sum() - (one == labels).sum())
+    wide = paired_tests.widest(net, int((one != other).sum()), 500)
+    assert wide.value == pytest.approx(true.value)
+    assert wide.low <= true.low and wide.high >= true.high

@@ -1,12 +1,11 @@
 """The front page's decision map: which method at which bits, of references.
 
-The method is decided on validation images: the cheapest that is neither
+The method is decided on validation images: the simplest that is neither
 shown worse than the best one there nor more than the margin below it. Its
 change and gain are those on test images, means over trainings.
 """
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +36,9 @@ def tried(eight: pd.DataFrame, fewer: pd.DataFrame | None) -> pd.DataFrame:
     """All that the references tried, in one form, a row a quantized network.
 
     ``eight`` and ``fewer`` are the references "networks" and "rounding", the
-    second None where there is none. ``rank`` and ``method`` go from cheap to
-    dear; ``change`` is that of the accuracy against floats on test images,
-    ``seen`` the accuracy on validation images, both shares.
+    second None where there is none. ``rank`` and ``method`` begin with
+    the simplest; ``change`` is that of the accuracy against floats on test
+    images, ``seen`` the accuracy on validation images, both shares.
     """
     told = eight.assign(weight_bits=8, activation_bits=8, cpu_seconds=np.nan)
     grids = {name: CHOICES[name].label for name in GRANULARITIES}
@@ -53,7 +52,7 @@ def tried(eight: pd.DataFrame, fewer: pd.DataFrame | None) -> pd.DataFrame:
 def _plain(
     frame: pd.DataFrame, names: pd.Series, labels: dict[str, str]
 ) -> pd.DataFrame:
-    """Rows whose method is one of ``labels``, which go from cheap to dear."""
+    """Rows whose method is one of ``labels``, the simplest first."""
     keys = ["network", "train_seed"]
     bare = frame[frame.strategy == FLOAT].set_index(keys).accuracy
     ranks = {name: rank for rank, name in enumerate(labels)}
@@ -64,10 +63,10 @@ def _plain(
     return made[list(COLUMNS)].astype({name: int for name in CELL[1:]})
 
 
-def cheapest(seen: pd.DataFrame) -> int:
+def simplest(seen: pd.DataFrame) -> int:
     """The column to take: the first that is as good as the best one.
 
-    ``seen`` has a row a training and a column a method, from cheap to dear:
+    ``seen`` has a row a training and a column a method, the simplest first:
     accuracies (shares) on validation images. As good is what is not shown
     worse, by Student's test over several trainings, and on average less
     than ``MARGIN`` below.
@@ -85,8 +84,8 @@ def cheapest(seen: pd.DataFrame) -> int:
 def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The map, numbers only, a row a network and bits; and what it lacks.
 
-    ``found`` is that of ``tried``. ``change`` and ``gain`` over the cheapest
-    method are intervals of shares (gain None where it is the cheapest),
+    ``found`` is that of ``tried``. ``change`` and ``gain`` over the simplest
+    method are intervals of shares (gain None where it is the simplest),
     ``tried`` is how many methods there were, ``verdict`` is on the change,
     with Holm's correction over all rows. Of one training there is no
     verdict, and the interval is that of the images. Where no training has
@@ -104,7 +103,7 @@ def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 f"{recipes.get(cell[0]).label} at {_bits(cell[1:])}"
             )
             continue
-        rank = cheapest(seen)
+        rank = simplest(seen)
         told = dict(zip(CELL, cell, strict=True))
         told |= {"tried": len(seen.columns), "trainings": len(seen)}
         changes = changes.loc[seen.index]
@@ -122,7 +121,9 @@ def _of(chosen: pd.DataFrame, changes: pd.DataFrame, rank) -> dict:
         gain = intervals.mean(over) if many else alone
     return {
         "method": chosen.method.iloc[0],
-        "change": intervals.mean(change) if many else _of_images(chosen),
+        "change": intervals.mean(change)
+        if many
+        else _of_images(chosen.iloc[0]),
         "p": replicates.p_value(change) if many else np.nan,
         "gain": gain,
         "file_bytes": chosen.file_bytes.median(),
@@ -130,18 +131,11 @@ def _of(chosen: pd.DataFrame, changes: pd.DataFrame, rank) -> dict:
     }
 
 
-def _of_images(chosen: pd.DataFrame) -> Interval:
-    """The change of one training, as if all changed predictions counted.
-
-    Some change from one wrong class to another, so it is wide enough.
-    """
-    row = chosen.iloc[0]
-    net, changed = (
-        round(share * row.n) for share in (row.change, row.disagreement)
-    )
-    lost, gained = (changed - net + 1) // 2, (changed + net + 1) // 2
-    found = paired_tests.Flips(lost, gained, int(row.n), 1.0)
-    return replace(paired_tests.difference(found), value=row.change)
+def _of_images(row: pd.Series) -> Interval:
+    """The change of one training, with the widest interval over images."""
+    shares = row.change, row.disagreement
+    net, changed = (round(share * row.n) for share in shares)
+    return paired_tests.widest(net, changed, int(row.n))
 
 
 def _judged(frame: pd.DataFrame) -> pd.DataFrame:

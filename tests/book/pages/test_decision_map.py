@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ptq.book.pages import decision_map
-from ptq.book.pages.decision_map import cheapest
+from ptq.book.pages.decision_map import simplest
 
 SEEDS = 42, 1, 2
 FLOAT_RIGHT = 9000
@@ -78,7 +78,7 @@ def lines(folder):
     return text, [line for line in text.splitlines() if "| ResNet8" in line]
 
 
-def test_the_cheapest_that_is_as_good_is_taken(folder):
+def test_the_simplest_that_is_as_good_is_taken(folder):
     text, (eight, four, two) = lines(folder)
     assert "| W8A8 | per tensor | 2 | -0.10 (" in eight
     assert "| W4A8 | nearest | 2 | -0.25 (" in four
@@ -139,7 +139,7 @@ def test_without_the_reference_below_eight_bits_eight_are_told(folder):
 
 def test_a_cheap_method_must_be_near_and_not_shown_worse():
     def taken(*columns):
-        return cheapest(pd.DataFrame(np.transpose(columns)))
+        return simplest(pd.DataFrame(np.transpose(columns)))
 
     best = 0.9, 0.9, 0.9
     assert taken((0.899, 0.901, 0.897), best) == 0
