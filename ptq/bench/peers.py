@@ -182,7 +182,8 @@ def _compiled(made: nn.Module, threads: int) -> Run:
             return padded(torch.cat([images, more]))[: len(images)]
         if size in known:
             return run(images)
-        with config.patch({"freezing": True, "cpp.threads": threads}):
+        settings = {"freezing": True, "cpp.threads": threads}
+        with _quietly(), config.patch(settings):
             made_now = run(images)
         known.add(size)
         return made_now
