@@ -40,6 +40,7 @@ BOOK = {*WAITING, "assets", "cluster", "toy"}
 FIRST = "test_chapters.py"
 # Threads that wait for a core that another test has would only spin there.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 torch.set_num_threads(1)
 # What is found out about this machine is kept for the tests alone.
 os.environ["PTQ_CACHE_DIR"] = tempfile.mkdtemp(prefix=f"ptq-{os.getpid()}-")

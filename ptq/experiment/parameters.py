@@ -10,7 +10,6 @@ from types import NoneType
 from typing import Any
 
 from ptq import paths
-from ptq.engines import eager_settings
 
 DEFAULTS = {
     "seed": 42,
@@ -39,6 +38,9 @@ def _between(low: int, high: int) -> Callable[[int], str | None]:
 
 
 def _engine(value: str) -> str | None:
+    # Not with this module, which many programs import without torch.
+    from ptq.engines import eager_settings
+
     try:
         eager_settings.choose(value)
     except eager_settings.EngineError as error:
