@@ -121,7 +121,7 @@ class Asked:
         return self._made[method]
 
     def shown(self, condition: Condition) -> Tensor:
-        """The images under a condition, uint8; the last are remembered."""
+        """Images under a condition, uint8 (N, 3, 32, 32); keeps the last."""
         if condition == CLEAN:
             return self.images
         if condition not in self._shown:
