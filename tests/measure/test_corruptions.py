@@ -97,7 +97,7 @@ def test_an_unknown_strength_is_refused(strength):
 
 def test_bad_images_and_names_are_refused():
     with pytest.raises(UnknownNameError, match="did you mean blur"):
-        corrupted(photographs(), "blurr", 1)
+        corrupted(photographs(), "blu", 1)
     with pytest.raises(InputError, match="uint8"):
         corrupted(photographs().float(), "blur", 1)
     with pytest.raises(InputError, match=r"expected \(N, C, H, W\)"):

@@ -26,23 +26,28 @@ def cost_by_strength(name: str, frame: pd.DataFrame, folder: Path) -> None:
     ``frame`` is the reference.
     """
     graded = frame[(frame.strength > 0) & frame.change.notna()]
-    most = graded.loc[graded.change.idxmin()]
-    kind = CORRUPTIONS.row(most.corruption).label
-    exact = frame.set_index(["network", "strategy"]).accuracy
-    there = Condition(most.corruption, int(most.strength)).name
-    left = 100 * exact[most.network, f"fp32_{there}"]
+    ends = graded.change.idxmin(), graded.change.idxmax()
+    most, least = (_told(graded.loc[end]) for end in ends)
     show.figure(
         panels(frame),
         folder,
         name,
         "Change of accuracy against FP32 on the same images, by strength of "
-        "a corruption; 0 is clean. Bars: 95 % intervals over images. Most is "
-        f"lost by {recipes.get(most.network).label} {label(most.method)} "
-        f"with {kind} at strength {most.strength:.0f}: "
-        f"{interval(most, 'change'):+.1f} points, where FP32 is right for "
-        f"{left:.0f} % of the images.",
+        "a corruption; 0 is clean. Bars: 95 % intervals over images. The "
+        f"lowest mark is {most}, the highest {least}.",
         "A row of panels for each network, a column for each corruption. "
-        "Eight bits stay near zero at every strength; fewer bits lie lower.",
+        "The lines of eight bits stay near zero; those of fewer bits leave "
+        "it, in some panels below and in others above.",
+    )
+
+
+def _told(row: pd.Series) -> str:
+    """A mark of the figure in words."""
+    kind = CORRUPTIONS.row(row.corruption).label
+    return (
+        f"{recipes.get(row.network).label} {label(row.method)} with {kind} "
+        f"at strength {row.strength:.0f} "
+        f"({interval(row, 'change').value:+.1f} points)"
     )
 
 
@@ -65,7 +70,7 @@ def panels(frame: pd.DataFrame) -> Figure:
             for method in methods(network)[1:]:
                 _line(axis, of.loc[network], method, name)
             axis.axhline(0, color=NEUTRAL, linewidth=0.8)
-            if row is axes[0]:
+            if network == networks[0]:
                 axis.set_title(kind.label, fontsize=10)
         row[0].set_ylabel(recipes.get(network).label, fontsize=9)
     for axis in axes[-1]:

@@ -8,12 +8,13 @@ import pandas as pd
 from ptq.data import cifar10
 from ptq.evidence import paired_tests
 from ptq.evidence.intervals import Interval
+from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment.corruption_study import ALL, CLEAN, label, methods
 from ptq.experiment.network_study import FLOAT
 from ptq.measure.corruptions import CORRUPTIONS
 from ptq.networks import recipes
 
-MORE = "costs more"
+MORE, LESS, NOT_SHOWN = "more", "less", "not shown"
 GROUPS = [f"changed_{i}" for i in range(1, 6)]
 
 
@@ -22,9 +23,9 @@ class Cost:
     """A network and method of the reference, clean and corrupted.
 
     ``clean`` and ``worse`` (all corruptions) are its rows of the reference,
-    ``exact_clean`` and ``exact_worse`` those of FP32; ``by_corruption`` has
-    a row each. ``p`` is that of the excess over all corruptions, by Holm's
-    correction over all networks and methods.
+    ``exact_clean`` and ``exact_worse`` those of FP32; ``kinds`` has a row
+    for each corruption at all strengths. ``p`` is that of its excess, by
+    Holm's correction over all networks, methods and corruptions.
     """
 
     network: str
@@ -33,20 +34,19 @@ class Cost:
     worse: pd.Series
     exact_clean: pd.Series
     exact_worse: pd.Series
-    by_corruption: dict[str, pd.Series]
-    p: float
+    kinds: dict[str, pd.Series]
+    p: dict[str, float]
 
     @property
     def title(self) -> str:
         """Network and bits in words."""
         return f"{recipes.get(self.network).label} {label(self.method)}"
 
-    @property
-    def verdict(self) -> str:
-        """What is shown of the excess, in words."""
-        found = interval(self.worse, "excess")
-        word = paired_tests.verdict(0.01 * found, self.p)
-        return {"worse": MORE, "better": "costs less"}.get(word, word)
+    def verdict(self, corruption: str) -> str:
+        """Whether more or less than on clean images is shown to be lost."""
+        if self.p[corruption] >= SIGNIFICANCE:
+            return NOT_SHOWN
+        return MORE if self.kinds[corruption].excess < 0 else LESS
 
 
 def interval(row: pd.Series, name: str) -> Interval:
@@ -62,8 +62,12 @@ def costs(frame: pd.DataFrame) -> list[Cost]:
     """
     of = frame.set_index(["network", "strategy"])
     pairs = list(_pairs(frame))
-    raw = [float(of.loc[(n, f"{m}_{ALL.name}")].excess_p) for n, m in pairs]
-    adjusted = paired_tests.holm(raw)
+    kinds = [
+        {c: of.loc[(network, f"{method}_{c}")] for c in CORRUPTIONS}
+        for network, method in pairs
+    ]
+    raw = [float(row.excess_p) for rows in kinds for row in rows.values()]
+    adjusted = iter(paired_tests.holm(raw))
     return [
         Cost(
             network,
@@ -73,10 +77,10 @@ def costs(frame: pd.DataFrame) -> list[Cost]:
                 for one in (method, FLOAT)
                 for condition in (CLEAN, ALL)
             ),
-            {c: of.loc[(network, f"{method}_{c}")] for c in CORRUPTIONS},
-            p,
+            rows,
+            {name: next(adjusted) for name in rows},
         )
-        for (network, method), p in zip(pairs, adjusted, strict=True)
+        for (network, method), rows in zip(pairs, kinds, strict=True)
     ]
 
 
@@ -89,21 +93,20 @@ def _pairs(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def cost_rows(found: list[Cost]) -> list[dict[str, str]]:
-    """Changes and excess in points, predictions that differ, and ECE.
+    """Change and excess in points, predictions that differ, and ECE.
 
-    Two numbers in a cell are of clean and of corrupted images.
+    An excess has half the width of its interval, and a dagger where it is
+    shown. Two numbers in a cell are of clean and of corrupted images.
     """
     return [
         {
             "network": recipes.get(cost.network).label,
             "bits": label(cost.method),
-            "clean": f"{interval(cost.clean, 'change').value:+.2f}",
-            "corrupted": f"{interval(cost.worse, 'change').value:+.2f}",
-            "excess": f"{interval(cost.worse, 'excess'):+.2f}",
-            "verdict": cost.verdict,
-            "differ (%)": _both(
-                cost.clean, cost.worse, "disagreement", ".1f"
-            ),
+            "clean": f"{interval(cost.clean, 'change').value:+.1f}",
+            **{
+                CORRUPTIONS.row(n).label: _excess(cost, n) for n in cost.kinds
+            },
+            "differ (%)": _both(cost.clean, cost.worse, "disagreement"),
             "ECE FP32 (%)": _both(cost.exact_clean, cost.exact_worse, "ece"),
             "ECE (%)": _both(cost.clean, cost.worse, "ece"),
         }
@@ -111,65 +114,73 @@ def cost_rows(found: list[Cost]) -> list[dict[str, str]]:
     ]
 
 
-def _both(clean, worse, column: str, form: str = ".1f") -> str:
+def _excess(cost: Cost, name: str) -> str:
+    found = interval(cost.kinds[name], "excess")
+    half = (found.high - found.low) / 2
+    mark = "" if cost.verdict(name) == NOT_SHOWN else " †"
+    return f"{found.value:+.1f} ± {half:.1f}{mark}"
+
+
+def _both(clean: pd.Series, worse: pd.Series, column: str) -> str:
     """A share in percent, of clean and of corrupted images."""
-    return " / ".join(f"{100 * row[column]:{form}}" for row in (clean, worse))
+    return " / ".join(f"{100 * row[column]:.1f}" for row in (clean, worse))
 
 
 def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     """Numbers and words that a text quotes, by name; changes in points.
 
-    ``hurt_answer`` says where quantization costs more. ``hurt_most`` is the
-    largest excess of one corruption, ``hurt_where`` whose. Of the network
-    and method that change most predictions on clean images, ``hurt_title``:
-    shares (%) of these by margin, and the class that loses most.
+    ``hurt_more`` and ``hurt_less`` name corruptions on which quantization
+    costs more and less. ``hurt_most`` and ``hurt_gain`` are the largest
+    excess of either sign, with whose it is. Of the network and method that
+    change most predictions on clean images, ``hurt_title``: shares (%) of
+    these by margin. ``hurt_class`` loses most of all.
     """
     kinds = [
-        (interval(row, "excess"), cost, name)
+        (interval(row, "excess"), f"{cost.title}, {CORRUPTIONS.row(n).label}")
         for cost in found
-        for name, row in cost.by_corruption.items()
+        for n, row in cost.kinds.items()
     ]
-    most, whose, name = min(kinds, key=lambda kind: kind[0].value)
+    kinds.sort(key=lambda kind: kind[0].value)
     shown = max(found, key=lambda cost: cost.clean.disagreement)
     changed = shown.clean[GROUPS].astype(float)
     losing = min(found, key=lambda cost: cost.clean.worst_change)
-    classes = len(cifar10.CLASSES)
     return {
-        "hurt_answer": answer(found),
-        "hurt_most": most,
-        "hurt_where": f"{whose.title}, {CORRUPTIONS.row(name).label}",
+        "hurt_more": by_kind(found, MORE),
+        "hurt_less": by_kind(found, LESS),
+        "hurt_most": kinds[0][0],
+        "hurt_most_of": kinds[0][1],
+        "hurt_gain": kinds[-1][0],
+        "hurt_gain_of": kinds[-1][1],
         "hurt_title": shown.title,
         "hurt_least_margin": 100 * changed.iloc[0] / changed.sum(),
         "hurt_most_margin": 100 * changed.iloc[-1] / changed.sum(),
         "hurt_classes": int(sum(c.clean.classes_hurt for c in found)),
-        "hurt_all_classes": classes * len(found),
+        "hurt_all_classes": len(cifar10.CLASSES) * len(found),
         "hurt_class": cifar10.CLASSES[int(losing.clean.worst_class)],
         "hurt_class_of": losing.title,
         "hurt_class_change": 100 * losing.clean.worst_change,
         "hurt_exact_clean": _mean_accuracy(c.exact_clean for c in found),
         "hurt_exact_worse": _mean_accuracy(c.exact_worse for c in found),
-        "hurt_less_sure": sum(c.worse.ece < c.exact_worse.ece for c in found),
+        "hurt_below": sum(c.worse.ece < c.exact_worse.ece for c in found),
         "hurt_rows": len(found),
     }
 
 
-def _mean_accuracy(rows) -> float:
+def by_kind(found: list[Cost], verdict: str) -> str:
+    """The corruptions with this verdict, and how many rows have it."""
+    counts = {
+        kind.label: sum(cost.verdict(name) == verdict for cost in found)
+        for name, kind in CORRUPTIONS.items()
+    }
+    words = [
+        f"{name} ({count} of {len(found)} rows)"
+        for name, count in counts.items()
+        if count
+    ]
+    return ", ".join(words) or "none of them"
+
+
+def _mean_accuracy(rows: Iterator[pd.Series]) -> float:
     """The mean over networks, each once, in percent."""
     accuracies = {row.name[0]: row.accuracy for row in rows}
     return 100 * sum(accuracies.values()) / len(accuracies)
-
-
-def answer(found: list[Cost]) -> str:
-    """Where quantization costs more on corrupted images, in words."""
-    words = {}
-    for cost in found:
-        points = f"{interval(cost.worse, 'excess').value:+.2f}"
-        said = words.setdefault(cost.verdict, [])
-        said.append(f"{cost.title} ({points})")
-    more = words.pop(MORE, [])
-    parts = [f"That is shown in none of {len(found)} rows"]
-    if more:
-        counted = f"They do in {len(more)} of {len(found)} rows"
-        parts = [f"{counted}: {', '.join(more)}"]
-    parts += [f"{word}: {', '.join(names)}" for word, names in words.items()]
-    return "; ".join(parts)
