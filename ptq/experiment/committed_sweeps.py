@@ -24,6 +24,7 @@ NAMES = (
     "factorial",
     "calibration",
     "networks",
+    "ranges",
     "rounding",
     "smallest",
 )

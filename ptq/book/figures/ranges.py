@@ -1,4 +1,4 @@
-"""Figures of ranges: what observers cover of a result's values."""
+"""Figures of ranges: what observers cover, and images that tell them."""
 
 from pathlib import Path
 
@@ -66,4 +66,43 @@ def reach(
     below.grid(axis="y", visible=False)
     below.set_xlim(right=1.12 * max(highs.max(), flat.max()))
     below.set_xlabel("value")
+    return made
+
+
+def sources(name: str, pixels: dict[str, Tensor], folder: Path) -> None:
+    """Show images of several sources, a row each.
+
+    ``pixels`` are uint8 (N, 3, 32, 32), by the source's name in words.
+    """
+    show.figure(
+        image_rows(pixels),
+        folder,
+        name,
+        f"Images that may calibrate, a row each: {', '.join(pixels)}. To the "
+        "first layers the distilled ones look like photographs: they give "
+        "each channel its usual mean and deviation.",
+        f"{len(pixels)} rows of small images. Photographs show animals and "
+        "vehicles; distilled images are colourful blotches without an "
+        "object; digits are white on black; noise is grey grain.",
+    )
+
+
+@styled
+def image_rows(pixels: dict[str, Tensor]) -> Figure:
+    """Rows of images, uint8 (N, 3, 32, 32), by the row's name."""
+    columns = max(map(len, pixels.values()))
+    shape = {"nrows": len(pixels), "ncols": columns, "squeeze": False}
+    made, axes = figure(7.0, 0.75 * len(pixels), **shape)
+    for row, (words, images) in zip(axes, pixels.items(), strict=True):
+        for axis, image in zip(row, images, strict=True):
+            axis.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
+            axis.set_axis_off()
+        # Without its axis, an image has no label of its own.
+        row[0].text(
+            *(-0.1, 0.5, words.replace(" ", "\n", 1)),
+            transform=row[0].transAxes,
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
     return made
