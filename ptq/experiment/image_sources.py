@@ -62,7 +62,7 @@ def distilled(of: Subject, count: int, seed: int) -> Tensor:
 
 
 def own(of: Subject, count: int, seed: int) -> Tensor:
-    """The first of the calibration images that the subject has already."""
+    """The subject's first calibration images, uint8 (count, 3, 32, 32)."""
     return of.calibration[:count]
 
 

@@ -55,7 +55,7 @@ def statistics_distance(network: nn.Module) -> Callable[[Tensor], Tensor]:
     scalar to differentiate: the sum over all BN of the mean over channels of
     (m - M)^2 / S^2 + (s / S - 1)^2, where m and s are mean and deviation of
     a channel in the batch, M and S the stored ones. ``network`` stays as it
-    is. ValueError where no BN of it stores any.
+    is. Equation (eq-distilled). ValueError where no BN of it stores any.
     """
     watched = copy.deepcopy(network).eval().requires_grad_(False)
     found = []
