@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from ptq import paths
-from ptq.evidence import intervals, paired_tests, replicates
-from ptq.evidence.intervals import Interval
+from ptq.evidence import paired_tests
+from ptq.evidence.intervals import LEVEL, Interval
 from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import committed_sweeps, network_study, range_study
 from ptq.experiment.range_study import CALIBRATED, OBSERVED, OBSERVER_WORDS
@@ -36,26 +37,67 @@ def networks(frame: pd.DataFrame) -> list[str]:
     return [name for name in recipes.NETWORKS if name in measured]
 
 
-def accuracies(frame: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy (0 to 1): a row a trained network, a column a strategy."""
+def trained(frame: pd.DataFrame) -> int:
+    """The number of trained networks in the reference."""
+    return len(frame.groupby(["network", "train_seed"]))
+
+
+def alike(frame: pd.DataFrame, names: list[str]) -> float:
+    """p-value, or more, that strategies are right on as many images.
+
+    Cochran's test in each trained network of the reference, added up. It
+    asks how many images each pair of strategies judges differently. The
+    reference knows only how many predictions differ from FP32's; so each of
+    these counts, and p comes out too large, never too small.
+    """
+    statistic, count = 0.0, len(names)
+    asked = frame[frame.strategy.isin(names)]
+    for _, of in asked.groupby(["network", "train_seed"]):
+        apart = ((of.correct - of.correct.mean()) ** 2).sum()
+        changed = (of.disagreement * of.n).sum()
+        statistic += count * apart / changed if changed else 0
+    free = (count - 1) * trained(frame)
+    return float(scipy.stats.chi2.sf(statistic, free))
+
+
+def difference(
+    frame: pd.DataFrame, first: str, second: str
+) -> tuple[Interval, float]:
+    """Accuracy of a strategy minus another's: mean, interval, and p.
+
+    A share, over all trained networks of the reference; interval and p are
+    of the test images, for these networks. Each prediction that differs from
+    FP32's counts as a flip: both are too wide, never too narrow.
+    """
     index = ["network", "train_seed"]
-    return frame.pivot(index=index, columns="strategy", values="accuracy")
+    one, other = (
+        frame[frame.strategy == name].set_index(index)
+        for name in (first, second)
+    )
+    mean = float((one.accuracy - other.accuracy).mean())
+    changed = one.disagreement + other.disagreement
+    error = float(np.sqrt((changed / one.n).sum()) / len(one))
+    reach = error * float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
+    p = 2 * scipy.stats.norm.sf(abs(mean) / error) if error else 1.0
+    return Interval(mean, mean - reach, mean + reach), float(p)
 
 
 def about_observers(frame: pd.DataFrame) -> dict[str, float | str]:
     """Whether observers differ at eight and at four bits, for a text.
 
-    ``frame`` is the reference; each trained network ranks the observers.
-    ``p_`` are Friedman's, ``apart_`` the points between the means of the
-    best and the ``worst_``. ``shape`` says whether the first half of
-    MQBench's table, no difference at eight bits, is contradicted; a test
-    cannot confirm it.
+    ``frame`` is the reference. ``p_`` are of ``alike``, ``apart_`` the
+    points between the means of the best and the ``worst_`` over networks.
+    ``shape`` says whether the first half of MQBench's table, no difference
+    at eight bits, is contradicted; a test cannot confirm it.
     """
-    told, wide = {"trained": len(accuracies(frame))}, accuracies(frame)
+    told = {"trained": trained(frame)}
     for bits, word in WORDS.items():
         of = {key: one.name for key, one in OBSERVED[bits].items()}
-        means = {key: wide[name].mean() for key, name in of.items()}
-        told[f"p_{word}"] = replicates.friedman(wide[list(of.values())])
+        means = {
+            key: frame[frame.strategy == name].accuracy.mean()
+            for key, name in of.items()
+        }
+        told[f"p_{word}"] = alike(frame, list(of.values()))
         told[f"apart_{word}"] = 100 * float(np.ptp(list(means.values())))
         told[f"worst_{word}"] = OBSERVER_WORDS[min(means, key=means.get)]
     differ = {
@@ -69,23 +111,21 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | str]:
 def about_sources(frame: pd.DataFrame) -> dict[str, Interval | str | float]:
     """What images of other sources cost, in points, for a text.
 
-    ``frame`` is the reference. The mean over its trained networks of each
-    pair of ``ASKED``, by names such as ``distilled_real_four``, and the
-    verdict on it as ``distilled_real_four_verdict``; Holm's correction is
-    over all. ``distilled_seconds`` is the most that making images took, of
-    a processor.
+    ``frame`` is the reference. The ``difference`` of each pair of ``ASKED``,
+    by names such as ``distilled_real_four``, and the verdict on it as
+    ``distilled_real_four_verdict``; Holm's correction is over all.
+    ``distilled_seconds`` is the most that making images took, of a
+    processor.
     """
-    wide, moved = accuracies(frame), {}
+    found = {}
     for bits, word in WORDS.items():
-        for first, second in ASKED:
-            pair = (CALIBRATED[bits][s].name for s in (first, second))
-            one, other = (wide[name] for name in pair)
-            moved[f"{first}_{second}_{word}"] = (one - other).to_numpy()
-    found = {name: intervals.mean(shares) for name, shares in moved.items()}
-    p = paired_tests.holm([replicates.p_value(s) for s in moved.values()])
-    told = {name: 100 * mean for name, mean in found.items()}
-    for (name, mean), adjusted in zip(found.items(), p, strict=True):
-        told[f"{name}_verdict"] = paired_tests.verdict(mean, adjusted)
+        for pair in ASKED:
+            names = [CALIBRATED[bits][source].name for source in pair]
+            found[f"{'_'.join(pair)}_{word}"] = difference(frame, *names)
+    told = {name: 100 * mean for name, (mean, _) in found.items()}
+    adjusted = paired_tests.holm([p for _, p in found.values()])
+    for (name, (mean, _)), p in zip(found.items(), adjusted, strict=True):
+        told[f"{name}_verdict"] = paired_tests.verdict(mean, p)
     made = frame.strategy.str.endswith("distilled")
     seconds = float(frame[made].cpu_seconds.max())
     return told | {"distilled_seconds": seconds}
