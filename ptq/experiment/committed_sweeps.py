@@ -24,7 +24,6 @@ NAMES = (
     "factorial",
     "calibration",
     "networks",
-    "ranges",
     "rounding",
     "smallest",
 )

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from ptq import graph as graphs
+from ptq import paths
+from ptq.evidence import network_pairs, paired_tests
+from ptq.evidence.network_pairs import Paired
+from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import low_bits, network_study, results
-from ptq.experiment.image_sources import SOURCES, shown
+from ptq.experiment.image_sources import SOURCES
 from ptq.experiment.network_study import FLOAT, Subject
-from ptq.measure import timer
 from ptq.methods.analytic_bias import correct_biases
 from ptq.methods.bias_matching import match_means
 from ptq.methods.equalization import equalize
@@ -22,6 +25,7 @@ from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.observers import OBSERVERS
 
 VALIDATION_IMAGES = 100
+WORDS = {8: "eight", 4: "four"}
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,7 @@ class Choice:
     Bits are those of inner layers, and of what these read. ``least`` puts
     weights on grids of least error instead of min-max ones; ``equalized``
     changes the float network first; ``biases`` is "",
-    "means" (on the calibration images) or "analytic". A ``source``, one of
-    ``image_sources.SOURCES``, gives a few calibration images instead.
+    "means" (on the calibration images) or "analytic".
     """
 
     weights: int = 8
@@ -42,7 +45,6 @@ class Choice:
     least: bool = False
     equalized: bool = False
     biases: str = ""
-    source: str = ""
 
     @property
     def name(self) -> str:
@@ -54,7 +56,6 @@ class Choice:
             "least" * self.least,
             "equalized" * self.equalized,
             self.biases,
-            self.source,
         )
         return "-".join(filter(None, parts))
 
@@ -90,26 +91,9 @@ REPAIRED = {
     for per_channel in (False, True)
 }
 
-# Bits of activations, and the observer that is usual there.
-CALIBRATED = {
-    bits: {
-        source: Choice(8, bits, observer, source=source) for source in SOURCES
-    }
-    for bits, observer in ((8, "minmax"), (4, "mse"))
-}
-CHOICES = {
-    choice.name: choice
-    for studied in (OBSERVED, REPAIRED, CALIBRATED)
-    for of in studied.values()
-    for choice in of.values()
-}
-
 
 def made(of: Subject, choice: Choice) -> QuantizedNetwork:
-    """The network by a choice, its additions and pools in integers.
-
-    Where the choice has a source, ``of`` has its images already: ``shown``.
-    """
+    """The network by a choice, its additions and pools in integers."""
     graph, moments = of.folded(), {}
     if choice.biases == "analytic":
         moments = moments_of(of)
@@ -137,36 +121,86 @@ def moments_of(of: Subject) -> Moments:
 
 
 def records(
-    of: Subject,
-    names: Iterable[str],
-    images: Tensor,
-    labels: Tensor,
-    folder: Path,
-) -> list[results.Record]:
-    """Records of ``FLOAT`` or ``CHOICES`` by name: kept, or measured.
+    lab, of: Subject, choices: Iterable[Choice], images: int
+) -> dict[str, results.Record]:
+    """Records by the name of a choice, and ``FLOAT``, of some test images.
 
-    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
-    (N,). Nothing is chosen here, so few validation images are run. Images
-    of a source are made once, in the ``cpu_seconds`` of its first record.
+    They are kept in the run folder of ``lab``. Nothing is chosen here, so
+    few validation images are run.
     """
+    folder = lab.run_folder / paths.RECORDS / "ranges" / of.name
+    given = lab.test_images[:images], lab.test_labels[:images], folder
     few = slice(VALIDATION_IMAGES)
     asked = replace(of, validation=of.validation[few], labels=of.labels[few])
-    seeing = cache(partial(shown, asked))
-    given = images, labels, folder
-
-    def measured(name: str) -> results.Record:
-        if name == FLOAT:
-            return network_study.record(asked, FLOAT, *given)
-        choice = CHOICES[name]
-        return low_bits.record(
+    found = {FLOAT: network_study.record(asked, FLOAT, *given)}
+    for one in choices:
+        found[one.name] = low_bits.record(
             asked,
-            name,
-            lambda: made(
-                seeing(choice.source) if choice.source else asked, choice
-            ),
+            one.name,
+            lambda one=one: made(of, one),
             *given,
             code=Path(__file__).read_text(),
         )
+    return found
 
-    with timer.pinned_threads(1):
-        return [measured(name) for name in names]
+
+def changes(
+    found: dict[str, results.Record], labels: Tensor
+) -> dict[str, Paired]:
+    """Each choice against the float network, by name; Holm's over all.
+
+    ``found`` are ``records``, ``labels`` int64 (N,) the test's first.
+    """
+    float_one = found[FLOAT].predictions
+    pairs = {
+        name: (float_one, one.predictions)
+        for name, one in found.items()
+        if name != FLOAT
+    }
+    return network_pairs.compared(pairs, labels.numpy())
+
+
+def about_observers(
+    found: dict[str, results.Record], labels: Tensor
+) -> dict[str, float | str]:
+    """Whether observers differ at eight and at four bits, for a text.
+
+    ``found`` are ``records``, ``labels`` int64 (N,) the test's first.
+    ``p_`` are Cochran's, ``apart_`` the points between best and ``worst_``.
+    ``shape`` says whether the first half of MQBench's table, no difference
+    at eight bits, is contradicted; a test cannot confirm it.
+    """
+    told = {}
+    for bits, word in WORDS.items():
+        choices = OBSERVED[bits]
+        of = [found[one.name] for one in choices.values()]
+        right = np.stack([one.predictions == labels.numpy() for one in of])
+        told[f"p_{word}"] = paired_tests.cochran(right)
+        told[f"apart_{word}"] = 100 * float(np.ptp(right.mean(1)))
+        worst = list(choices)[right.mean(1).argmin()]
+        told[f"worst_{word}"] = OBSERVER_WORDS[worst]
+    differ = {
+        word: told[f"p_{word}"] < SIGNIFICANCE for word in WORDS.values()
+    }
+    told["shape"] = "contradicted" if differ["eight"] else "not contradicted"
+    told["at_four"] = "shown" if differ["four"] else "not shown"
+    return told
+
+
+def about_sources(found: dict[tuple[int, str], Paired]) -> dict[str, str]:
+    """A sentence for each number of bits: what other images change.
+
+    ``found`` are against training images, by bits of the activations and a
+    name of ``SOURCES``. Keys are ``sources_eight`` and ``sources_four``.
+    """
+    told = {}
+    for bits, word in WORDS.items():
+        each = [
+            f"{SOURCES.row(name).label} {100 * one.change:+.1f} points, "
+            f"*{one.verdict}*"
+            for (many, name), one in found.items()
+            if many == bits
+        ]
+        said = f"At {word} bits, against training images: {'; '.join(each)}."
+        told[f"sources_{word}"] = said
+    return told
