@@ -26,6 +26,7 @@ NAMES = (
     "networks",
     "rounding",
     "smallest",
+    "corruptions",
 )
 # What decides, besides the code, whether predictions come out the same:
 # scales come from float kernels, and each processor selects its own.

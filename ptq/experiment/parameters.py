@@ -10,7 +10,6 @@ from types import NoneType
 from typing import Any
 
 from ptq import paths
-from ptq.engines import eager_settings
 
 DEFAULTS = {
     "seed": 42,
@@ -39,12 +38,19 @@ def _between(low: int, high: int) -> Callable[[int], str | None]:
 
 
 def _engine(value: str) -> str | None:
+    # Not with this module, which many programs import without torch.
+    from ptq.engines import eager_settings
+
     try:
         eager_settings.choose(value)
     except eager_settings.EngineError as error:
         return str(error)
 
 
+# What a chapter's metadata may say that it needs: what of it is missing.
+NEEDS: dict[str, Callable[[], str]] = {
+    "eager kernels": eager_settings.missing
+}
 # The largest seed leaves room for what is derived from it.
 _SEED = _between(0, 2**31 - 1)
 RULES: dict[str, Callable[[Any], str | None]] = {
@@ -78,6 +84,14 @@ def check(
     ]
     if faults:
         raise ParameterError("\n".join(faults))
+
+
+def missing(needs: Iterable[str]) -> str:
+    """What this machine lacks of the ``NEEDS`` given; empty if nothing.
+
+    Raises KeyError where a need is none of ``NEEDS``.
+    """
+    return "; ".join(told for need in needs if (told := NEEDS[need]()))
 
 
 def check_names(given: Iterable[str], known: Collection[str]) -> None:
