@@ -47,10 +47,14 @@ def _engine(value: str) -> str | None:
         return str(error)
 
 
+def _eager_kernels() -> str:
+    from ptq.engines import eager_settings
+
+    return eager_settings.missing()
+
+
 # What a chapter's metadata may say that it needs: what of it is missing.
-NEEDS: dict[str, Callable[[], str]] = {
-    "eager kernels": eager_settings.missing
-}
+NEEDS: dict[str, Callable[[], str]] = {"eager kernels": _eager_kernels}
 # The largest seed leaves room for what is derived from it.
 _SEED = _between(0, 2**31 - 1)
 RULES: dict[str, Callable[[Any], str | None]] = {
