@@ -78,15 +78,6 @@ def defaults(source: Path) -> dict:
     return dict(found for line in lines if (found := _literal(line)))
 
 
-def needs(source: Path) -> list[str]:
-    """What a chapter needs of the machine, as its metadata says (``ptq``).
-
-    Raises ParameterError if the file is no Python notebook, and OSError if
-    it cannot be read.
-    """
-    return _python(source).metadata.get("ptq", {}).get("needs", [])
-
-
 def _is_tagged(cell) -> bool:
     tags = cell.metadata.get("tags")
     is_code = cell.cell_type == "code"

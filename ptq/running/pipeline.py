@@ -22,7 +22,7 @@ from ptq.measure import host
 from ptq.networks import checkpoints
 from ptq.networks.recipes import Recipe
 from ptq.running import locks, plain_yaml, unexecuted
-from ptq.running.execution import defaults, execute, needs
+from ptq.running.execution import defaults, execute
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / paths.CHAPTERS
@@ -131,7 +131,7 @@ def _execute_plan(
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
         copy = folder / paths.CHAPTERS / source.name
-        if missing := parameters.missing(needs(source)):
+        if missing := parameters.missing(unexecuted.needs(source)):
             click.echo(f"is not executed: {missing}")
             page = unexecuted.page(source, missing, results)
             paths.write_whole(copy, page)

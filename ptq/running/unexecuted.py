@@ -16,6 +16,16 @@ those of the committed record; under them stand its commit, machine and date.
 {results}"""
 
 
+def needs(source: Path) -> list[str]:
+    """What a chapter needs of the machine, as its metadata says (``ptq``).
+
+    They are names of ``parameters.NEEDS``. Raises OSError where the notebook
+    cannot be read.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    return notebook.metadata.get("ptq", {}).get("needs", [])
+
+
 def page(source: Path, missing: str, results: str) -> str:
     """The notebook ``source`` as text, with a note under its title.
 

@@ -205,7 +205,8 @@ def test_links_become_the_references_of_the_book(link):
     path = ROOT / "book" / "_ext" / "booklinks.py"
     booklinks = runpy.run_path(str(path))
     text = f"See ({link}), [0, 1], and `f(x)`."
-    role = functools.partial(booklinks["role"], page=path)
+    page = ROOT / "notebooks" / "none.ipynb"
+    role = functools.partial(booklinks["role"], page=page)
     found = booklinks["LINK"].sub(role, text)
     assert found == text.replace(link, LINKS[link])
 

@@ -109,12 +109,18 @@ def _busy(frame: pd.DataFrame) -> str:
 def update_readme(run_folder: Path) -> None:
     """Keep a run's comparison as the reference that the README shows.
 
-    ReferenceError where the run is not of a clean commit, or would replace
-    quiet times by those of a busy machine.
+    ReferenceError where the run has not executed the comparison, is not of a
+    clean commit, or would replace quiet times by those of a busy machine.
     """
+    try:
+        manifest = json.loads((run_folder / paths.MANIFEST).read_text())
+        told = manifest["chapters"][COMPARISON]
+    except (OSError, KeyError) as error:
+        raise committed_sweeps.ReferenceError(
+            f"{run_folder} has no executed chapter {COMPARISON}: `python -m "
+            "ptq run` executes it, or give another --run-dir"
+        ) from error
     frame = load_comparison(run_folder)
-    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
-    told = manifest["chapters"][COMPARISON]
     if told["commit"].endswith("-dirty"):
         raise committed_sweeps.ReferenceError(
             f"{run_folder} was made from {told['commit']}: commit first, so "
