@@ -63,7 +63,8 @@ class Engine(Protocol):
     ) -> list[tuple[Ran, float]]:
         """What ran on one thread, in order, with its seconds, of some calls.
 
-        Each call is for all ``images``, as ``QuantizedNetwork`` takes them.
+        Each call is for all ``images`` (N, ...), as ``QuantizedNetwork``
+        takes them.
         Raises UnsupportedError as ``load``, but nothing is refused.
         """
 

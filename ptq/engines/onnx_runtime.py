@@ -105,7 +105,8 @@ def spent(
 ) -> list[tuple[Ran, float]]:
     """What ran on one thread, with its seconds, as ``contract.Engine`` says.
 
-    ``pixels`` as of ``load``. The first call, which prepares, is left out.
+    ``images`` is (N, ...), ``pixels`` as of ``load``. The first call, which
+    prepares, is left out.
     """
     content = onnx_file.model(network, pixels).SerializeToString()
     given = images if pixels else network.normalized(images)

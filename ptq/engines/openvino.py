@@ -177,7 +177,7 @@ def spent(
 ) -> list[tuple[Ran, float]]:
     """What runs on one thread, with its seconds, as ``contract.Engine`` says.
 
-    ``pixels`` and ``fuse_sums`` as of ``load``.
+    ``images`` is (N, ...); ``pixels`` and ``fuse_sums`` as of ``load``.
     """
     file = _file(network, pixels, fuse_sums)
     model, chosen = _safe(file, threads=1)
