@@ -43,7 +43,8 @@ class Competitor:
     (N, C, H, W) to logits (N, classes). ``arithmetic`` is "FP32", "BF16" or
     "INT8"; ``bytes`` are those of its file, ``memory`` those of the peak of
     activations for one image, None where that is not known. ``shares`` maps
-    uint8 images (N, ...) to those of ``spending.shares``, where an engine has that.
+    uint8 images (N, ...) to those of ``spending.shares``, where an engine
+    has that.
     """
 
     load: Load
