@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Any
 
 from ptq import paths
@@ -37,24 +37,25 @@ def _between(low: int, high: int) -> Callable[[int], str | None]:
     return rule
 
 
-def _engine(value: str) -> str | None:
-    # Not with this module, which many programs import without torch.
+# Not with this module, which many programs import without torch.
+def _eager() -> ModuleType:
     from ptq.engines import eager_settings
 
+    return eager_settings
+
+
+def _engine(value: str) -> str | None:
+    eager_settings = _eager()
     try:
         eager_settings.choose(value)
     except eager_settings.EngineError as error:
         return str(error)
 
 
-def _eager_kernels() -> str:
-    from ptq.engines import eager_settings
-
-    return eager_settings.missing()
-
-
 # What a chapter's metadata may say that it needs: what of it is missing.
-NEEDS: dict[str, Callable[[], str]] = {"eager kernels": _eager_kernels}
+NEEDS: dict[str, Callable[[], str]] = {
+    "eager kernels": lambda: _eager().missing()
+}
 # The largest seed leaves room for what is derived from it.
 _SEED = _between(0, 2**31 - 1)
 RULES: dict[str, Callable[[Any], str | None]] = {
