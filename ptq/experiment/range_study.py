@@ -197,7 +197,7 @@ def about_sources(found: dict[tuple[int, str], Paired]) -> dict[str, str]:
     for bits, word in WORDS.items():
         each = [
             f"{SOURCES.row(name).label} {100 * one.change:+.1f} points, "
-            f"*{one.verdict}*"
+            f"{one.verdict}"
             for (many, name), one in found.items()
             if many == bits
         ]

@@ -33,7 +33,8 @@ def cost_by_strength(name: str, frame: pd.DataFrame, folder: Path) -> None:
         folder,
         name,
         "Change of accuracy against FP32 on the same images, by strength of "
-        "a corruption; 0 is clean. Bars: 95 % intervals over images. The "
+        "a corruption; 0 is clean. Bars: 95 % intervals over images. Each "
+        "network has a scale of its own. The "
         f"lowest mark is {most}, the highest {least}.",
         "A row of panels for each network, a column for each corruption. "
         "The lines of eight bits stay near zero; those of fewer bits leave "
