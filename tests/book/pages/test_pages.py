@@ -299,6 +299,7 @@ def test_the_committed_rows_beside_brevitas_are_of_one_set_of_images():
             told = [float(x) for x in re.findall(r"[+-][\d.]+", row[7])]
             assert told[0] == pytest.approx(more, abs=0.006)
             assert told[1] <= told[0] <= told[2]
+            assert told[2] >= 0, (case, row.method)  # so says the page
 
 
 def test_citation_is_that_of_the_citation_file():
