@@ -5,8 +5,9 @@ SITE := _build/html/index.html
 # A process for each core, while there is memory.
 TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
 BENCH = for name in compact_cnn compact_cnn_tuned resnet8 depthwise; do \
-  $(BIN)/python -m ptq bench $$name --json runs/bench/$$name.json \
-    --page runs/bench/$$name.html $(MORE) || exit; done
+  $(BIN)/python -m ptq bench $$name --json $(KEPT)/$$name.json \
+    --page $(KEPT)/$$name.html $(MORE) || exit; done
+KEPT := runs/bench
 PAGES = $(wildcard _config.yml _toc.yml book/*.* book/*/*.* \
   book/_static/vendor/*/*.* ptq/*.py ptq/*/*.py ptq/*/*/*.py)
 
@@ -66,6 +67,7 @@ sweeps: data ## remake the reference results of the sweeps (some hours)
 	$(BIN)/python -m ptq sweep notebooks/sweeps/networks.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/rounding.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/smallest.yml
+	$(BIN)/python -m ptq sweep notebooks/sweeps/corruptions.yml
 	$(BIN)/python -m ptq reference
 	$(BIN)/python -m ptq sweep-overhead --keep
 
@@ -80,6 +82,7 @@ bench: data .venv/.peers ## time the four networks in every runtime here
 	$(BENCH)
 
 bench-bar: MORE = --bar --threads 1
+bench-bar: KEPT := runs/bench/$(shell date -u +%Y-%m-%dT%H-%MZ)
 bench-bar: data .venv/.peers ## time only what ptq recommends, and its peers
 	$(BENCH)
 

@@ -37,9 +37,10 @@ from ptq.running import pipeline
 # Who needs one of these tests the book, not the package alone.
 WAITING = {"quick_run", "site"}
 BOOK = {*WAITING, "assets", "cluster", "toy"}
-FIRST = "test_chapters.py"
+FIRST, LONGEST = "test_chapters.py", "test_site.py"
 # Threads that wait for a core that another test has would only spin there.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 torch.set_num_threads(1)
 # What is found out about this machine is kept for the tests alone.
 os.environ["PTQ_CACHE_DIR"] = tempfile.mkdtemp(prefix=f"ptq-{os.getpid()}-")
@@ -53,7 +54,14 @@ def pytest_collection_modifyitems(items):
         if BOOK & set(item.fixturenames):
             item.add_marker(pytest.mark.book)
     late = {i.path for i in items if WAITING & set(i.fixturenames)}
-    items.sort(key=lambda i: (i.path.name != FIRST, i.path in late))
+    # Of those that wait, the one that takes longest comes first.
+    items.sort(
+        key=lambda i: (
+            i.path.name != FIRST,
+            i.path in late,
+            i.path.name != LONGEST,
+        )
+    )
 
 
 class Files(LoadFileScheduling):

@@ -65,6 +65,8 @@ LIGHT = {
     "ptq.cli.commands": {"torch", "numpy", "pandas", "scipy"},
     # Many commands, and each worker of a sweep, count nothing.
     "ptq.evidence.replicates": {"scipy.stats"},
+    # A worker that dies is started again.
+    "ptq.running.worker": {"torch", "pandas", "scipy.stats"},
     # A parser of addresses, made anew by each program that imports it.
     "papermill": {"lark"},
 }

@@ -4,6 +4,7 @@ Each takes uint8 images and normalizes them itself.
 """
 
 import copy
+import dataclasses
 import functools
 import inspect
 import io
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ptq import engines
 from ptq.deploy.inputs import Inputs
-from ptq.engines import float_engines
+from ptq.engines import float_engines, spending
 from ptq.engines.file_runner import needs
 from ptq.graph import UnsupportedError
 from ptq.measure import activation_memory
@@ -41,13 +42,15 @@ class Competitor:
     ``load``, called with a number of threads, returns what maps uint8 images
     (N, C, H, W) to logits (N, classes). ``arithmetic`` is "FP32", "BF16" or
     "INT8"; ``bytes`` are those of its file, ``memory`` those of the peak of
-    activations for one image, None where that is not known.
+    activations for one image, None where that is not known. ``shares`` maps
+    uint8 images to those of ``spending.shares``, where an engine has that.
     """
 
     load: Load
     arithmetic: str
     bytes: int
     memory: int | None = None
+    shares: Callable[[Tensor], dict[str, float]] | None = None
 
 
 class Loaded(nn.Module):
@@ -206,9 +209,13 @@ def in_engine(network: QuantizedNetwork, name: str) -> Competitor:
     takes = inspect.signature(engine.load).parameters
     more = {"pixels": True} if "pixels" in takes else {}
     engine.load(network, 1, **more)
-    return of_codes(
+    made = of_codes(
         network, lambda threads: engine.load(network, threads, **more)
     )
+    if not hasattr(engine, "spent"):
+        return made
+    shares = functools.partial(spending.shares, network, engine=name, **more)
+    return dataclasses.replace(made, shares=shares)
 
 
 def of_codes(network: QuantizedNetwork, load: Load) -> Competitor:

@@ -23,7 +23,7 @@ from ptq.graph import UnsupportedError
 from ptq.measure import host
 from ptq.quantizer.making import quantize
 
-PACKAGES = ("torch", "onnxruntime", "openvino", "nncf")
+PACKAGES = ("torch", "onnxruntime", "openvino", "nncf", "torchao")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Row:
     ``disagreement`` is the share of images with another prediction than
     ``FLOAT``; None where the images are no real ones. ``accuracy`` is how
     much more are right, in words; "" where there are no labels.
+    ``in_integers`` is the share of an engine's time there; None where the
+    engine does not tell.
     """
 
     arithmetic: str
@@ -41,6 +43,7 @@ class Row:
     memory: int | None
     disagreement: float | None
     accuracy: str = ""
+    in_integers: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def measured(
         _shown(given, real),
         host.machine(),
         _versions(),
-        _rows(found, classes, given.labels),
+        _rows(found, classes, given),
         left_out,
         timings,
         roofline.peaks(threads, seed),
@@ -170,14 +173,16 @@ def _loaded(given: Inputs, only_bar: bool, again: bool) -> tuple:
     return network, tuner, found, left_out | why_not
 
 
-def _rows(found: dict, classes: dict, labels) -> dict[str, Row]:
-    rows = {}
+def _rows(found: dict, classes: dict, given: Inputs) -> dict[str, Row]:
+    rows, some = {}, given.test[: times.BATCH]
     for name, one in found.items():
         more = None, ""
         if classes:
             pair = classes[FLOAT], classes[name]
-            more = paired_tests.disagreement(*pair), _change(*pair, labels)
-        rows[name] = Row(one.arithmetic, one.bytes, one.memory, *more)
+            change = _change(*pair, given.labels)
+            more = paired_tests.disagreement(*pair), change
+        share = one.shares(some).get("integer", 0.0) if one.shares else None
+        rows[name] = Row(one.arithmetic, one.bytes, one.memory, *more, share)
     return rows
 
 

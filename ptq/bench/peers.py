@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptq.bench.competitors import INTEGER, Competitor, session
+from ptq.bench.competitors import INTEGER, Competitor, Run, session
 from ptq.deploy.inputs import Inputs
 from ptq.graph import UnsupportedError
 from ptq.graph.checks import first_line
@@ -39,36 +39,42 @@ class _OnPixels(nn.Module):
 
 
 @contextlib.contextmanager
-def _exported(given: Inputs) -> Iterator[Path]:
-    """The float network's ONNX file, while its flow runs without a word.
+def _quietly() -> Iterator[None]:
+    """A flow runs without a word.
 
     Raises UnsupportedError for whatever others' tools raise.
     """
     silent = io.StringIO()
     with (
-        tempfile.TemporaryDirectory() as folder,
         warnings.catch_warnings(),
         contextlib.redirect_stdout(silent),
         contextlib.redirect_stderr(silent),
     ):
         warnings.simplefilter("ignore")  # of torch, on its older exporter
-        file = Path(folder, "given.onnx")
         try:
-            torch.onnx.export(
-                _OnPixels(given).eval(),
-                (given.calibration[:1],),
-                file,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_axes={"images": {0: "n"}},
-                dynamo=False,
-            )
-            yield file
+            yield
         except Exception as error:
             raise UnsupportedError(
                 f"its flow ended in {type(error).__name__}: "
                 f"{first_line(error)}"
             ) from error
+
+
+@contextlib.contextmanager
+def _exported(given: Inputs) -> Iterator[Path]:
+    """The float network's ONNX file, while its flow runs ``_quietly``."""
+    with tempfile.TemporaryDirectory() as folder, _quietly():
+        file = Path(folder, "given.onnx")
+        torch.onnx.export(
+            _OnPixels(given).eval(),
+            (given.calibration[:1],),
+            file,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_axes={"images": {0: "n"}},
+            dynamo=False,
+        )
+        yield file
 
 
 def onnx_runtime(given: Inputs) -> Competitor:
@@ -128,7 +134,65 @@ def nncf(given: Inputs) -> Competitor:
     )
 
 
+def pt2e(given: Inputs) -> Competitor:
+    """PT2E of torchao, compiled by Inductor for x86, with their defaults.
+
+    It is compiled for each number of images that is a power of two. Raises
+    UnsupportedError where torch cannot export or compile the network, as
+    without a compiler of C++; ImportError where torchao is missing.
+    """
+    from torchao.quantization.pt2e import quantize_pt2e
+    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer
+
+    quantizer = x86_inductor_quantizer.X86InductorQuantizer()
+    quantizer.set_global(
+        x86_inductor_quantizer.get_default_x86_inductor_quantization_config()
+    )
+    batches = given.calibration.split(CALIBRATION_BATCH)
+    with _quietly(), torch.no_grad():
+        shapes = ({0: torch.export.Dim("n", min=1)},)
+        exported = torch.export.export(
+            *(_OnPixels(given).eval(), batches[:1]), dynamic_shapes=shapes
+        )
+        prepared = quantize_pt2e.prepare_pt2e(exported.module(), quantizer)
+        for batch in batches:
+            prepared(batch)
+        made = quantize_pt2e.convert_pt2e(prepared)
+        _compiled(made, 1)(given.calibration[:1])
+    saved = io.BytesIO()
+    torch.save(made.state_dict(), saved)
+    return Competitor(
+        lambda threads: _compiled(made, threads), INTEGER, saved.tell()
+    )
+
+
+def _compiled(made: nn.Module, threads: int) -> Run:
+    """A module, compiled for a number of images when it first gets it."""
+    from torch._inductor import config
+
+    run, known = torch.compile(made, dynamic=False), set()
+
+    # Weights are packed where they are frozen, and no image is of inference.
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def padded(images: Tensor) -> Tensor:
+        size = 1 << (len(images) - 1).bit_length()
+        if size > len(images):
+            more = images[:1].expand(size - len(images), *images.shape[1:])
+            return padded(torch.cat([images, more]))[: len(images)]
+        if size in known:
+            return run(images)
+        settings = {"freezing": True, "cpp.threads": threads}
+        with _quietly(), config.patch(settings):
+            made_now = run(images)
+        known.add(size)
+        return made_now
+
+    return padded
+
+
 PEERS = {
     f"{INTEGER}, ONNX Runtime's flow": onnx_runtime,
     f"{INTEGER}, NNCF into OpenVINO": nncf,
+    f"{INTEGER}, PT2E into Inductor": pt2e,
 }

@@ -51,20 +51,27 @@ def _sizes(bench) -> Table:
             name,
             f"{row.bytes:,}",
             NONE if row.memory is None else f"{row.memory:,}",
-            NONE
-            if row.disagreement is None
-            else f"{100 * row.disagreement:.2f} %",
+            _share(row.in_integers, 0),
+            _share(row.disagreement, 2),
             row.accuracy or NONE,
         )
         for name, row in bench.rows.items()
     ]
-    head = ("", "bytes", "of activations", "changed", "points of accuracy")
+    head = (
+        *("", "bytes", "of activations", "in integers", "changed"),
+        "points of accuracy",
+    )
     return Table(
-        "Size of the file, peak of activations for one image, predictions "
-        f"other than of {FLOAT}, and change of accuracy",
+        "Size of the file, peak of activations for one image, share of an "
+        "engine's time that is in integers, predictions other than of "
+        f"{FLOAT}, and change of accuracy",
         head,
         rows,
     )
+
+
+def _share(share: float | None, digits: int) -> str:
+    return NONE if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _times(bench, timing: Timing) -> Table:

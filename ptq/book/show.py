@@ -53,6 +53,9 @@ def figure(
     """
     rendered = {}
     for kind in ("svg", "png"):
+        if rendered:
+            # What was laid out for the first stays where it is.
+            made.set_layout_engine("none")
         buffer = io.BytesIO()
         extra = {"Date": None} if kind == "svg" else {}
         with mpl.rc_context(style.STYLE):

@@ -17,12 +17,8 @@ def run(pairs, preset, only, run_dir, force, times):
     """Execute the chapters, or those that changed."""
     from ptq import paths
     from ptq.book.pages import frontpage, run_pages
-    from ptq.experiment import (
-        committed_sweeps,
-        comparison,
-        parameters,
-        results,
-    )
+    from ptq.experiment import committed_sweeps, parameters
+    from ptq.experiment.results import RecordError
     from ptq.running import execution, locks, pipeline
 
     with error_messages.told(
@@ -30,18 +26,22 @@ def run(pairs, preset, only, run_dir, force, times):
         execution.ChapterFailed,
         locks.LockedError,
         committed_sweeps.ReferenceError,
-        results.RecordError,
+        RecordError,
     ) as told:
         values = pipeline.preset(preset) | _values(pairs, run_dir)
         given = {"run_dir": run_dir} if run_dir else {}
         told.folder = parameters.run_folder(
             parameters.DEFAULTS | values | given
         )
-        folder = pipeline.run(run_dir, values, only, force, times)
-        if folder == paths.run_folder():
+        results = frontpage.committed_rows()
+        folder = pipeline.run(run_dir, values, only, force, times, results)
+        chapters = pipeline.earlier(folder)["chapters"]
+        if folder == paths.run_folder() and chapters:
             generated = paths.REPOSITORY / "book" / "_generated"
             run_pages.write(folder, generated)
-            if (folder / comparison.FILE).exists():
+            if frontpage.COMPARISON in chapters or parameters.missing(
+                parameters.NEEDS
+            ):
                 frontpage.write_headline(folder, generated)
     click.echo(f"records, models and executed chapters: {folder}")
 

@@ -41,7 +41,8 @@ class Engine(Protocol):
 
     ``EXACT`` tells whether its codes are the simulation's, all of them;
     ``IN_FLOAT`` names operations on codes that it computes in float32. One
-    that can tell codes has ``inside``, too, and ``parity`` compares them.
+    that can tell codes has ``inside``, too, and ``parity`` compares them; one
+    that can tell its time has ``spent``, and ``spending`` sums it up.
     """
 
     EXACT: bool
@@ -55,6 +56,15 @@ class Engine(Protocol):
 
         Raises UnsupportedError, naming the nodes, where something runs in
         float that was not kept so.
+        """
+
+    def spent(
+        self, network: QuantizedNetwork, images: Tensor
+    ) -> list[tuple[Ran, float]]:
+        """What ran on one thread, in order, with its seconds, of some calls.
+
+        Each call is for all ``images``, as ``QuantizedNetwork`` takes them.
+        Raises UnsupportedError as ``load``, but nothing is refused.
         """
 
     def inside(

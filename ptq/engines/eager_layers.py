@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.ao.nn import quantized as nnq
 
 from ptq import input_checks
+from ptq.engines.eager_settings import layers as nnq
 from ptq.engines.eager_settings import quiet
 
 # Large enough for eight products of bytes on a grid of 256 points.

@@ -12,8 +12,11 @@ from ptq.registry import Registry
 
 try:
     from torch.ao import quantization as ao
+    from torch.ao.nn import quantized as layers
 except ImportError:  # torch is removing it (pytorch/ao issue 2259)
-    ao = None
+    ao = layers = None
+# Torch's own word for no engine.
+NONE = "none"
 PREFERRED = ("x86", "fbgemm", "qnnpack", "onednn")
 OBSERVERS = Registry(
     "observer",
@@ -49,9 +52,11 @@ class QConfig:
     def as_torch(self) -> "ao.QConfig":
         """The same choice as torch writes it.
 
-        Raises EngineError where ``bits`` is not 1 to 8, UnknownNameError
-        where the observer is none of ``OBSERVERS``.
+        Raises EngineError where ``bits`` is not 1 to 8 or torch has no eager
+        kernels, UnknownNameError where the observer is none of
+        ``OBSERVERS``.
         """
+        require()
         if not 1 <= self.bits <= 8:
             raise EngineError(f"bits={self.bits}: expected 1 to 8")
         weight = (
@@ -71,8 +76,9 @@ def defaults() -> dict[str, QConfig]:
 
     Those of ``default_qconfig``, which the published code uses, and those
     that ``get_default_qconfig`` has for each engine, whether or not this
-    machine has it.
+    machine has it. Raises EngineError where torch has no eager kernels.
     """
+    require()
     found = {"default_qconfig": ao.default_qconfig}
     found |= {
         f'get_default_qconfig("{name}")': ao.get_default_qconfig(name)
@@ -103,16 +109,34 @@ def available() -> list[str]:
     return [name for name in PREFERRED if name in found]
 
 
+def missing() -> str:
+    """What this torch lacks of eager quantization; empty if nothing."""
+    if available():
+        return ""
+    return f"torch {torch.__version__} has no eager quantized kernels"
+
+
+def require() -> None:
+    """Raise EngineError, saying what to do, where torch has no kernels."""
+    if told := missing():
+        raise EngineError(
+            f"{told}; `python -m ptq run` shows the committed results of "
+            "chapters that need them, and `python -m ptq quantize` needs none"
+        )
+
+
 def choose(name: str = "auto") -> str:
     """The engine ``name``, or the preferred one for "auto".
 
-    Raises EngineError, naming the engines of this machine.
+    That is "none" where torch has no eager kernels. Raises EngineError,
+    naming the engines of this machine.
     """
     engines = available()
-    if name == "auto" and engines:
-        return engines[0]
+    if name == "auto":
+        return next(iter(engines), NONE)
     if name not in engines:
-        known = ", ".join(engines) or "none"
+        require()
+        known = ", ".join(engines)
         raise EngineError(
             f"engine={name!r}: this machine has {known}; expected one of "
             "these or 'auto'"
@@ -127,7 +151,8 @@ def select(name: str = "auto") -> str:
     ``choose`` does.
     """
     chosen = choose(name)
-    torch.backends.quantized.engine = chosen
+    if chosen != NONE:
+        torch.backends.quantized.engine = chosen
     return chosen
 
 

@@ -1,10 +1,12 @@
 """ONNX Runtime: any quantized network, run by integers on a processor."""
 
 import functools
+import itertools
 import json
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +17,7 @@ from torch import Tensor
 from ptq.engines import fallbacks
 from ptq.engines.contract import Ran
 from ptq.engines.file_runner import Ask, FileRunner, needs
-from ptq.graph import UnsupportedError
+from ptq.graph import Graph, UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
 try:
@@ -35,7 +37,14 @@ IN_FLOAT = frozenset()
 PRECISE = "session.x64quantprecision"
 INTEGERS = {"uint8", "int8", "int32"}
 # Operations that move between the two worlds, or reorder memory.
-CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Identity"}
+CONVERSIONS = {
+    *("QuantizeLinear", "DequantizeLinear", "Transpose", "Identity"),
+    *("ReorderInput", "ReorderOutput"),
+}
+# Kernels of a layer in float, which may do what follows it, too.
+LAYERS = {"Conv", "FusedConv", "Gemm", "FusedGemm"}
+# So many calls are profiled.
+CALLS = 5
 
 
 class Runner(FileRunner):
@@ -53,16 +62,16 @@ class Runner(FileRunner):
         pixels: bool,
     ):
         super().__init__(network, pixels)
-        with tempfile.TemporaryDirectory() as folder:
-            profile = str(Path(folder, "profile"))
-            self._session = session(content, threads, profile)
-            shape = network.graph.nodes["input"].shape[1:]
-            dtype = torch.uint8 if pixels else torch.float32
-            self._ask(torch.zeros(1, *shape, dtype=dtype))
-            events = json.loads(
-                Path(self._session.end_profiling()).read_text()
-            )
-        self.ran = _operators(events)
+        shape = network.graph.nodes["input"].shape[1:]
+        dtype = torch.uint8 if pixels else torch.float32
+        image = torch.zeros(1, *shape, dtype=dtype)
+        self._session, events = _profiled(content, threads, image)
+        own = {"input"} | {one.node for one, _ in _operators(events)}
+        self.ran = [
+            Ran(node, one.operator, one.precision)
+            for one, _ in _operators(events)
+            for node in _done(one, network.graph, own)
+        ]
 
     def _ask(self, images: Tensor) -> Tensor:
         given = {"images": images.contiguous().numpy()}
@@ -89,6 +98,20 @@ def load(
     runner = Runner(network, content, threads, pixels)
     fallbacks.refuse("ONNX Runtime", network, runner.ran, IN_FLOAT)
     return runner
+
+
+def spent(
+    network: QuantizedNetwork, images: Tensor, pixels: bool = False
+) -> list[tuple[Ran, float]]:
+    """What ran on one thread, with its seconds, as ``contract.Engine`` says.
+
+    ``pixels`` as of ``load``. The first call, which prepares, is left out.
+    """
+    content = onnx_file.model(network, pixels).SerializeToString()
+    given = images if pixels else network.normalized(images)
+    _, events = _profiled(content, 1, given, 1 + CALLS)
+    found = _operators(events)
+    return found[len(found) // (1 + CALLS) :]
 
 
 def float_available(dtype: str) -> Literal[True] | str:
@@ -171,14 +194,29 @@ def session(
     )
 
 
-def _operators(events: list[dict]) -> list[Ran]:
-    """What a profile tells; a part of a node is called "NODE/PART"."""
+def _profiled(
+    content: bytes, threads: int, images: Tensor, calls: int = 1
+) -> tuple["onnxruntime.InferenceSession", list[dict]]:
+    """A session of a file, and what its profile tells of the first calls."""
+    given = {"images": images.contiguous().numpy()}
+    with tempfile.TemporaryDirectory() as folder:
+        opened = session(content, threads, str(Path(folder, "profile")))
+        for _ in range(calls):
+            opened.run(["logits"], given)
+        events = json.loads(Path(opened.end_profiling()).read_text())
+    return opened, events
+
+
+def _operators(events: list[dict]) -> list[tuple[Ran, float]]:
+    """What a profile tells, with seconds; a node's part is "NODE/PART"."""
     found = []
     for event in events:
         details = event.get("args", {})
         if event["cat"] != "Node" or "op_name" not in details:
             continue
-        label = re.sub(r"(_token_\d+)?_kernel_time$", "", event["name"])
+        label = re.sub(
+            r"^fused |(_nchwc)?(_token_\d+)?_kernel_time$", "", event["name"]
+        )
         operator = details["op_name"]
         results = {
             kind for one in details["output_type_shape"] for kind in one
@@ -186,5 +224,21 @@ def _operators(events: list[dict]) -> list[Ran]:
         precision = "integer" if results <= INTEGERS else "float"
         if operator in CONVERSIONS:
             precision = "conversion"
-        found.append(Ran(label.partition("/")[0], operator, precision))
+        one = Ran(label.partition("/")[0], operator, precision)
+        found.append((one, event["dur"] / 1e6))
     return found
+
+
+def _done(one: Ran, graph: Graph, own: set[str]) -> list[str]:
+    """The nodes whose work a kernel does.
+
+    One of a layer and of what follows it is called as the last of them.
+    ``own`` are nodes with a kernel of their own.
+    """
+    node = graph.nodes.get(one.node)
+    layer = node is None or node.op in onnx_file.LAYERS
+    if layer or one.operator not in LAYERS:
+        return [one.node]
+    before = [name for name in node.inputs if name not in own]
+    parts = [_done(replace(one, node=name), graph, own) for name in before]
+    return [*itertools.chain(*parts), one.node]

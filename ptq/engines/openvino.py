@@ -36,6 +36,7 @@ EXACT = False
 # It reads and writes the codes of these, and computes in float32 between.
 IN_FLOAT = frozenset({"add", "mul"})
 DTYPES = {"float32": "f32", "bfloat16": "bf16"}
+CALLS = 5  # are timed; the runtime tells the mean of them
 # Codes are computed as real numbers: without integers, but exactly.
 NO_INTEGERS = {"LP_TRANSFORMS_MODE": "NO"}
 
@@ -142,9 +143,7 @@ def load(
     """
     if (reason := available()) is not True:
         raise UnsupportedError(f"OpenVINO: {reason}")
-    file = onnx_file.model(network, pixels)
-    if not fuse_sums:
-        _keep_apart(file, network)
+    file = _file(network, pixels, fuse_sums)
     if not exact():
         warnings.warn(
             "OpenVINO's sums of integers are not exact on this processor: "
@@ -159,6 +158,43 @@ def load(
         pixels,
         lambda ran: fallbacks.refuse("OpenVINO", network, ran, IN_FLOAT),
     )
+
+
+def _file(
+    network: QuantizedNetwork, pixels: bool, fuse_sums: bool
+) -> "onnx.ModelProto":
+    file = onnx_file.model(network, pixels)
+    if not fuse_sums:
+        _keep_apart(file, network)
+    return file
+
+
+def spent(
+    network: QuantizedNetwork,
+    images: Tensor,
+    pixels: bool = False,
+    fuse_sums: bool = False,
+) -> list[tuple[Ran, float]]:
+    """What runs on one thread, with its seconds, as ``contract.Engine`` says.
+
+    ``pixels`` and ``fuse_sums`` as of ``load``.
+    """
+    file = _file(network, pixels, fuse_sums)
+    model, chosen = _safe(file, threads=1)
+    made = compiled(
+        model.SerializeToString(),
+        chosen | {"PERF_COUNT": True},
+        list(images.shape),
+    )
+    ran, request = operators(made, file), made.create_infer_request()
+    given = images if pixels else network.normalized(images)
+    for _ in range(CALLS):
+        request.infer({"images": given.contiguous().numpy()})
+    return [
+        (ran[one.node_name][0], CALLS * one.real_time.total_seconds())
+        for one in request.profiling_info
+        if one.node_name in ran
+    ]
 
 
 def _keep_apart(file: "onnx.ModelProto", network: QuantizedNetwork) -> None:

@@ -30,7 +30,7 @@ def operators(compiled, file: onnx.ModelProto) -> dict[str, list[Ran]]:
     made of ``file``. The kernel's name has what it was made for, such as
     "amx_I8"; the precision is that of its arithmetic.
     """
-    words = {node.name: node.op_type for node in file.graph.node}
+    known = {node.name: node for node in file.graph.node}
     constant, found = set(), {}
     for kernel in compiled.get_runtime_model().get_ordered_ops():
         name, told = kernel.get_friendly_name(), kernel.get_rt_info()
@@ -56,23 +56,25 @@ def operators(compiled, file: onnx.ModelProto) -> dict[str, list[Ran]]:
             parts = done.split(",")
             if layer in IN_FLOAT:  # moved there, from behind a layer
                 parts = [p for p in parts if "/Dequantization" not in p]
-            nodes = _nodes(parts, words)
+            nodes = _nodes(parts, known)
             if layer in CONVERSIONS or not nodes:
                 nodes, kind = [name.partition("/")[0]], "conversion"
             found[name] = [Ran(node, operator, kind) for node in nodes]
     return found
 
 
-def _nodes(done: list[str], words: dict[str, str]) -> list[str]:
+def _nodes(done: list[str], known: dict[str, onnx.NodeProto]) -> list[str]:
     """Nodes of the graph whose operations a kernel does.
 
     ``done`` are its names for them, such as "NODE/float/WithoutBiases";
-    ``words`` the file's operations by their names, such as "NODE/float".
+    ``known`` the file's operations by their names, such as "NODE/float".
     """
     nodes = {}
     for name in done:
-        while name and name not in words:
+        while name and name not in known:
             name = name.rpartition("/")[0]
-        if words.get(name, "Identity") not in FILE_CONVERSIONS:
+        if name and known[name].op_type == "Identity":
+            name = known[name].input[0]  # the result repeats its last node
+        if name in known and known[name].op_type not in FILE_CONVERSIONS:
             nodes[name.partition("/")[0]] = None
     return list(nodes)

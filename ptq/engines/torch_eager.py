@@ -10,11 +10,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.ao import quantization as ao
 
 from ptq import input_checks
 from ptq.engines import saved_networks
-from ptq.engines.eager_settings import QConfig, available, quiet
+from ptq.engines.eager_settings import (
+    QConfig,
+    ao,
+    available,
+    quiet,
+    require,
+)
 from ptq.graph import allow_list, module_groups
 
 
@@ -32,8 +37,10 @@ def prepare(
     float32. ``qconfig`` chooses other observers than the default ones. Raises
     UnsupportedError, naming the part, where the network is none that the
     recipe takes or a group is none of it, InputError where a weight is not
-    finite. The flow is that of torch's eager mode.
+    finite, EngineError where torch has no eager kernels. The flow is that of
+    torch's eager mode.
     """
+    require()
     fused, regions = list(map(list, fuse)), list(map(tuple, keep_float))
     graph = allow_list.check(network)
     module_groups.check_fused(network, graph, fused)
@@ -138,7 +145,9 @@ def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
     """torch's own fusion of named modules, to check ours against.
 
     Returns a copy. What torch cannot fuse it refuses by errors of its own.
+    Raises EngineError where torch has no eager kernels.
     """
+    require()
     copied = copy.deepcopy(network).eval()
     return quiet(ao.fuse_modules)(copied, [list(group) for group in fuse])
 

@@ -26,6 +26,7 @@ NAMES = (
     "networks",
     "rounding",
     "smallest",
+    "corruptions",
 )
 # What decides, besides the code, whether predictions come out the same:
 # scales come from float kernels, and each processor selects its own.
@@ -51,10 +52,16 @@ def keep(
     """Make a finished sweep's table the reference ``name``; its path.
 
     Columns with one value throughout go into the manifest. Raises
-    ReferenceError where points are missing, failed, or were measured on
-    different kinds of machine.
+    ReferenceError where there is no sweep, points are missing, failed, or
+    were measured on different kinds of machine.
     """
-    manifest = json.loads((sweep_folder / paths.MANIFEST).read_text())
+    path = sweep_folder / paths.MANIFEST
+    if not path.exists():
+        raise ReferenceError(
+            f"{sweep_folder} holds no sweep: `python -m ptq sweep "
+            f"notebooks/sweeps/{name}.yml` makes it, or give another --runs"
+        )
+    manifest = json.loads(path.read_text())
     states = manifest["points"]
     if unfinished := [p for p, s in states.items() if s != paths.MANIFEST]:
         raise ReferenceError(

@@ -176,7 +176,7 @@ def measured(
         loss=float(functional.cross_entropy(outputs, labels)),
         file_bytes=len(file),
         payload_bytes=payload,
-        engine=_engine(),
+        engine=engine(),
         parameters={
             "network": of.name,
             "test_images": len(images),
@@ -262,7 +262,7 @@ def times(
     # Half of the rounds: eight networks take their turns in each.
     rounds = max(lab.settings["rounds"] // 2, 2)
     here = replace(
-        lab, engine=_engine(), settings=lab.settings | {"rounds": rounds}
+        lab, engine=engine(), settings=lab.settings | {"rounds": rounds}
     )
     return run_times.of_networks(here, "networks", modules)
 
@@ -281,10 +281,11 @@ def record_key(of: Subject, name: str, images: int) -> str:
         source_hash.science_hash(),
         # It makes records, and so is no part of the science's hash.
         Path(__file__).read_text(),
-        _engine(),
+        engine(),
         host.machine()["torch_capability"],
     )
 
 
-def _engine() -> str:
+def engine() -> str:
+    """What runs the networks, as records name it."""
     return f"ONNX Runtime {metadata.version('onnxruntime')}"

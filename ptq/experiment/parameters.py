@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Any
 
 from ptq import paths
-from ptq.engines import eager_settings
 
 DEFAULTS = {
     "seed": 42,
@@ -38,13 +37,25 @@ def _between(low: int, high: int) -> Callable[[int], str | None]:
     return rule
 
 
+# Not with this module, which many programs import without torch.
+def _eager() -> ModuleType:
+    from ptq.engines import eager_settings
+
+    return eager_settings
+
+
 def _engine(value: str) -> str | None:
+    eager_settings = _eager()
     try:
         eager_settings.choose(value)
     except eager_settings.EngineError as error:
         return str(error)
 
 
+# What a chapter's metadata may say that it needs: what of it is missing.
+NEEDS: dict[str, Callable[[], str]] = {
+    "eager kernels": lambda: _eager().missing()
+}
 # The largest seed leaves room for what is derived from it.
 _SEED = _between(0, 2**31 - 1)
 RULES: dict[str, Callable[[Any], str | None]] = {
@@ -78,6 +89,14 @@ def check(
     ]
     if faults:
         raise ParameterError("\n".join(faults))
+
+
+def missing(needs: Iterable[str]) -> str:
+    """What this machine lacks of the ``NEEDS`` given; empty if nothing.
+
+    Raises KeyError where a need is none of ``NEEDS``.
+    """
+    return "; ".join(told for need in needs if (told := NEEDS[need]()))
 
 
 def check_names(given: Iterable[str], known: Collection[str]) -> None:

@@ -13,6 +13,7 @@ from ptq.evidence import network_pairs, paired_tests
 from ptq.evidence.network_pairs import Paired
 from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import low_bits, network_study, results
+from ptq.experiment.image_sources import SOURCES
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.methods.analytic_bias import correct_biases
 from ptq.methods.bias_matching import match_means
@@ -183,4 +184,23 @@ def about_observers(
     }
     told["shape"] = "contradicted" if differ["eight"] else "not contradicted"
     told["at_four"] = "shown" if differ["four"] else "not shown"
+    return told
+
+
+def about_sources(found: dict[tuple[int, str], Paired]) -> dict[str, str]:
+    """A sentence for each number of bits: what other images change.
+
+    ``found`` are against training images, by bits of the activations and a
+    name of ``SOURCES``. Keys are ``sources_eight`` and ``sources_four``.
+    """
+    told = {}
+    for bits, word in WORDS.items():
+        each = [
+            f"{SOURCES.row(name).label} {100 * one.change:+.1f} points, "
+            f"{one.verdict}"
+            for (many, name), one in found.items()
+            if many == bits
+        ]
+        said = f"At {word} bits, against training images: {'; '.join(each)}."
+        told[f"sources_{word}"] = said
     return told

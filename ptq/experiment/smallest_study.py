@@ -30,7 +30,9 @@ START = dict.fromkeys(
     ("compact_cnn", "compact_cnn_tuned"), {"conv2": 4, "fc1": 3}
 )
 # Of one large layer, without a price: the rest has 8 bits.
-PLAIN = {"fc1_4": 4, "fc1_2": 2}
+PLAIN = {"fc1_4": 4, "fc1_2": 2, "fc1_ternary": 2, "fc1_binary": 1}
+# Of -1, 0 and 1, which packed codes of 2 bits have room for a fourth of.
+TERNARY = "fc1_ternary"
 # The file to reach, in bytes.
 SMALLEST = 70_000
 
@@ -46,7 +48,7 @@ def made(of: Subject, name: str) -> QuantizedNetwork:
     Rounded toward the float network on the calibration images.
     """
     if name in PLAIN:
-        start = started(of, {"fc1": PLAIN[name]})
+        start = started(of, {"fc1": PLAIN[name]}, name != TERNARY)
         return rate_distortion(start, of.calibration, {}, {})
     bits = START[of.name]
     start = started(of, bits)
@@ -57,10 +59,13 @@ def made(of: Subject, name: str) -> QuantizedNetwork:
     return rate_distortion(start, of.calibration, prices, matters)
 
 
-def started(of: Subject, bits: dict[str, int]) -> QuantizedNetwork:
+def started(
+    of: Subject, bits: dict[str, int], full_range: bool = True
+) -> QuantizedNetwork:
     """The network with these bits of weights by layer, else 8.
 
-    Weights lie on the grids that move them least.
+    Weights lie on the grids that move them least, of all codes that the
+    bits have room for, or of as many on each side of zero.
     """
     network = making.quantize(
         of.network,
@@ -69,7 +74,7 @@ def started(of: Subject, bits: dict[str, int]) -> QuantizedNetwork:
         normalization=of.normalization,
         weight_bits=bits,
     )
-    return least_error_grids(network)
+    return least_error_grids(network, full_range)
 
 
 def record(
@@ -92,7 +97,7 @@ def record(
         images,
         labels,
         folder,
-        coded=name not in PLAIN,
+        coded=name not in PLAIN or name == TERNARY,
         code=Path(__file__).read_text(),
     )
     if "lost" in found.parameters:

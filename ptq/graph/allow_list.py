@@ -9,12 +9,19 @@ changed.
 from collections import Counter
 
 from torch import fx, jit, nn
-from torch.ao.nn.quantized import FloatFunctional
 from torch.nn.utils import parametrize
 
 from ptq import input_checks
 from ptq.graph.activations import evaluating
 from ptq.graph.errors import UnsupportedError
+
+try:
+    from torch.ao.nn.quantized import FloatFunctional
+except ImportError:  # a torch without it has none in any network
+
+    class FloatFunctional:
+        """Stands for torch's, of which there are none."""
+
 
 WEIGHTED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
 # Each use of these needs a grid, or a place, of its own.

@@ -21,7 +21,7 @@ from ptq.experiment.parameters import DEFAULTS, run_folder
 from ptq.measure import host
 from ptq.networks import checkpoints
 from ptq.networks.recipes import Recipe
-from ptq.running import locks, plain_yaml
+from ptq.running import locks, plain_yaml, unexecuted
 from ptq.running.execution import defaults, execute
 
 SOURCES = paths.REPOSITORY / "notebooks"
@@ -87,15 +87,18 @@ def run(
     only: tuple[str, ...] = (),
     force: bool = False,
     anew: bool = False,
+    results: str = "",
 ) -> Path:
     """Execute chapters into a run folder; publish those of the default run.
 
     Skips a chapter if its source, package, parameters and versions are the
     same as at its last execution, unless ``force``. With ``anew`` all times
-    are measured again, and the chapters that quote them executed. Returns the
-    folder. Raises ParameterError before anything ran, LockedError if another
-    command fills the folder, ChapterFailed where a chapter stops, and OSError
-    where the folder cannot be written; chapters that ended are kept.
+    are measured again, and the chapters that quote them executed. A chapter
+    that needs what this machine lacks is not executed: its page has
+    ``results`` (MyST), which were measured elsewhere. Returns the folder.
+    Raises ParameterError before anything ran, LockedError if another command
+    fills the folder, ChapterFailed where a chapter stops, and OSError where
+    the folder cannot be written; chapters that ended are kept.
     """
     values = dict(values or {})
     if run_dir:
@@ -111,13 +114,15 @@ def run(
             left.unlink()
         if anew:
             shutil.rmtree(folder / paths.TIMINGS, ignore_errors=True)
-        _execute_plan(plan, values, folder, force)
+        _execute_plan(plan, values, folder, force, results)
     return folder
 
 
-def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
+def _execute_plan(
+    plan: dict, values: dict, folder: Path, force: bool, results: str
+):
     """Bring each chapter of the plan up to date in the run folder."""
-    manifest = _earlier_manifest(folder)
+    manifest = earlier(folder)
     now = {
         "parameters": values,
         "machine": host.machine(),
@@ -126,9 +131,15 @@ def _execute_plan(plan: dict, values: dict, folder: Path, force: bool):
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
         copy = folder / paths.CHAPTERS / source.name
-        executed = _bring_up_to_date(
-            source, given, copy, manifest["chapters"], force
-        )
+        if missing := parameters.missing(unexecuted.needs(source)):
+            click.echo(f"is not executed: {missing}")
+            page = unexecuted.page(source, missing, results)
+            paths.write_whole(copy, page)
+            executed = manifest["chapters"].pop(source.stem, None)
+        else:
+            executed = _bring_up_to_date(
+                source, given, copy, manifest["chapters"], force
+            )
         if executed:
             # Load and versions are those of the last execution.
             manifest = now | {"chapters": manifest["chapters"]}
@@ -181,8 +192,8 @@ def _fingerprint(text: str, values: dict) -> str:
     )
 
 
-def _earlier_manifest(folder: Path) -> dict:
-    """What the run folder says about its last execution."""
+def earlier(folder: Path) -> dict:
+    """The manifest of a run folder; one of no chapters if there is none."""
     try:
         manifest = json.loads((folder / paths.MANIFEST).read_text())
         return manifest | {"chapters": dict(manifest["chapters"])}

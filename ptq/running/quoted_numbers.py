@@ -31,6 +31,13 @@ def fill_in(notebook) -> None:
     notebook.metadata["ptq"] = {"noted": noted}
 
 
+def leave_out(notebook) -> None:
+    """Put an ellipsis in place of each number that a sentence quotes."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = QUOTE.sub(r"…\3", cell.source)
+
+
 def _in_markdown(noted: dict, name: str, form: str, end: str) -> str:
     # A number followed by a point may begin a list item.
     text = number_text.escaped(number_text.written(noted[name], form))

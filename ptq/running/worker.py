@@ -7,7 +7,6 @@ fetches or trains itself.
 import json
 import os
 import platform
-import shutil
 import sys
 import tempfile
 import time
@@ -17,15 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import distributed
-import filelock
-import torch
 
 from ptq import paths
-from ptq.data import cifar10
 from ptq.experiment import source_hash
-from ptq.measure import host, timer
-from ptq.networks import checkpoints, recipes, training
-from ptq.running import execution, locks, pipeline
+from ptq.running import execution, locks
 
 FAILURE = "failure.json"
 
@@ -62,13 +56,15 @@ class Chapter:
 
 
 def version() -> str:
-    """Hash of the package as it lies on disk now, and of the data."""
+    """Hash of the package as it lies on disk now, and of its networks.
+
+    The package has the checksums of the data.
+    """
     # A new kernel imports the files as they are when it starts.
     source_hash.package_hash.cache_clear()
     cards = sorted(paths.checkpoint_folder().glob("*.json"))
     return source_hash.of(
         source_hash.package_hash(),
-        cifar10.CHECKSUMS,
         [card.read_text() for card in cards],
     )
 
@@ -136,12 +132,24 @@ def _execute(folder: Path, values: dict, chapter: Chapter) -> dict:
     started = time.time()
     _check_version(chapter)
     _prepare_kernels()
-    _provide_network(values, folder / paths.MODELS)
+    if "train_seed" in values:
+        from ptq.running import worker_networks
+
+        worker_networks.provide(values, folder / paths.MODELS)
     given = values | ({"run_dir": str(folder)} if "run_dir" in values else {})
     source = folder.parent / f"{chapter.name}.ipynb"
     source.write_text(chapter.text)
     target = folder / source.name
     execution.execute(source, given, target, chapter.timeout, quiet=True)
+    return _facts(chapter, started)
+
+
+def _facts(chapter: Chapter, started: float) -> dict:
+    """What the manifest tells of an execution that has ended."""
+    # Not with this module: torch takes longer than all else of a start.
+    from ptq.measure import host
+    from ptq.running import pipeline
+
     return {
         "chapter": chapter.name,
         "version": chapter.version,
@@ -179,27 +187,6 @@ def _prepare_kernels() -> None:
     ours = str(paths.REPOSITORY)
     found = [ours, *(p for p in others if p not in ("", ours))]
     os.environ["PYTHONPATH"] = os.pathsep.join(found)
-
-
-def _provide_network(values: dict, models: Path) -> None:
-    """Train a network that is not shipped once a worker, not once a point."""
-    if "train_seed" not in values:
-        return
-    network = values.get("network", "compact_cnn")
-    recipe = recipes.of(network, values["train_seed"], values.get("epochs"))
-    if values.get("retrain") or checkpoints.of_recipe(recipe, models):
-        return
-    code = source_hash.of(torch.__version__, source_hash.training_hash())
-    folder = paths.REPOSITORY / "runs" / "checkpoints" / code
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / f"{recipe.name}.lock")
-    with lock, timer.pinned_threads(1):
-        if not checkpoints.of_recipe(recipe, folder):
-            training.trained(recipe, cifar10.load(), folder)
-    models.mkdir(parents=True)
-    trained = folder / f"{recipe.name}.pt"
-    for path in (trained, checkpoints.card_path(trained)):
-        shutil.copy(path, models)
 
 
 def _files(folder: Path) -> dict[str, bytes]:

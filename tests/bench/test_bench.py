@@ -60,13 +60,16 @@ def tuner(pair):
 
 
 # Not a part of the book's environment: see its own test.
-OPTIONAL = {"INT8, NNCF into OpenVINO"}
+OPTIONAL = {
+    "INT8, NNCF into OpenVINO": "nncf",
+    "INT8, PT2E into Inductor": "torchao",
+}
 
 
 @pytest.fixture(scope="module")
 def rows(pair, tuner):
     found, left_out = competitors.all_of(*pair, tuner)
-    assert left_out.keys() <= OPTIONAL
+    assert left_out.keys() <= OPTIONAL.keys()
     return found
 
 
@@ -119,7 +122,7 @@ def test_an_engine_of_the_table_is_a_row(pair, tuner, monkeypatch):
     place = "ptq.engines.simulation"
     monkeypatch.setitem(engines.ENGINES, "newest", place)
     found, left_out = competitors.all_of(*pair, tuner)
-    assert "INT8, newest" in found and left_out.keys() <= OPTIONAL
+    assert "INT8, newest" in found and left_out.keys() <= OPTIONAL.keys()
     monkeypatch.setattr(simulation, "available", lambda: "it needs a part")
     found, left_out = competitors.all_of(*pair, tuner)
     assert "INT8, newest" not in found
@@ -132,8 +135,8 @@ def test_a_peer_that_fails_is_left_out(pair, tuner, monkeypatch):
 
     monkeypatch.setattr(torch.onnx, "export", fails)
     found, left_out = competitors.all_of(*pair, tuner)
-    assert not peers.PEERS.keys() & found.keys()
-    for name in peers.PEERS.keys() - OPTIONAL:
+    assert peers.PEERS.keys() & found.keys() <= {"INT8, PT2E into Inductor"}
+    for name in peers.PEERS.keys() - OPTIONAL.keys():
         assert (
             left_out[name]
             == "its flow ended in RuntimeError: no such operator"
@@ -141,11 +144,14 @@ def test_a_peer_that_fails_is_left_out(pair, tuner, monkeypatch):
 
 
 def test_a_tool_that_is_missing_is_named(pair, tuner, monkeypatch):
-    monkeypatch.setitem(sys.modules, "nncf", None)
+    for package in OPTIONAL.values():
+        monkeypatch.setitem(sys.modules, package, None)
     found, left_out = competitors.all_of(*pair, tuner)
-    assert left_out.keys() == OPTIONAL and not OPTIONAL & found.keys()
-    for reason in left_out.values():
-        assert reason == "it needs the package nncf: pip install nncf"
+    assert left_out.keys() == OPTIONAL.keys()
+    assert not OPTIONAL.keys() & found.keys()
+    for name, package in OPTIONAL.items():
+        told = f"it needs the package {package}: pip install {package}"
+        assert left_out[name] == told
 
 
 class Counting:

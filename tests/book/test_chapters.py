@@ -13,8 +13,9 @@ from conftest import excerpt, soup
 
 from ptq import paths
 from ptq.book.pages import frontpage
+from ptq.engines import eager_settings
 from ptq.experiment import comparison, parameters, strategies
-from ptq.running import execution, pipeline
+from ptq.running import execution, pipeline, unexecuted
 
 pytestmark = pytest.mark.book
 CHAPTERS = pipeline.chapters()
@@ -85,6 +86,23 @@ class TestSource:
                 assert not typed or "aper" in before + line, line
 
 
+# What runs torch's quantized kernels, by the names that chapters use.
+KERNELS = re.compile(
+    r"\b(torch_eager|eager_layers|eager_settings|saturation|exercises|"
+    r"strategies\.(build|naive|folded|quantized)|factors\.build|"
+    r"lab\.(build|measure|evaluate|record|times|shipped))\b"
+)
+
+
+def test_who_needs_torchs_eager_kernels_says_so():
+    """Where there are none, the others run, and these have pages."""
+    for path in CHAPTERS:
+        code = "\n".join(c.source for c in cells(path, "code"))
+        needs = unexecuted.needs(path)
+        assert set(needs) <= set(parameters.NEEDS)
+        assert ("eager kernels" in needs) == bool(KERNELS.search(code)), path
+
+
 def test_functions_are_defined_once():
     defined = [
         name
@@ -117,6 +135,21 @@ def test_paper_preset_is_what_the_chapters_default_to():
 def test_readme_shows_the_reference():
     text = (ROOT / "README.md").read_text()
     assert frontpage.readme_block() in text
+
+
+def test_the_front_page_shows_the_record_where_torch_has_no_kernels(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(eager_settings, "available", list)
+    monkeypatch.setattr(paths, "figures_folder", lambda run: run / "none")
+    paths.write_json(tmp_path / paths.MANIFEST, {"chapters": {}})
+    frontpage.write_headline(tmp_path, tmp_path / "out")
+    told = (tmp_path / "out" / "headline.md").read_text()
+    kept = json.loads((paths.REFERENCE / paths.MANIFEST).read_text())
+    assert eager_settings.missing() in told and kept["commit"] in told
+    drawn = paths.REFERENCE / "frontier.svg"
+    shown = tmp_path / "out" / drawn.name
+    assert shown.read_bytes() == drawn.read_bytes()
 
 
 @pytest.mark.parametrize("name", NAMES)

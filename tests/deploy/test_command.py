@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from ptq.book.pages import frontpage
 from ptq.cli import commands
 from ptq.deploy import image_source, inputs
+from ptq.running import pipeline
 
 DATA = "images", "darker"
 
@@ -190,19 +193,57 @@ for name in [n for n in sys.modules if n.startswith("torch.ao")]:
     del sys.modules[name]
 del torch.ao
 sys.modules["torch.ao"] = None
+"""
+COMMAND = """
 from ptq.cli import commands
 commands.main(sys.argv[1:])
 """
+LABORATORY = """
+from ptq.experiment import laboratory
+lab = laboratory.open_experiment()
+print(lab.engine)
+lab.build("naive")
+"""
+
+
+def without_eager(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_EAGER + code, *arguments],
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_it_works_where_torch_has_no_eager_quantization(here):
     example, _ = examples()
-    given = ["quantize", *example, "--rounds", "1"]
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_EAGER, *given],
-        capture_output=True,
-        text=True,
-    )
+    done = without_eager(COMMAND, "quantize", *example, "--rounds", "1")
     assert done.returncode in (0, 1) and "Net in INT8: " in done.stdout, (
         done.stderr
     )
+
+
+def test_a_chapter_then_shows_the_committed_record(tmp_path):
+    given = "run", "--only", "3", "--run-dir", str(tmp_path)
+    done = without_eager(COMMAND, *given)
+    missing = f"torch {torch.__version__} has no eager quantized kernels"
+    assert f"03_bias_correction is not executed: {missing}" in done.stdout, (
+        done.stderr
+    )
+    path = tmp_path / "chapters" / "03_bias_correction.ipynb"
+    page = nbformat.read(path, as_version=4)
+    assert missing in page.cells[1].source
+    frame, kept = frontpage.committed()
+    for label in frame.label:
+        assert f"| {label} |" in page.cells[1].source
+    for fact in (kept["commit"], kept["machine"]["processor"]):
+        assert fact in page.cells[1].source
+    assert not any(c.get("outputs") for c in page.cells)
+    assert "show.quote" not in "".join(c.source for c in page.cells)
+    assert pipeline.earlier(tmp_path)["chapters"] == {}
+
+
+def test_a_notebook_then_opens_and_says_what_is_missing(cifar):
+    done = without_eager(LABORATORY)
+    assert done.stdout == "none\n", done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "EngineError: torch" in last and "committed results" in last

@@ -8,6 +8,7 @@ import torch
 from small_network import pixels_of, small
 
 from ptq import engines
+from ptq.engines import spending
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.making import quantize
@@ -88,6 +89,25 @@ def test_what_ran_is_told(engine, pixels):
     in_float = "add" in engine.IN_FLOAT
     assert ran["add"] == ("float" if in_float else "integer")
     assert ran["wide"] == "float"
+
+
+def test_time_is_told_of_what_runs(engine, network, pixels):
+    if not hasattr(engine, "spent"):
+        pytest.skip("it tells no time")
+    name = engine.__name__.rpartition(".")[2]
+    few = pixels[:32]
+    found = [one for one, _ in engine.spent(network, few)]
+    assert {"conv", "wide", "fc"} <= {one.node for one in found}
+    kept = quantize(
+        *(small(), pixels),
+        **{"normalization": (0.5, 0.5), "keep_float": ["conv", "wide"]},
+    )
+    by_codes, by_floats = (
+        spending.shares(made, few, name) for made in (network, kept)
+    )
+    assert sum(by_codes.values()) == pytest.approx(1)
+    assert by_codes["integer"] > by_floats["integer"] > 0
+    assert by_floats["float"] > by_codes.get("float", 0)
 
 
 def test_two_loads_give_the_same(engine, network, pixels):

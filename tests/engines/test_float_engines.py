@@ -33,6 +33,9 @@ def test_logits_are_those_of_the_float_reference(name, network, pixels):
     assert 1e-4 < apart < 0.05 if in_bfloat else apart < 1e-5
     kinds = {one.precision for one in run.ran}
     assert ("bfloat16" in kinds) == in_bfloat and "integer" not in kinds
+    # Also those whose kernel is called as what follows them, or the result.
+    computed = {o.node for o in run.ran if o.precision != "conversion"}
+    assert {"conv", "wide", "fc"} <= computed
 
 
 def test_another_precision_than_the_row_s_is_refused(network, monkeypatch):

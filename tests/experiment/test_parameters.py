@@ -123,6 +123,11 @@ def test_command_refuses_before_anything_runs(
 
 def test_headline_needs_a_run(tmp_path):
     output = refuse("headline", "--run-dir", str(tmp_path / "none"))
+    assert "has no executed chapter 06_comparison: `python -m ptq" in output
+    # A run of a torch that has no kernels: an older table, and no entry.
+    paths.write_json(tmp_path / paths.MANIFEST, {"chapters": {}})
+    again = refuse("headline", "--run-dir", str(tmp_path))
+    assert "has no executed chapter" in again
     assert str(tmp_path / "none") in output
 
 

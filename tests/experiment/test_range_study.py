@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ptq.book import tables
+from ptq.evidence import network_pairs
 from ptq.experiment import network_study, range_study
 from ptq.experiment.range_study import OBSERVED, REPAIRED, Choice
 
@@ -130,3 +131,31 @@ def test_observers_that_differ_at_eight_bits_contradict_the_shape(
     told = range_study.about_observers(as_records(made, base), truth)
     assert told["shape"] == "contradicted" and told["p_eight"] < 1e-6
     assert told["at_four"] == "not shown" and told["p_four"] == 1
+
+
+def test_sources_are_held_to_training_images():
+    """Of 200 images noise loses 60 at four bits; nothing else changes."""
+    truth = np.zeros(200, np.uint8)
+    ruined = truth.copy()
+    ruined[:60] = 1
+    pairs = {
+        (bits, name): (
+            truth,
+            ruined if (bits, name) == (4, "noise") else truth,
+        )
+        for bits in (8, 4)
+        for name in ("distilled", "noise")
+    }
+    found = network_pairs.compared(pairs, truth, classes=10)
+    told = range_study.about_sources(found)
+    assert "At eight bits" in told["sources_eight"]
+    assert "noise -30.0 (" in told["sources_four"]
+    assert told["sources_four"].endswith(") points, worse.")
+    assert "worse" not in told["sources_eight"]
+    rows = tables.ranges.source_rows(found)
+    assert [row["images"] for row in rows] == [
+        "distilled from BN",
+        "uniform noise",
+    ]
+    assert rows[1]["4 bits, verdict"] == "worse"
+    assert rows[0]["4 bits (points)"].startswith("+0.0 (")

@@ -46,6 +46,15 @@ def test_rows_have_paired_intervals_and_no_float_network():
     assert shown[1]["file (kB)"] == "90.0"
 
 
+def test_rows_of_few_values_are_named_by_them():
+    names = ("fc1_2", "fc1_ternary", "fc1_binary")
+    assert [tables.in_words(name) for name in names] == [
+        "fc1 at 2 bits",
+        "fc1 of -1, 0 and 1",
+        "fc1 at 1 bit",
+    ]
+
+
 def test_four_bits_are_missed_where_a_loss_is_shown():
     assert words(row("fc1_4", 280, 30, 25)) == ["reached"]
     assert words(row("fc1_4", 280, 200, 50)) == ["missed"]

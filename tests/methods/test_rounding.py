@@ -19,6 +19,7 @@ from ptq.methods.bias_matching import match_means
 from ptq.methods.layer_problems import Problem
 from ptq.methods.roundings import ROUNDINGS
 from ptq.quantizer import making
+from ptq.quantizer.network import QuantizedNetwork
 
 METHODS = {
     "means": match_means,
@@ -395,3 +396,28 @@ def test_named_methods_begin_on_grids_of_least_error(images):
         errors[name] = output_error(made, images)
     assert min(errors, key=errors.get) in ("descent", "adaround")
     assert max(errors, key=errors.get) == "nearest"
+
+
+def test_three_values_hold_zeros_that_two_cannot():
+    """By hand: 1, 0, 0, 0 are codes of three values; signs leave 0.75."""
+    weight, gram = [1.0, 0.0, 0.0, 0.0], np.eye(4)
+    three = problem(weight, gram, low=-1)
+    codes, scale = cd.descended(three)
+    assert codes.flatten().tolist() == weight and scale.item() == 1
+    assert 1 + three.error(codes, scale).item() == 0
+    two = problem(weight, gram, low=-1, codes=[1, 1, 1, 1])
+    two = Problem(**vars(two) | {"sign": True})
+    codes, scale = cd.descended(two)
+    assert codes.flatten().tolist() == [1] * 4 and scale.item() == 0.25
+    assert 1 + two.error(codes, scale).item() == 0.75
+
+
+def test_a_network_of_three_values_is_a_file(images, tmp_path):
+    start = least_error_grids.least_error_grids(low(images, 2), False)
+    made = cd.coordinate_descent(start, images)
+    codes = [layer.codes.unique() for layer in made.integers.values()]
+    assert all(found.tolist() == [-1, 0, 1] for found in codes)
+    packed, coded = (made.save(tmp_path / "n", coded=c) for c in (0, 1))
+    assert coded < packed
+    loaded = QuantizedNetwork.load(tmp_path / "n")
+    assert torch.equal(loaded(images), made(images))

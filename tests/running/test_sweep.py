@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import filelock
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -53,14 +54,10 @@ if kind == "hangs":
     time.sleep(1000)
 """
 RECORD = """
-import numpy as np
-from ptq import paths
-from ptq.experiment import results
+import shutil
 if value:
-    results.Record(
-        "toy", "", {}, value, 10, 0.5, 7, 7, "none", {}, {},
-        np.zeros(10, np.uint8),
-    ).save(Path(run_dir) / paths.RECORDS)
+    made = Path(f"{log}.records", str(value))
+    shutil.copytree(made, Path(run_dir, "records"))
 Path(run_dir, "models").mkdir()
 Path(run_dir, "models", "toy.pt").write_text("large")
 with open(log, "a") as file:
@@ -78,6 +75,12 @@ def toy(tmp_path):
         cells=cells, metadata={"kernelspec": kernel}
     )
     nbformat.write(notebook, tmp_path / "toy.ipynb")
+    # Made here once: a kernel takes seconds to import what writes a record.
+    for value in range(1, 9):
+        results.Record(
+            *("toy", "", {}, value, 10, 0.5, 7, 7, "none", {}, {}),
+            np.zeros(10, np.uint8),
+        ).save(tmp_path / "log.records" / str(value))
 
     def write(text):
         file = tmp_path / "toys.yml"

@@ -205,8 +205,29 @@ def test_links_become_the_references_of_the_book(link):
     path = ROOT / "book" / "_ext" / "booklinks.py"
     booklinks = runpy.run_path(str(path))
     text = f"See ({link}), [0, 1], and `f(x)`."
-    found = booklinks["LINK"].sub(booklinks["role"], text)
+    page = ROOT / "notebooks" / "none.ipynb"
+    role = functools.partial(booklinks["role"], page=page)
+    found = booklinks["LINK"].sub(role, text)
     assert found == text.replace(link, LINKS[link])
+
+
+def test_a_link_to_what_was_not_executed_is_its_words(tmp_path):
+    """There is no such figure, table or run time; sections stay."""
+    booklinks = runpy.run_path(str(ROOT / "book" / "_ext" / "booklinks.py"))
+    other = notebook(text("(sec-a)="), ptq={"unexecuted": True})
+    nbformat.write(other, tmp_path / "06_x.ipynb")
+    role = functools.partial(booklinks["role"], page=tmp_path / "13_y.ipynb")
+    linked = {
+        "[Figure “a”](06_x.ipynb#cell-id=fig-a)": "Figure “a”",
+        "[Table “a”](06_x.ipynb#cell-id=tab-a)": "Table “a”",
+        "[words](06_x.ipynb#cell-id=sec-a)": "{ref}`words <sec-a>`",
+        "[Table “b”](#cell-id=tab-b)": "{numref}`tab-b`",
+    }
+    for link, written in linked.items():
+        assert booklinks["LINK"].sub(role, link) == written
+    here = functools.partial(booklinks["role"], page=tmp_path / "06_x.ipynb")
+    link = "[a minute](../book/machine.md#sec-run-times)"
+    assert booklinks["LINK"].sub(here, link) == "a minute"
 
 
 def notebook(*cells, **metadata):

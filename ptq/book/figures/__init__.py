@@ -3,6 +3,7 @@
 from ptq.book.figures import (
     comparison,
     confusion,
+    corruptions,
     data,
     designs,
     four_networks,
@@ -18,6 +19,7 @@ from ptq.book.figures import (
 __all__ = [
     "comparison",
     "confusion",
+    "corruptions",
     "data",
     "designs",
     "four_networks",

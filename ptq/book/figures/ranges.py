@@ -1,4 +1,4 @@
-"""Figures of ranges: what observers cover of a result's values."""
+"""Figures of ranges: what observers cover, and images that tell them."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ptq.book import show
 from ptq.book.style import AFTER, BEFORE, figure, styled
+from ptq.experiment.image_sources import SOURCES
 
 
 def covered(
@@ -66,4 +67,48 @@ def reach(
     below.grid(axis="y", visible=False)
     below.set_xlim(right=1.12 * max(highs.max(), flat.max()))
     below.set_xlabel("value")
+    return made
+
+
+def sources(name: str, pixels: dict[str, Tensor], folder: Path) -> None:
+    """Show images of several sources, a row each.
+
+    ``pixels`` are uint8 (N, 3, 32, 32), by a name of
+    ``image_sources.SOURCES``.
+    """
+    rows = {SOURCES.row(one).label: of for one, of in pixels.items()}
+    show.figure(
+        image_rows(rows),
+        folder,
+        name,
+        f"Images that may calibrate, a row each: {', '.join(rows)}. The "
+        "distilled ones show no object; BN sees in them what it stored.",
+        f"{len(rows)} rows of small images. Training images show animals and "
+        "vehicles; distilled images are coloured blotches without an "
+        "object; digits are white on black; noise is coloured grain.",
+    )
+
+
+@styled
+def image_rows(pixels: dict[str, Tensor]) -> Figure:
+    """Rows of images, uint8 (N, 3, 32, 32), by the row's name.
+
+    A row of fewer images than the others ends earlier.
+    """
+    columns = max(map(len, pixels.values()))
+    shape = {"nrows": len(pixels), "ncols": columns, "squeeze": False}
+    made, axes = figure(7.0, 0.65 * len(pixels), **shape)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, (words, images) in zip(axes, pixels.items(), strict=True):
+        for axis, image in zip(row, images, strict=False):
+            axis.imshow(image.permute(1, 2, 0).numpy(), interpolation="none")
+        # Without its axis, an image has no label of its own.
+        row[0].text(
+            *(-0.1, 0.5, words.replace(" ", "\n", 1)),
+            transform=row[0].transAxes,
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
     return made

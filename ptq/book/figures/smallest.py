@@ -23,7 +23,7 @@ def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
         folder,
         name,
         "Change of accuracy (with paired 95 % intervals) over the bytes of "
-        "the whole file. Open marks: codes packed at their bits; filled "
+        "the whole file. Open marks: fc1 at few bits without a price; filled "
         "marks: entropy coded, each at another price of a bit. The smallest "
         f"file ({subject(least)}) has {least.file_bytes / 1000:.0f} kB and "
         f"changes by {100 * least.change.value:+.2f} points. The vertical "

@@ -1,11 +1,14 @@
-"""What the page of engines includes: how close each is to exact integers."""
+"""What the page of engines includes: parity, and the bar of its times."""
 
 import pandas as pd
 
 from ptq import paths
 from ptq.book.show import captioned
+from ptq.evidence import time_ratios
+from ptq.experiment.results import NOT_JUDGED
 
 PARITY = paths.REFERENCE / "parity.csv"
+BAR = paths.REFERENCE / "bar.csv"
 SHOWN = ("network", "engine", "other predictions", "logits equal (%)")
 NODES = ("worst operation (%)", "largest difference", "causes")
 
@@ -41,6 +44,38 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
     )
     table = captioned(frame, "parity-all", caption, text=True)
     return f"{text}\n\n{table}"
+
+
+def bar_page(found: pd.DataFrame | None = None) -> str:
+    """MyST of sentences and a table of ``BAR``, or of rows like it.
+
+    Sentences tell how many comparisons were judged, and each that came out
+    slower. A ratio is the peer's time over that of what is recommended.
+    """
+    found = pd.read_csv(BAR) if found is None else found
+    judged = found[found["verdict"] != NOT_JUDGED]
+    text = (
+        f"In {found['session'].nunique()} sessions, {len(judged)} of "
+        f"{len(found)} comparisons were judged; in the others a network "
+        "against itself was too far from equal. What `ptq` recommends was "
+        f"faster in {sum(judged['verdict'] == time_ratios.FASTER)} and "
+        f"slower in {sum(judged['verdict'] == time_ratios.SLOWER)} of those "
+        "judged."
+    )
+    slower = judged[judged["verdict"] == time_ratios.SLOWER]
+    for row in slower.to_dict("records"):
+        text += (
+            f" Slower: {row['network']}, {row['conditions']}, with "
+            f"{row['ratio']} times the speed of {row['best peer']}."
+        )
+    caption = (
+        "The recommended deployment beside the fastest flow of others, hot. "
+        "The ratio is how many times as fast ours is. Executed on "
+        f"{'; '.join(sorted(set(found['features'])))} with "
+        f"{'; '.join(sorted(set(found['versions'])))}."
+    )
+    shown = found.drop(columns=["features", "versions"])
+    return f"{text}\n\n{captioned(shown, 'bar', caption, text=True)}"
 
 
 def _words(engine: str) -> str:

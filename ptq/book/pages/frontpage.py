@@ -10,7 +10,7 @@ from ptq.book.pages import decision_map, network_answers
 from ptq.book.pages.strategy_answer import answer, threads
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
-from ptq.experiment import committed_sweeps
+from ptq.experiment import committed_sweeps, parameters
 from ptq.experiment.comparison import (
     QUIET,
     TIMES,
@@ -23,24 +23,54 @@ MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
 
 
 def write_headline(run_folder: Path, target: Path) -> None:
-    """Write a run's answer, table and figure where the front page is."""
-    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
-    told = {"machine": manifest["machine"]} | manifest["chapters"][COMPARISON]
-    frame, origin = timed(load_comparison(run_folder), told)
+    """Write a run's answer, table and figure where the front page is.
+
+    Where this machine lacks what the comparison needs, they are those of the
+    committed record, and say so.
+    """
+    frame, origin = _measured(run_folder)
     table = captioned(front_page(frame), "headline", _caption(frame, origin))
     text = f"{table}\n{which_differ(frame)}\n"
+    if missing := origin.get("missing"):
+        text += f"\nThese rows are the committed record: here, {missing}.\n"
     paths.write_whole(target / "headline.md", text)
     found = answer(frame, *committed_sweeps.load("replication"), origin)
     paths.write_whole(target / "answer.md", found)
     # A busy run's figure shows its own times; the kept one shows quiet ones.
     folder = paths.figures_folder(run_folder)
-    if origin.get("stand_in"):
+    if origin.get("stand_in") or missing:
         folder = paths.REFERENCE
     paths.write_whole(target / "frontier.md", figure(frame))
     network_answers.write(run_folder, target)
     decision_map.write(target)
     for name in ("frontier.svg", "frontier.png"):
         paths.write_whole(target / name, (folder / name).read_bytes())
+
+
+def _measured(run_folder: Path) -> tuple[pd.DataFrame, dict]:
+    """A run's comparison, else the committed one, and where it was made."""
+    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
+    if told := manifest["chapters"].get(COMPARISON):
+        told = {"machine": manifest["machine"]} | told
+        return timed(load_comparison(run_folder), told)
+    frame, kept = committed()
+    missing = parameters.missing(parameters.NEEDS)
+    return frame, kept | {"missing": missing}
+
+
+def committed() -> tuple[pd.DataFrame, dict]:
+    """The committed comparison, and where it was measured."""
+    frame = load_comparison(paths.REFERENCE)
+    kept = json.loads((paths.REFERENCE / paths.MANIFEST).read_text())
+    if busy := _busy(frame):
+        kept |= {"busy": busy, "stand_in": False}
+    return frame, kept
+
+
+def committed_rows() -> str:
+    """The committed table in MyST; its caption says where it was measured."""
+    frame, kept = committed()
+    return f"{markdown(front_page(frame))}\n\n{_caption(frame, kept)}\n"
 
 
 def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
@@ -79,12 +109,18 @@ def _busy(frame: pd.DataFrame) -> str:
 def update_readme(run_folder: Path) -> None:
     """Keep a run's comparison as the reference that the README shows.
 
-    ReferenceError where the run is not of a clean commit, or would replace
-    quiet times by those of a busy machine.
+    ReferenceError where the run has not executed the comparison, is not of a
+    clean commit, or would replace quiet times by those of a busy machine.
     """
+    try:
+        manifest = json.loads((run_folder / paths.MANIFEST).read_text())
+        told = manifest["chapters"][COMPARISON]
+    except (OSError, KeyError) as error:
+        raise committed_sweeps.ReferenceError(
+            f"{run_folder} has no executed chapter {COMPARISON}: `python -m "
+            "ptq run` executes it, or give another --run-dir"
+        ) from error
     frame = load_comparison(run_folder)
-    manifest = json.loads((run_folder / paths.MANIFEST).read_text())
-    told = manifest["chapters"][COMPARISON]
     if told["commit"].endswith("-dirty"):
         raise committed_sweeps.ReferenceError(
             f"{run_folder} was made from {told['commit']}: commit first, so "
@@ -111,10 +147,7 @@ def update_readme(run_folder: Path) -> None:
 
 def readme_block() -> str:
     """What the README shows of the committed references."""
-    frame = load_comparison(paths.REFERENCE)
-    kept = json.loads((paths.REFERENCE / paths.MANIFEST).read_text())
-    if busy := _busy(frame):
-        kept |= {"busy": busy, "stand_in": False}
+    frame, kept = committed()
     return (
         f"{answer(frame, *committed_sweeps.load('replication'), kept)}\n"
         f"{markdown(front_page(frame))}\n\n{which_differ(frame)}\n\n"

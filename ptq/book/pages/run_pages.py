@@ -31,8 +31,8 @@ FACTS = {
 def write(run_folder: Path, target: Path) -> None:
     """Write what the pages include into ``target``, from a run's manifest.
 
-    ``machine.md``, ``cite.md`` and ``parity.md`` are MyST, ``seconds.json``
-    maps a chapter to its seconds.
+    ``machine.md``, ``cite.md``, ``parity.md`` and ``bar.md`` are MyST,
+    ``seconds.json`` maps a chapter to its seconds.
     """
     manifest = json.loads((run_folder / paths.MANIFEST).read_text())
     chapters = manifest["chapters"]
@@ -40,6 +40,7 @@ def write(run_folder: Path, target: Path) -> None:
     paths.write_whole(target / "machine.md", machine_page(manifest))
     paths.write_whole(target / "cite.md", citation(manifest))
     paths.write_whole(target / "parity.md", engine_pages.parity_page())
+    paths.write_whole(target / "bar.md", engine_pages.bar_page())
     paths.write_whole(target / "seconds.json", json.dumps(seconds) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from ptq.book.tables import (
     choices,
+    corruptions,
     designs,
     four_networks,
     grids,
@@ -15,6 +16,7 @@ from ptq.book.tables import (
 
 __all__ = [
     "choices",
+    "corruptions",
     "designs",
     "four_networks",
     "grids",

@@ -1,6 +1,7 @@
 """Tables of ranges: observers, and what repairs few bits of weights."""
 
 from ptq.experiment.comparison import Paired
+from ptq.experiment.image_sources import SOURCES
 from ptq.experiment.range_study import OBSERVED, OBSERVER_WORDS, REPAIRED
 
 
@@ -34,3 +35,19 @@ def repair_rows(found: dict[str, Paired]) -> list[dict[str, str]]:
         }
         for words in REPAIRED[False]
     ]
+
+
+def source_rows(
+    found: dict[tuple[int, str], Paired],
+) -> list[dict[str, str]]:
+    """Changes in points by source of images, with intervals and verdicts.
+
+    ``found`` are against training images, by bits of the activations and a
+    name of ``image_sources.SOURCES``.
+    """
+    rows = {}
+    for (bits, source), one in found.items():
+        row = rows.setdefault(source, {"images": SOURCES.row(source).label})
+        row[f"{bits} bits (points)"] = f"{100 * one.change:+.1f}"
+        row[f"{bits} bits, verdict"] = one.verdict
+    return list(rows.values())

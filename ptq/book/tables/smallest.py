@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ptq.experiment.smallest_study import PLAIN, Level
+from ptq.experiment.smallest_study import PLAIN, TERNARY, Level
 from ptq.networks import recipes
 
 
@@ -44,6 +44,8 @@ def subject(row) -> str:
 
 def in_words(name: str) -> str:
     """What a row of the reference is, as tables call it."""
+    if name == TERNARY:
+        return "fc1 of -1, 0 and 1"
     if name in PLAIN:
-        return f"fc1 at {PLAIN[name]} bits"
+        return f"fc1 at {PLAIN[name]} bit{'s' * (PLAIN[name] > 1)}"
     return f"{float(name.removeprefix('price_')):.2g} nats a bit"

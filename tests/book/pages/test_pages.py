@@ -302,6 +302,29 @@ def test_the_committed_rows_beside_brevitas_are_of_one_set_of_images():
             assert told[2] >= 0, (case, row.method)  # so says the page
 
 
+def test_the_page_of_engines_tells_where_ours_is_slower():
+    row = {
+        "session": "first",
+        "network": "ResNet8",
+        "conditions": "batch 1, 1 thread",
+        "recommended": "openvino on 1 thread",
+        "best peer": "NNCF into OpenVINO",
+        "ratio": "0.90 (0.84–0.96)",
+        "verdict": "slower",
+        "features": "avx2",
+        "versions": "torch 1",
+    }
+    busy = row | {"session": "second", "verdict": "not judged"}
+    page = engine_pages.bar_page(pd.DataFrame([row, busy]))
+    for told in (
+        *("In 2 sessions, 1 of 2", "faster in 0 and slower in 1"),
+        "Slower: ResNet8, batch 1, 1 thread, with 0.90 (0.84–0.96) times",
+    ):
+        assert told in page
+    page = engine_pages.bar_page(pd.DataFrame([busy]))
+    assert "Slower:" not in page and "0 of 1" in page
+
+
 def test_citation_is_that_of_the_citation_file():
     cff = yaml.safe_load((paths.REPOSITORY / "CITATION.cff").read_text())
     text = run_pages.citation(manifest())
