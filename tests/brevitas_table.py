@@ -2,7 +2,7 @@
 
 ``python tests/brevitas_table.py NETWORK ...`` writes rows for networks of the
 book (``TRIED``, if none is named) and each of ``BITS``, or replaces those of
-the same versions. It needs ``requirements-peers.txt``.
+the same versions. It needs ``requirements-brevitas.txt``.
 
 Brevitas does the steps of its own command for image classification: BN
 folded, ranges calibrated, weights rounded, biases corrected. Its "layerwise"
