@@ -286,6 +286,22 @@ def test_the_committed_parity_holds_what_engines_promise():
     assert not found["causes"].str.contains("unknown").any()
 
 
+def test_the_committed_rows_beside_brevitas_are_of_one_set_of_images():
+    """What stands beside a row is what the counts say, ours being one."""
+    found = pd.read_csv(paths.REFERENCE / "brevitas.csv")
+    for case, rows in found.groupby(["network", "bits"]):
+        own = rows.method.str.startswith("ours")
+        mine, others = rows[own], rows[~own]
+        assert len(mine) == 1 and len(others) > 0, case
+        assert (rows.n == mine.n.item()).all()
+        for row in others.itertuples():
+            more = 100 * (mine.correct.item() - row.correct) / row.n
+            told = [float(x) for x in re.findall(r"[+-][\d.]+", row[7])]
+            assert told[0] == pytest.approx(more, abs=0.006)
+            assert told[1] <= told[0] <= told[2]
+            assert told[2] >= 0, (case, row.method)  # so says the page
+
+
 def test_the_page_of_engines_tells_where_ours_is_slower():
     row = {
         "session": "first",

@@ -1,0 +1,174 @@
+"""Ours beside Brevitas below eight bits: book/reference/brevitas.csv
+
+``python tests/brevitas_table.py NETWORK ...`` writes rows for networks of the
+book (``TRIED``, if none is named) and each of ``BITS``, or replaces those of
+the same versions. It needs ``requirements-brevitas.txt``.
+
+Brevitas does the steps of its own command for image classification: BN
+folded, ranges calibrated, weights rounded, biases corrected. Its "layerwise"
+quantization is taken, which may give other bits to the first and the last
+layer: what a layer reads is quantized, and sums stay in float.
+"""
+
+import copy
+import sys
+import time
+from importlib import metadata
+
+import pandas as pd
+import torch
+from brevitas.export.inference import quant_inference_mode
+from brevitas.graph.quantize import (
+    layerwise_quantize,
+    preprocess_for_quantize,
+)
+from brevitas_examples.imagenet_classification.ptq import ptq_common
+from engines_table import rows_written
+from torch import nn
+
+from ptq import paths
+from ptq.data import cifar10, image_sets
+from ptq.engines import onnx_file, onnx_module
+from ptq.evidence import paired_tests
+from ptq.experiment import low_bits, network_study, rounding_sweep
+from ptq.measure import inference, timer
+from ptq.methods.roundings import ROUNDINGS
+from ptq.networks import recipes
+
+FILE = paths.REFERENCE / "brevitas.csv"
+KEYS = ("network", "bits", "method", "versions")
+COLUMNS = (
+    *("network", "bits", "method", "correct", "n"),
+    *("change (points)", "ours beside it (points)", "p", "CPU seconds"),
+    "versions",
+)
+TRIED, BITS = ("resnet8", "depthwise"), ((2, 4), (4, 4))
+TEST_IMAGES = 2000  # Brevitas' layers take a minute for 10,000
+BATCH = 64  # of its command, as all that is not said here
+ROUNDED = {
+    "Brevitas, GPTQ": lambda model, batches: ptq_common.apply_gptq(
+        batches, model, create_weight_orig=True
+    ),
+    "Brevitas, Qronos": ptq_common.apply_qronos,
+}
+
+
+def layer_map(weights, activations):
+    """Brevitas' layers of so many bits, weights on grids of least error."""
+    return ptq_common.create_quant_maps(
+        dtype=torch.float32,
+        bias_bit_width=32,
+        weight_bit_width=weights,
+        weight_param_method="mse",
+        weight_scale_type="float_scale",
+        weight_quant_type="sym",
+        weight_quant_granularity="per_channel",
+        weight_narrow_range=False,
+        weight_quant_format="int",
+        act_quant_format="int",
+        act_bit_width=activations,
+        act_scale_type="float_scale",
+        act_scale_computation_type="static",
+        act_param_method="stats",
+        act_quant_type="asym",
+        act_quant_granularity="per_tensor",
+        act_quant_percentile=99.999,
+    )[1]
+
+
+def theirs(of, bits, rounded):
+    """Brevitas' network of a subject; its first and last layer: 8 bits."""
+    images = image_sets.normalize(of.calibration, *of.normalization)
+    batches = [(some, None) for some in images.split(BATCH)]
+    model = preprocess_for_quantize(
+        copy.deepcopy(of.network), relu6_to_relu=False
+    )
+    layers = [
+        name
+        for name, one in model.named_modules()
+        if isinstance(one, nn.Conv2d | nn.Linear)
+    ]
+    for asked, others in ((bits, layers[:: len(layers) - 1]), ((8, 8), None)):
+        others = layers[1:-1] if others is None else others
+        model = layerwise_quantize(model, layer_map(*asked), others)
+    with torch.no_grad():
+        model(images[:BATCH])  # makes its grids of weights
+    ptq_common.calibrate(batches, model)
+    rounded(model, batches)
+    ptq_common.apply_bias_correction(batches, model)
+    return model.eval()
+
+
+def ours(of, bits, rounding):
+    """Our network of a subject, by a name of ``ROUNDINGS``."""
+    network = low_bits.quantized(of, *bits, observer="mse")
+    return ROUNDINGS.row(rounding).run(network, of.calibration)
+
+
+def timed(make, *asked):
+    """What ``make`` gives, and its CPU seconds."""
+    start = time.process_time()
+    made = make(*asked)
+    return made, round(time.process_time() - start, 1)
+
+
+def predicted(network, of, images):
+    """Predictions (N,) by batches that stay in the processor's caches."""
+    return inference.logits(
+        network, images, of.normalization, network_study.BATCH
+    ).argmax(1)
+
+
+def told(before, after, labels):
+    """Change in points with its interval, and McNemar's exact p."""
+    flips = paired_tests.flips(*(x.numpy() for x in (before, after, labels)))
+    return f"{100 * paired_tests.difference(flips):+.2f}", flips.p
+
+
+def rows(of, bits, images, labels):
+    """A row for our method, chosen on validation images, and each of theirs.
+
+    ``p`` and the column before are of ours against the row's.
+    """
+    known = pd.read_csv(paths.REFERENCE / "rounding.csv")
+    chosen = rounding_sweep.chosen(known, of.name, bits)
+    network, seconds = timed(ours, of, bits, chosen.rounding)
+    file = onnx_file.model(network).SerializeToString()
+    mine = predicted(onnx_module.OnnxModule(file, threads=1), of, images)
+    before = predicted(of.network, of, images)
+    found = {f"ours, {chosen.label}": (mine, seconds)}
+    for name, rounded in ROUNDED.items():
+        model, seconds = timed(theirs, of, bits, rounded)
+        with torch.no_grad(), quant_inference_mode(model):
+            model(image_sets.normalize(images[:1], *of.normalization))
+            found[name] = predicted(model, of, images), seconds
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}" for name in ("brevitas", "torch")
+    )
+    for name, (after, seconds) in found.items():
+        beside, p = told(after, mine, labels)
+        same = after is mine
+        values = (
+            *(recipes.get(of.name).label, chosen.bits, name),
+            *(int((after == labels).sum()), len(labels)),
+            told(before, after, labels)[0],
+            *(("–", "–") if same else (beside, f"{p:.1e}")),
+            *(seconds, versions),
+        )
+        yield dict(zip(COLUMNS, values, strict=True))
+
+
+if __name__ == "__main__":
+    cifar = cifar10.load()
+    test = cifar.test_images[:TEST_IMAGES], cifar.test_labels[:TEST_IMAGES]
+    for asked in sys.argv[1:] or TRIED:
+        subject = network_study.subject(
+            cifar,
+            asked,
+            paths.run_folder() / "models",
+            calibration_images=rounding_sweep.CALIBRATION,
+        )
+        for each in BITS:
+            with timer.pinned_threads(1):
+                made = list(rows(subject, each, *test))
+            rows_written(FILE, COLUMNS, KEYS, made)
