@@ -109,7 +109,7 @@ def made(makers: dict[str, Callable]) -> tuple[dict, dict[str, str]]:
         try:
             found[name] = make()
         except ImportError as error:
-            left_out[name] = needs(error.name)
+            left_out[name] = needs(error.name.partition(".")[0])
         except UnsupportedError as error:
             left_out[name] = str(error)
     return found, left_out
