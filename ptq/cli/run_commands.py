@@ -33,15 +33,14 @@ def run(pairs, preset, only, run_dir, force, times):
         told.folder = parameters.run_folder(
             parameters.DEFAULTS | values | given
         )
-        results = frontpage.committed_rows()
+        missing = parameters.missing(parameters.NEEDS)
+        results = frontpage.committed_rows() if missing else ""
         folder = pipeline.run(run_dir, values, only, force, times, results)
         chapters = pipeline.earlier(folder)["chapters"]
         if folder == paths.run_folder() and chapters:
             generated = paths.REPOSITORY / "book" / "_generated"
             run_pages.write(folder, generated)
-            if frontpage.COMPARISON in chapters or parameters.missing(
-                parameters.NEEDS
-            ):
+            if frontpage.COMPARISON in chapters or missing:
                 frontpage.write_headline(folder, generated)
     click.echo(f"records, models and executed chapters: {folder}")
 

@@ -66,10 +66,11 @@ class Runner(FileRunner):
         dtype = torch.uint8 if pixels else torch.float32
         image = torch.zeros(1, *shape, dtype=dtype)
         self._session, events = _profiled(content, threads, image)
-        own = {"input"} | {one.node for one, _ in _operators(events)}
+        kernels = [one for one, _ in _operators(events)]
+        own = {"input"} | {one.node for one in kernels}
         self.ran = [
             Ran(node, one.operator, one.precision)
-            for one, _ in _operators(events)
+            for one in kernels
             for node in _done(one, network.graph, own)
         ]
 
