@@ -43,7 +43,7 @@ from ptq.measure import (
     resources,
     timer,
 )
-from ptq.methods import folding
+from ptq.methods import distilled_images, folding
 from ptq.methods.norm_apart import norm_apart as _norm_apart
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration, making
@@ -241,6 +241,14 @@ USES = {
         g.network, g.images, factors.Variant(images=4, corrected=True)
     ),
     "factors.with_biases": lambda g: factors.with_biases(g.network),
+    "distilled_images.distilled_images": lambda g: (
+        distilled_images.distilled_images(
+            g.network, tuple(g.pixels.shape[1:]), 4, steps=2
+        )
+    ),
+    "distilled_images.statistics_distance": lambda g: (
+        distilled_images.statistics_distance(g.network)(g.images)
+    ),
 }
 USES |= {
     f"strategies.{s.build.__name__}": lambda g, build=s.build: build(
