@@ -1,15 +1,15 @@
 """Post-training quantization of compact CNNs, measured with evidence.
 
 Importing this package does no work; import the module you need. Two calls
-stand at its top, each loaded when it is first asked for: ``quantize`` is
-``quantizer.making.quantize``, ``export_onnx`` is ``engines.onnx_file.save``.
+stand at its top, each loaded when it is first asked for: ``quantize`` of
+``quantizer.quantizing``, and ``export_onnx``, ``engines.onnx_file.save``.
 """
 
 from importlib import import_module
 
 __version__ = "1.0.0"
 _OFFERED = {
-    "quantize": ("ptq.quantizer.making", "quantize"),
+    "quantize": ("ptq.quantizer.quantizing", "quantize"),
     "export_onnx": ("ptq.engines.onnx_file", "save"),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engines_table import rows_written
 
-from ptq.bench import bar, measuring
+from ptq.bench import against_peers, measuring
 from ptq.book.pages.engine_pages import BAR
 from ptq.networks import recipes
 
@@ -27,7 +27,7 @@ def rows(folder):
         found = measuring.load(folder / f"{name}.json")
         versions = ", ".join(f"{n} {v}" for n, v in found.versions.items())
         features = " ".join(found.machine["features"])
-        for row in bar.table(found.timings, found.choices).rows:
+        for row in against_peers.table(found.timings, found.choices).rows:
             named = folder.name, recipe.label, *row, features, versions
             yield dict(zip(COLUMNS, named, strict=True))
 

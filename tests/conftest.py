@@ -31,7 +31,7 @@ from ptq.engines import eager_settings
 from ptq.experiment import strategies
 from ptq.methods import folding
 from ptq.networks import checkpoints, compact_cnn, recipes
-from ptq.npm import NpmError
+from ptq.npm_packages import NpmError
 from ptq.running import pipeline
 
 # Who needs one of these tests the book, not the package alone.

@@ -12,7 +12,7 @@ from small_network import pixels_of, small
 from ptq import engines, paths
 from ptq.engines import float_engines
 from ptq.measure import host
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 FILE = paths.REFERENCE / "engines.csv"
 COLUMNS = ("engine", "version", "features", "ran", "exact sums", "layers by")

@@ -20,7 +20,7 @@ from ptq.experiment import network_study
 from ptq.measure import host
 from ptq.networks import recipes
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 FILE = paths.REFERENCE / "parity.csv"
 KEYS = ("network", "engine", "version", "features")

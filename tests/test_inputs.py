@@ -18,7 +18,7 @@ from torch.ao.nn.quantized import FloatFunctional
 from torch.nn.utils import parametrizations
 
 import ptq
-from ptq import input_checks, packing
+from ptq import checkpoint_bytes, input_checks
 from ptq.book import drawings, exercises
 from ptq.data import image_sets
 from ptq.engines import (
@@ -46,7 +46,7 @@ from ptq.measure import (
 from ptq.methods import distilled_images, folding
 from ptq.methods.norm_apart import norm_apart as _norm_apart
 from ptq.networks import checkpoints, compact_cnn, training
-from ptq.quantizer import affine, calibration, making
+from ptq.quantizer import affine, calibration, quantizing
 
 REFUSED = (input_checks.InputError, allow_list.UnsupportedError)
 BLOCKS = (("conv", "bn", "relu"),)
@@ -157,7 +157,7 @@ USES = {
         g.quantized.module.conv1
     ),
     "tracing.trace": lambda g: tracing.trace(g.network, g.images),
-    "making.quantize": lambda g: making.quantize(g.network, g.images),
+    "quantizing.quantize": lambda g: quantizing.quantize(g.network, g.images),
     "correction_study.mean_errors": lambda g: correction_study.mean_errors(
         g.network, g.quantized, g.images
     ),
@@ -1070,7 +1070,9 @@ def refuses(network, content, path, message):
     """One sentence with the file's name, and an unchanged network."""
     path.write_bytes(content)
     before = copy.deepcopy(network.state_dict())
-    with pytest.raises(packing.CheckpointError, match=message) as caught:
+    with pytest.raises(
+        checkpoint_bytes.CheckpointError, match=message
+    ) as caught:
         torch_eager.load_state(network, path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     after = network.state_dict()
@@ -1110,7 +1112,7 @@ def test_other_files_are_refused(kind, saved, tmp_path):
         refuses(built, contents[kind], tmp_path / "a.pt", "damaged")
         return
     path = tmp_path if kind == "folder" else tmp_path / "none.pt"
-    with pytest.raises(packing.CheckpointError, match=str(path)):
+    with pytest.raises(checkpoint_bytes.CheckpointError, match=str(path)):
         torch_eager.load_state(built, path)
 
 
@@ -1172,7 +1174,7 @@ def test_another_engine_is_refused(saved, good, noise, tmp_path):
 
 def test_structure_adds_little_to_a_file(saved):
     built, content = saved
-    assert len(content) - len(packing.pack(built.state_dict())) == 64
+    assert len(content) - len(checkpoint_bytes.pack(built.state_dict())) == 64
 
 
 # Checkpoints.
@@ -1225,11 +1227,13 @@ def test_a_refused_checkpoint_changes_nothing(
     state = small(seed=0).state_dict() | {key: value}
     network = copy.deepcopy(good)
     path = tmp_path / "a.pt"
-    packed = packing.pack(state)
+    packed = checkpoint_bytes.pack(state)
     path.write_bytes(packed)
     digest = saved_networks.hashlib.sha256(packed).hexdigest()
     checkpoints.card_path(path).write_text(f'{{"sha256": "{digest}"}}')
-    with pytest.raises(packing.CheckpointError, match=message) as caught:
+    with pytest.raises(
+        checkpoint_bytes.CheckpointError, match=message
+    ) as caught:
         checkpoints.load_checkpoint(path, network)
     assert str(path) in str(caught.value)
     for name, tensor in network.state_dict().items():

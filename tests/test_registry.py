@@ -11,7 +11,7 @@ from ptq.measure import resources
 from ptq.methods.roundings import ROUNDINGS
 from ptq.networks import recipes
 from ptq.quantizer import activation_grids
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 from ptq.registry import UnknownNameError
 
 QUANTIZE = commands.COMMANDS["quantize"]

@@ -9,7 +9,13 @@ import pytest
 from ptq import paths
 
 PACKAGE = paths.REPOSITORY / "ptq"
-SHARED = {"paths", "npm", "input_checks", "packing", "registry"}
+SHARED = {
+    "checkpoint_bytes",
+    "input_checks",
+    "npm_packages",
+    "paths",
+    "registry",
+}
 SCIENCE = {"graph", "data", "quantizer", "networks", "measure"}
 ALLOWED = {
     "graph": set(),

@@ -15,7 +15,7 @@ from ptq.data import cifar10
 from ptq.engines import onnx_runtime
 from ptq.engines.parity import steps_apart
 from ptq.graph import UnsupportedError, fold, trace
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 FILE = Path(__file__).parents[1] / "book" / "reference" / "zoo.csv"
 WARMING, IMAGES = 16, 8

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ptq import engines
 from ptq.deploy.inputs import Inputs
-from ptq.engines import float_engines, spending
+from ptq.engines import float_engines, time_shares
 from ptq.engines.file_runner import needs
 from ptq.graph import UnsupportedError
 from ptq.measure import activation_memory
@@ -43,7 +43,7 @@ class Competitor:
     (N, C, H, W) to logits (N, classes). ``arithmetic`` is "FP32", "BF16" or
     "INT8"; ``bytes`` are those of its file, ``memory`` those of the peak of
     activations for one image, None where that is not known. ``shares`` maps
-    uint8 images (N, ...) to those of ``spending.shares``, where an engine
+    uint8 images (N, ...) to those of ``time_shares.shares``, where an engine
     has that.
     """
 
@@ -84,9 +84,9 @@ def all_of(
     """All that run here, by name, and why others do not.
 
     ``network`` is what was made of the given one, for floats; ``tuner``, a
-    ``tuning.Tuner``, has that whose integers run. The first is the float
-    network as it came, the last are other tools' own flows. ``only``, if
-    any, names those that are asked for.
+    ``fastest_engine.Tuner``, has that whose integers run. The first is the
+    float network as it came, the last are other tools' own flows. ``only``,
+    if any, names those that are asked for.
     """
     from ptq.bench.peers import PEERS
 
@@ -215,7 +215,9 @@ def in_engine(network: QuantizedNetwork, name: str) -> Competitor:
     )
     if not hasattr(engine, "spent"):
         return made
-    shares = functools.partial(spending.shares, network, engine=name, **more)
+    shares = functools.partial(
+        time_shares.shares, network, engine=name, **more
+    )
     return dataclasses.replace(made, shares=shares)
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from ptq.bench import competitors, tables, turned
+from ptq.bench import competitors, tables, wrong_ways
 from ptq.bench.competitors import Load, Loaded
 from ptq.bench.report import Report, Table
 from ptq.deploy import times
@@ -14,7 +14,7 @@ from ptq.deploy.inputs import Inputs
 from ptq.evidence import time_ratios
 from ptq.experiment.results import Timing
 from ptq.measure import timer
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 HEAD = ("cause", "ms with", "without", "times as slow", "verdict")
 WORDS = {
@@ -173,7 +173,7 @@ def measured(
     network = quantize(
         given.network, given.calibration, normalization=given.normalization
     )
-    makers = turned.ways(given, network, threads or os.cpu_count() or 1)
+    makers = wrong_ways.ways(given, network, threads or os.cpu_count() or 1)
     found, left_out = competitors.made(makers)
     tell("measures times")
     timing = timed(found, given.test, rounds, seed)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ptq import paths
-from ptq.bench import competitors, roofline, tables, tuning
+from ptq.bench import competitors, fastest_engine, roofline, tables
 from ptq.bench.competitors import FLOAT, RECOMMENDED, Loaded
 from ptq.bench.peers import PEERS
 from ptq.bench.report import Report
@@ -21,7 +21,7 @@ from ptq.evidence.intervals import Interval
 from ptq.experiment.results import Timing
 from ptq.graph import UnsupportedError
 from ptq.measure import host
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "nncf", "torchao")
 
@@ -144,7 +144,9 @@ def _shown(given: Inputs, real: bool) -> str:
     return f"{shown}, {given.described()['image']}"
 
 
-def _choices(tuner: tuning.Tuner, timings: list[Timing]) -> dict[str, str]:
+def _choices(
+    tuner: fastest_engine.Tuner, timings: list[Timing]
+) -> dict[str, str]:
     """What was recommended, by the timing's name."""
     made = {one.name: (one.batch, one.threads) for one in timings}
     return {
@@ -167,7 +169,7 @@ def _loaded(given: Inputs, only_bar: bool, again: bool) -> tuple:
         on_pixels = quantize(*asked, **norm, on_pixels=True)
     except UnsupportedError as error:
         on_pixels, why_not = network, {"pixels as codes": str(error)}
-    tuner = tuning.Tuner(on_pixels, again)
+    tuner = fastest_engine.Tuner(on_pixels, again)
     only = (FLOAT, RECOMMENDED, *PEERS) if only_bar else ()
     found, left_out = competitors.all_of(given, network, tuner, only)
     return network, tuner, found, left_out | why_not

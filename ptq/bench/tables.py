@@ -1,6 +1,6 @@
 """The tables of a bench: sizes, times, and the fastest of each kind."""
 
-from ptq.bench import bar, roofline
+from ptq.bench import against_peers, roofline
 from ptq.bench.competitors import FLOAT, INTEGER, RECOMMENDED
 from ptq.bench.report import Report, Table
 from ptq.experiment import comparison
@@ -13,7 +13,7 @@ NONE = "–"
 def report(bench) -> Report:
     """All of a ``measuring.Bench``, and what must be said beside it."""
     tables = [_sizes(bench), *(_times(bench, one) for one in bench.timings)]
-    summary = bar.table(bench.timings, bench.choices)
+    summary = against_peers.table(bench.timings, bench.choices)
     return Report(
         f"{bench.network}: times on this machine",
         _facts(bench),

@@ -101,8 +101,8 @@ def bench(network, why, json_file, page, against, **options):
 
 def _reported(network: str, why: bool, against: str, options: dict) -> list:
     """A bench or checklist, its report, and how it differs from another."""
-    from ptq.bench import against as comparing
     from ptq.bench import measuring
+    from ptq.bench import two_runs as comparing
     from ptq.running.progress import Line
 
     before = measuring.load(Path(against)) if against else None

@@ -70,13 +70,13 @@ def _values(pairs, run_dir):
 @click.command(cls=BookCommand)
 def assets():
     """Fetch MathJax and the widgets' script; without them pages use a CDN."""
-    from ptq import npm
+    from ptq import npm_packages
     from ptq.book.pages import site_assets
 
     for asset in site_assets.ASSETS:
         try:
             click.echo(f"the site serves {site_assets.fetch_asset(asset)}")
-        except npm.NpmError as error:
+        except npm_packages.NpmError as error:
             click.echo(f"pages will load {asset.cdn}, for {error}")
 
 

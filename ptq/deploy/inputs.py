@@ -12,8 +12,8 @@ from ptq.evidence.checks import InputError
 from ptq.graph import checks as graph_checks
 from ptq.measure import activation_memory
 from ptq.methods.roundings import ROUNDINGS
-from ptq.quantizer.making import plain_normalization, quantize
 from ptq.quantizer.network import QuantizedNetwork, normalize
+from ptq.quantizer.quantizing import plain_normalization, quantize
 
 # As many of the images as are asked first.
 FEW = 2

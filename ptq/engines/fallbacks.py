@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from ptq.engines.contract import Ran
 from ptq.graph import UnsupportedError
-from ptq.quantizer import placement
+from ptq.quantizer import grid_placement
 from ptq.quantizer.network import QuantizedNetwork
 
 
@@ -44,6 +44,6 @@ def _fallen_back(network, ran: list[Ran], in_float) -> list[str]:
 
 
 def _is_due(network: QuantizedNetwork, node) -> bool:
-    if placement.kind(node, network.kept) in placement.INTEGER:
+    if grid_placement.kind(node, network.kept) in grid_placement.INTEGER:
         return True
     return node.op == "max_pool" and network.grid(node.name) is not None

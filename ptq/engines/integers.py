@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ptq.engines import integer_pooling
 from ptq.engines.contract import Ran
-from ptq.engines.inside import walked
+from ptq.engines.inner_codes import walked
 from ptq.graph import Node, UnsupportedError
 from ptq.graph.operations import operation
-from ptq.quantizer import affine, placement
+from ptq.quantizer import affine, grid_placement
 from ptq.quantizer.fixed_point import LOW_BITS, fixed_point, shared_shift
 from ptq.quantizer.network import QuantizedNetwork
 
@@ -78,7 +78,7 @@ class Integers:
         return self._steps[node.name](given)
 
     def _step(self, node: Node) -> Callable:
-        kind = placement.kind(node, self._network.kept)
+        kind = grid_placement.kind(node, self._network.kept)
         make = {
             "input": self._input,
             "layer": self._layer,

@@ -16,7 +16,7 @@ from torch import Tensor
 from ptq import paths
 from ptq.engines import onnx_operators
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
-from ptq.quantizer import affine, placement
+from ptq.quantizer import affine, grid_placement
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.network import QuantizedNetwork, all_pixels, normalize
 
@@ -72,10 +72,10 @@ def _refuse_wide(network: QuantizedNetwork) -> None:
     for name, grid in network.grids.items():
         bits.append((name, grid.qmax.bit_length()))
     for name, count in bits:
-        if count > placement.BYTE:
+        if count > grid_placement.BYTE:
             raise UnsupportedError(
                 f"{network.graph.nodes[name]}: codes of {count} bits, where "
-                f"ONNX's integers have {placement.BYTE}: the engines "
+                f"ONNX's integers have {grid_placement.BYTE}: the engines "
                 "simulation and integers run them"
             )
 

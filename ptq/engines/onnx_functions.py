@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ptq.engines.onnx_words import operands, simple, to_shape
+from ptq.engines.onnx_shorthand import operands, simple, to_shape
 from ptq.graph import Node
 
 

@@ -8,7 +8,7 @@ import torch
 from onnx import TensorProto
 
 from ptq.engines.onnx_functions import FUNCTIONS
-from ptq.engines.onnx_words import operands, simple, to_shape
+from ptq.engines.onnx_shorthand import operands, simple, to_shape
 from ptq.graph import Node, UnsupportedError
 from ptq.quantizer import affine
 

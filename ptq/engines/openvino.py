@@ -25,7 +25,7 @@ try:
 
     from ptq.engines import onnx_codes, onnx_file, onnx_self_test
     from ptq.engines.onnx_real_weights import real_weights
-    from ptq.engines.openvino_ran import operators
+    from ptq.engines.openvino_operators import operators
 except ImportError as error:
     MISSING = error.name
 else:

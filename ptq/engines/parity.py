@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ptq import engines
 from ptq.engines import integers
-from ptq.engines.causes import FUSION, UNKNOWN, causes
 from ptq.engines.contract import Run
-from ptq.engines.inside import Simulated
+from ptq.engines.inner_codes import Simulated
+from ptq.engines.parity_causes import FUSION, UNKNOWN, causes
 from ptq.graph import Node
 from ptq.quantizer import affine
 from ptq.quantizer.network import QuantizedNetwork

@@ -1,7 +1,7 @@
 """A network's numbers in a file that is read whole and right, or refused.
 
-A file is what ``packing.pack`` makes of the state, and 64 bytes more: the
-SHA-256 of the network's structure, and that of all bytes before it.
+A file is what ``checkpoint_bytes.pack`` makes of the state, and 64 bytes
+more: the SHA-256 of the network's structure, and that of all bytes before it.
 """
 
 import copy
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ptq import packing
-from ptq.packing import DIGEST, CheckpointError
+from ptq import checkpoint_bytes
+from ptq.checkpoint_bytes import DIGEST, CheckpointError
 
 # Settings of a layer that its state brings along, or that change in use.
 NO_STRUCTURE = ("scale", "zero_point", "training")
@@ -23,9 +23,9 @@ def save(network: nn.Module, path: Path) -> int:
     The file is the same, byte for byte, for equal networks. Raises OSError
     where it cannot be written; then an older file is left as it was.
     """
-    content = packing.pack(network.state_dict())
+    content = checkpoint_bytes.pack(network.state_dict())
     content += _structure(network, _engine(network))
-    return packing.write_sealed(path, content)
+    return checkpoint_bytes.write_sealed(path, content)
 
 
 def load(network: nn.Module, path: Path, engines: list[str]) -> nn.Module:
@@ -36,7 +36,7 @@ def load(network: nn.Module, path: Path, engines: list[str]) -> nn.Module:
     damaged, or of another structure: then ``network`` is unchanged.
     """
     packed, structure = _read(path)
-    state = packing.unpack(path, packed)
+    state = checkpoint_bytes.unpack(path, packed)
     _refuse_other_state(path, state, network.state_dict())
     _refuse_other_structure(path, structure, network, engines)
     # A copy first: should torch refuse it after all, nothing is half done.
@@ -51,7 +51,7 @@ def _read(path: Path) -> tuple[bytes, bytes]:
         f"{path} is damaged, or no saved state of a network: its "
         "checksum differs; save it again"
     )
-    body = packing.read_sealed(path, damaged)
+    body = checkpoint_bytes.read_sealed(path, damaged)
     return body[:-DIGEST], body[-DIGEST:]
 
 

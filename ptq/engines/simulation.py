@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ptq.engines.contract import Ran
-from ptq.engines.inside import Simulated, walked
-from ptq.quantizer import placement
+from ptq.engines.inner_codes import Simulated, walked
+from ptq.quantizer import grid_placement
 from ptq.quantizer.network import QuantizedNetwork
 
 EXACT = True
@@ -55,7 +55,7 @@ def inside(network: QuantizedNetwork, fused: bool = True) -> Callable:
 
 
 def _precision(network: QuantizedNetwork, node) -> str:
-    is_function = placement.kind(node, network.kept) == "function"
+    is_function = grid_placement.kind(node, network.kept) == "function"
     if is_function and network.table(node) is None:
         return "float"
     return "float" if network.grid(node.name) is None else "integer"

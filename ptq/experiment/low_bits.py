@@ -13,7 +13,7 @@ from ptq.experiment.network_study import Subject
 from ptq.graph import Graph
 from ptq.measure import resources
 from ptq.methods.least_error_grids import least_error_grids
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 from ptq.quantizer.network import QuantizedNetwork
 
 
@@ -28,10 +28,12 @@ def quantized(
 
     The first and the last layer keep 8 bits, and so does what no inner layer
     reads. ``graph`` stands in for the folded one; ``recipe`` is what
-    ``making.quantize`` takes besides.
+    ``quantizing.quantize`` takes besides.
     """
-    bits = making.inner_bits(of.quantize("per_channel"), weights, activations)
-    return making.quantize(
+    bits = quantizing.inner_bits(
+        of.quantize("per_channel"), weights, activations
+    )
+    return quantizing.quantize(
         of.folded() if graph is None else graph,
         of.calibration,
         normalization=of.normalization,

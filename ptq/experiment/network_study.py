@@ -18,7 +18,7 @@ from ptq.graph import Graph
 from ptq.measure import channel_ranges, host, inference, timer
 from ptq.methods.norm_apart import norm_apart
 from ptq.networks import recipes, training
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 from ptq.quantizer.network import QuantizedNetwork
 
 FLOAT = "fp32"
@@ -69,7 +69,7 @@ class Subject:
         """The network at eight bits by one of ``CHOICES``, made once."""
         if choice not in self._made:
             asked, network = CHOICES[choice], self.network
-            self._made[choice] = making.quantize(
+            self._made[choice] = quantizing.quantize(
                 network if asked.folded else norm_apart(network),
                 self.calibration,
                 per_channel=asked.per_channel,

@@ -18,7 +18,7 @@ from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.rate_distortion import fisher_information, rate_distortion
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 from ptq.quantizer.network import QuantizedNetwork
 
 NAME = "smallest"
@@ -67,7 +67,7 @@ def started(
     Weights lie on the grids that move them least, of all codes that the
     bits have room for, or of as many on each side of zero.
     """
-    network = making.quantize(
+    network = quantizing.quantize(
         of.network,
         of.calibration[:GRIDS],
         observer="mse",

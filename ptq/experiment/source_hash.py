@@ -22,7 +22,7 @@ SCIENCE = (
     "experiment/strategies.py",
     "experiment/factors.py",
     "input_checks.py",
-    "packing.py",
+    "checkpoint_bytes.py",
     "registry.py",
 )
 

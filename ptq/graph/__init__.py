@@ -1,8 +1,8 @@
 """Any traceable network as data: operations, weights, folded BN."""
 
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.folding import fold
 from ptq.graph.nodes import Constant, Graph, Node, Value
+from ptq.graph.norm_folding import fold
 from ptq.graph.pixels import on_pixels
 from ptq.graph.tracing import trace
 

@@ -3,8 +3,8 @@
 import torch
 
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.folding import into_layer
 from ptq.graph.nodes import Graph, Node
+from ptq.graph.norm_folding import into_layer
 
 # How far from the pixel that padding stands for another one may be.
 NEAR = 0.5

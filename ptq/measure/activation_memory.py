@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ptq.graph import Graph, Node
-from ptq.quantizer import placement
+from ptq.quantizer import grid_placement
 from ptq.quantizer.network import QuantizedNetwork
 
 FLOAT_BYTES, CODE_BYTES = 4, 1
@@ -49,7 +49,7 @@ def of_codes(network: QuantizedNetwork) -> Peak:
 
     def more(node: Node) -> int:
         """What a function needs in float besides."""
-        if placement.kind(node, network.kept) != "function":
+        if grid_placement.kind(node, network.kept) != "function":
             return 0
         parts = [node, *(graph.nodes[name] for name in set(node.inputs))]
         coded = [part for part in parts if network.grid(part.name)]

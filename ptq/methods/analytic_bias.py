@@ -4,7 +4,7 @@ Nagel et al. (2019), 4.2, from what batch normalization remembers: no image
 is needed.
 """
 
-from ptq.graph.folding import by_input, over_inputs, weight_and_bias
+from ptq.graph.norm_folding import by_input, over_inputs, weight_and_bias
 from ptq.methods.layer_problems import on_scale
 from ptq.methods.normal_moments import Moments
 from ptq.quantizer.network import QuantizedNetwork

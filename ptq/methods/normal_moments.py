@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ptq.graph import Graph, Node
-from ptq.graph.folding import (
+from ptq.graph.norm_folding import (
     by_input,
     has_channels,
     over_inputs,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from ptq import input_checks, packing, paths
+from ptq import checkpoint_bytes, input_checks, paths
+from ptq.checkpoint_bytes import CheckpointError
 from ptq.graph.checkpoints import filled
 from ptq.graph.errors import UnsupportedError
 from ptq.networks.recipes import Recipe
-from ptq.packing import CheckpointError
 
 
 def of_recipe(recipe: Recipe, folder: Path) -> Path | None:
@@ -24,7 +24,7 @@ def of_recipe(recipe: Recipe, folder: Path) -> Path | None:
 
 def save_checkpoint(network: nn.Module, path: Path, card: dict) -> None:
     """Write tensors to ``path`` and the card, with its checksum, beside."""
-    packed = packing.pack(
+    packed = checkpoint_bytes.pack(
         {k: v.cpu() for k, v in network.state_dict().items()}
     )
     card = card | {"sha256": hashlib.sha256(packed).hexdigest()}

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ptq.graph import Node
 from ptq.graph.operations import operation
-from ptq.quantizer import placement
+from ptq.quantizer import grid_placement
 
 FLOAT_BITS = 32
 COLUMNS = (
@@ -48,7 +48,7 @@ def in_float(network) -> dict[str, str]:
     """
     found = {}
     for node in network.graph.nodes.values():
-        if placement.kind(node, network.kept) != "function":
+        if grid_placement.kind(node, network.kept) != "function":
             continue
         why = "a function of real numbers"
         if node.name in network.kept:

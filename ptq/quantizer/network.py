@@ -15,13 +15,13 @@ from ptq.graph.operations import operation
 from ptq.graph.soundness import sound
 from ptq.quantizer import (
     affine,
-    files,
+    grid_placement,
     layer_table,
-    packed,
-    placement,
+    packed_reader,
+    packed_writer,
     soundness,
     tables,
-    unpacked,
+    tensor_files,
 )
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
@@ -40,7 +40,7 @@ class QuantizedNetwork:
 
     ``graph`` has BN folded and is the reference: called, it computes in
     float32. ``integers`` are its layers' by the node's name, ``grids`` those
-    of the activations by their owner (``placement.grid_owners``).
+    of the activations by their owner (``grid_placement.grid_owners``).
     ``kept`` names what stays in float because somebody asked.
     ``normalization`` is (mean, std) of pixels in [0, 1], for one or each
     channel, where images may come as uint8.
@@ -53,7 +53,7 @@ class QuantizedNetwork:
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self):
-        self.owners = placement.grid_owners(self.graph, self.kept)
+        self.owners = grid_placement.grid_owners(self.graph, self.kept)
 
     def grid(self, name: str) -> Grid | None:
         """The grid of a node's result; None where it is of real numbers."""
@@ -77,7 +77,10 @@ class QuantizedNetwork:
             grids = self.grid(name), self.grid(node.name)
             return tables.look_up(given[name], entries, *grids)
         result = self.graph.compute(node, given)
-        grid, kind = self.grid(node.name), placement.kind(node, self.kept)
+        grid, kind = (
+            self.grid(node.name),
+            grid_placement.kind(node, self.kept),
+        )
         if grid is None or kind == "move" and node.op != "clamp":
             return result
         return affine.fake_quantize(result, grid)
@@ -119,7 +122,7 @@ class QuantizedNetwork:
         """Sums on the grid of the result: times s_x s_w / s_y, rounded."""
         grid = self.grid(node.name)
         # Of more than a byte, float32 would leave a code too few digits.
-        wide = grid.qmax >= 2**placement.BYTE
+        wide = grid.qmax >= 2**grid_placement.BYTE
         dtype = torch.float64 if wide else torch.float32
         multiplier = self.unit(node, dtype) / grid.scale
         if node.op == "convolution":
@@ -215,7 +218,9 @@ class QuantizedNetwork:
                 raise UnsupportedError(f"{node}: its shape is another")
         soundness.check(self)
         form = 2 if coded else 1
-        return files.write(Path(path), *packed.described(self, coded), form)
+        return tensor_files.write(
+            Path(path), *packed_writer.described(self, coded), form
+        )
 
     def export_onnx(self, path: str | Path) -> int:
         """Write an ONNX file that runtimes read; the number of its bytes.
@@ -234,15 +239,15 @@ class QuantizedNetwork:
         FileError, with the reason, where the file is missing, damaged,
         newer, of another kind, or holds what integers cannot run.
         """
-        found = files.read(Path(path))
+        found = tensor_files.read(Path(path))
         try:
-            network = QuantizedNetwork(**unpacked.parts(*found))
+            network = QuantizedNetwork(**packed_reader.parts(*found))
             soundness.check(network)
-            unpacked.add_biases(network)
-        except files.DAMAGES as error:
-            raise files.FileError(
+            packed_reader.add_biases(network)
+        except tensor_files.DAMAGES as error:
+            raise tensor_files.FileError(
                 f"{path} is no network that this version reads: "
-                f"{files.reason(error)}"
+                f"{tensor_files.reason(error)}"
             ) from error
         return network
 

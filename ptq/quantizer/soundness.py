@@ -7,7 +7,7 @@ import torch
 
 from ptq.graph import UnsupportedError
 from ptq.graph.soundness import check_name
-from ptq.quantizer import placement, tables
+from ptq.quantizer import grid_placement, tables
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
 
@@ -36,7 +36,7 @@ def check(network) -> None:
     layers = [
         node.name
         for node in nodes.values()
-        if placement.kind(node, network.kept) == "layer"
+        if grid_placement.kind(node, network.kept) == "layer"
     ]
     _check_same("integers", network.integers, layers)
     _check_same("grid", network.grids, network.owners.values())
@@ -162,7 +162,10 @@ def _check_place(network, name: str, layer: Layer) -> None:
 
 def _check_arithmetic(network, node) -> None:
     """Multipliers and tables of a node are such as integers can have."""
-    kind, grid = placement.kind(node, network.kept), network.grid(node.name)
+    kind, grid = (
+        grid_placement.kind(node, network.kept),
+        network.grid(node.name),
+    )
     given = [network.grid(name) for name in node.inputs]
     if grid is not None and len(node.shape) < 2:
         raise UnsupportedError(f"{node}: codes without channels")
@@ -170,7 +173,7 @@ def _check_arithmetic(network, node) -> None:
         shape = network.graph.nodes[node.inputs[0]].shape
         if (given[0].qmax + 1) * prod(shape[1:2]) > LARGEST_TABLE:
             raise UnsupportedError(f"{node}: its table would be too large")
-    if kind not in placement.INTEGER:
+    if kind not in grid_placement.INTEGER:
         return
     if None in (grid, *given):
         raise UnsupportedError(f"{node}: integers read what has no grid")

@@ -6,8 +6,8 @@ from torch import Tensor
 from ptq.graph import Node, UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
+from ptq.quantizer.grid_placement import BYTE
 from ptq.quantizer.layer import Layer
-from ptq.quantizer.placement import BYTE
 
 # A bias takes at most this, so that sums on top of it fit in 32 bits.
 LARGEST_BIAS = 2**30

@@ -21,7 +21,7 @@ from ptq.experiment.parameters import DEFAULTS, run_folder
 from ptq.measure import host
 from ptq.networks import checkpoints
 from ptq.networks.recipes import Recipe
-from ptq.running import locks, plain_yaml, unexecuted
+from ptq.running import locks, plain_yaml, unexecuted_chapters
 from ptq.running.execution import defaults, execute
 
 SOURCES = paths.REPOSITORY / "notebooks"
@@ -131,9 +131,9 @@ def _execute_plan(
     for i, (source, given) in enumerate(plan.items(), 1):
         click.echo(f"[{i}/{len(plan)}] {source.stem} ", nl=False)
         copy = folder / paths.CHAPTERS / source.name
-        if missing := parameters.missing(unexecuted.needs(source)):
+        if missing := parameters.missing(unexecuted_chapters.needs(source)):
             click.echo(f"is not executed: {missing}")
-            page = unexecuted.page(source, missing, results)
+            page = unexecuted_chapters.page(source, missing, results)
             paths.write_whole(copy, page)
             executed = manifest["chapters"].pop(source.stem, None)
         else:

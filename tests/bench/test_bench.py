@@ -13,21 +13,21 @@ from small_network import pixels_of, small
 
 from ptq import engines
 from ptq.bench import (
-    against,
-    bar,
+    against_peers,
     competitors,
+    fastest_engine,
     knobs,
     measuring,
     peers,
-    tuning,
-    turned,
+    two_runs,
+    wrong_ways,
 )
 from ptq.deploy import inputs
 from ptq.engines import onnx_file, onnx_runtime, simulation
 from ptq.evidence.checks import InputError
 from ptq.evidence.intervals import Interval
 from ptq.graph import UnsupportedError
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 MACHINE = {
     "processor": "one",
@@ -56,7 +56,7 @@ def tuner(pair):
         *(made.network, made.calibration),
         **{"normalization": (0.5, 0.5), "on_pixels": True},
     )
-    return tuning.Tuner(network)
+    return fastest_engine.Tuner(network)
 
 
 # Not a part of the book's environment: see its own test.
@@ -167,9 +167,12 @@ class Counting:
 
 
 def test_the_fastest_is_found_in_turns():
-    slow = tuning.Choice("openvino", 1)
-    runs = {slow: Counting(0.02), tuning.Choice("openvino", 2): Counting()}
-    best, seconds = tuning.fastest(runs, torch.zeros(1))
+    slow = fastest_engine.Choice("openvino", 1)
+    runs = {
+        slow: Counting(0.02),
+        fastest_engine.Choice("openvino", 2): Counting(),
+    }
+    best, seconds = fastest_engine.fastest(runs, torch.zeros(1))
     assert best.threads == 2 and 0 < seconds < 0.02
     assert str(best) == "openvino on 2 threads"
     assert str(slow) == "openvino on 1 thread"
@@ -184,8 +187,10 @@ def measured(monkeypatch):
         seen.append((len(images), *sorted({c.threads for c in runs})))
         return max(runs, key=lambda c: (c.way, c.threads)), 0.001
 
-    monkeypatch.setattr(tuning, "fastest", fastest)
-    monkeypatch.setattr(tuning.interference.Watch, "signs", lambda self: [])
+    monkeypatch.setattr(fastest_engine, "fastest", fastest)
+    monkeypatch.setattr(
+        fastest_engine.interference.Watch, "signs", lambda self: []
+    )
     return seen
 
 
@@ -194,25 +199,25 @@ def test_a_choice_is_kept_until_it_is_asked_again(
 ):
     made, network = pair
     images, net = made.test[:3], tuner.network
-    first = tuning.Tuner(net, folder=tmp_path)
+    first = fastest_engine.Tuner(net, folder=tmp_path)
     wanted = first.choice(images, 2)
     assert wanted.threads == 2 and first.made == {(3, 2): wanted}
     assert measured == [(3, 1, 2)]
-    again = tuning.Tuner(net, folder=tmp_path)
+    again = fastest_engine.Tuner(net, folder=tmp_path)
     assert again.choice(images, 2) == wanted and len(measured) == 1
     asked = again.load(2)(images), wanted.load(net)(images)
     assert torch.equal(*asked)
     # Other images, threads or networks are measured by themselves.
     again.choice(images[:1], 2)
     again.choice(images, 1)
-    tuning.Tuner(network, folder=tmp_path).choice(images, 2)
+    fastest_engine.Tuner(network, folder=tmp_path).choice(images, 2)
     assert measured[1:] == [(1, 1, 2), (3, 1), (3, 1, 2)]
-    new = tuning.Tuner(net, again=True, folder=tmp_path)
+    new = fastest_engine.Tuner(net, again=True, folder=tmp_path)
     new.choice(images, 2)
     assert len(measured) == 5
     for file in tmp_path.iterdir():
         file.write_text("{")
-    tuning.Tuner(net, folder=tmp_path).choice(images, 2)
+    fastest_engine.Tuner(net, folder=tmp_path).choice(images, 2)
     assert len(measured) == 6
 
 
@@ -221,20 +226,24 @@ def test_a_choice_of_a_busy_machine_is_not_kept(
 ):
     made, _ = pair
     busy = ["other programs computed on 1.0 cores"]
-    monkeypatch.setattr(tuning.interference.Watch, "signs", lambda self: busy)
+    monkeypatch.setattr(
+        fastest_engine.interference.Watch, "signs", lambda self: busy
+    )
     for _ in range(2):
-        one = tuning.Tuner(tuner.network, folder=tmp_path)
+        one = fastest_engine.Tuner(tuner.network, folder=tmp_path)
         one.choice(made.test[:1], 1)
     assert len(measured) == 2 and not list(tmp_path.iterdir())
 
 
 def test_without_an_engine_the_reason_is_told(pair, tuner, monkeypatch):
     made, _ = pair
-    for name in tuning.PACKAGES:
+    for name in fastest_engine.PACKAGES:
         module = engines.get(name)
         monkeypatch.setattr(module, "available", lambda: "it needs a part")
     with pytest.raises(UnsupportedError, match="it needs a part"):
-        tuning.Tuner(tuner.network, again=True).choice(made.test[:1], 1)
+        fastest_engine.Tuner(tuner.network, again=True).choice(
+            made.test[:1], 1
+        )
 
 
 PEER = next(iter(peers.PEERS))
@@ -255,15 +264,17 @@ def test_the_bar_is_the_fastest_peer(ours, word):
         "A/A": times_of(0.0101),
     }
     timing = made_timing(seconds)
-    (row,) = bar.table([timing], {timing.name: "openvino on 1 thread"}).rows
+    (row,) = against_peers.table(
+        [timing], {timing.name: "openvino on 1 thread"}
+    ).rows
     assert row[1] == "openvino on 1 thread" and row[-1] == word
     assert row[3] == PEER.partition(", ")[2]
     assert float(row[-2].split()[0]) == pytest.approx(0.002 / ours, rel=0.05)
     busy = made_timing(seconds, busy=["other programs"])
-    (row,) = bar.table([busy], {}).rows
+    (row,) = against_peers.table([busy], {}).rows
     assert row[-1] == "not judged" and "(" not in row[-2]
     del seconds[competitors.RECOMMENDED]
-    assert bar.table([made_timing(seconds)], {}) is None
+    assert against_peers.table([made_timing(seconds)], {}) is None
 
 
 def test_a_change_of_accuracy_is_judged():
@@ -280,9 +291,9 @@ def test_a_change_of_accuracy_is_judged():
 
 def test_flatten_without_codes_runs_the_layer_in_float(pair):
     made, network = pair
-    good = turned.qdq(network)
+    good = wrong_ways.qdq(network)
     ran = {}
-    for content in (good, turned.flatten_in_float(good)):
+    for content in (good, wrong_ways.flatten_in_float(good)):
         runner = onnx_runtime.Runner(network, content, 1, False)
         kinds = {
             one.operator
@@ -297,14 +308,16 @@ def test_flatten_without_codes_runs_the_layer_in_float(pair):
 
 def test_what_cannot_be_turned_is_told(pair):
     _, network = pair
-    careless = turned.flatten_in_float(turned.qdq(network))
+    careless = wrong_ways.flatten_in_float(wrong_ways.qdq(network))
     with pytest.raises(UnsupportedError, match="flattens nothing"):
-        turned.flatten_in_float(careless)
+        wrong_ways.flatten_in_float(careless)
 
 
 def test_ways_compute_the_same_but_for_the_mistake(pair):
     made, network = pair
-    found = {n: make() for n, make in turned.ways(made, network, 2).items()}
+    found = {
+        n: make() for n, make in wrong_ways.ways(made, network, 2).items()
+    }
     named = {
         name
         for knob in (*knobs.FILE, *knobs.CALL, *knobs.STOPWATCH)
@@ -388,12 +401,12 @@ def test_a_busy_machine_gets_no_verdict():
     ],
 )
 def test_two_ratios_differ_where_intervals_lie_apart(before, now, word):
-    assert against.changed(Interval(*before), Interval(*now)) == word
+    assert two_runs.changed(Interval(*before), Interval(*now)) == word
 
 
 def test_two_runs_are_compared_by_their_ratios():
     before, now = a_bench(quiet()), a_bench(quiet(0.0005), versions={})
-    told = against.report(before, now).text()
+    told = two_runs.report(before, now).text()
     assert "faster" in told and "A/A" not in told
     for other in (
         {"machine": MACHINE | {"cores": 4}},
@@ -401,7 +414,7 @@ def test_two_runs_are_compared_by_their_ratios():
         {"macs": 7},
     ):
         with pytest.raises(InputError, match="not comparable: "):
-            against.report(a_bench(quiet(), **other), now)
+            two_runs.report(a_bench(quiet(), **other), now)
 
 
 def test_a_cause_costs_or_saves_time():

@@ -15,7 +15,7 @@ from ptq import paths
 from ptq.book.pages import frontpage
 from ptq.engines import eager_settings
 from ptq.experiment import comparison, parameters, strategies
-from ptq.running import execution, pipeline, unexecuted
+from ptq.running import execution, pipeline, unexecuted_chapters
 
 pytestmark = pytest.mark.book
 CHAPTERS = pipeline.chapters()
@@ -98,7 +98,7 @@ def test_who_needs_torchs_eager_kernels_says_so():
     """Where there are none, the others run, and these have pages."""
     for path in CHAPTERS:
         code = "\n".join(c.source for c in cells(path, "code"))
-        needs = unexecuted.needs(path)
+        needs = unexecuted_chapters.needs(path)
         assert set(needs) <= set(parameters.NEEDS)
         assert ("eager kernels" in needs) == bool(KERNELS.search(code)), path
 

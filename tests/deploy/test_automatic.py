@@ -13,7 +13,7 @@ from ptq.deploy.file_sizes import Files
 from ptq.evidence.checks import InputError
 from ptq.measure import resources
 from ptq.methods import bit_allocation
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 DECIDE = 420
 

@@ -8,10 +8,10 @@ import torch
 from small_network import pixels_of, small
 
 from ptq import engines
-from ptq.engines import spending
+from ptq.engines import time_shares
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 from ptq.registry import UnknownNameError
 
 
@@ -103,7 +103,7 @@ def test_time_is_told_of_what_runs(engine, network, pixels):
         **{"normalization": (0.5, 0.5), "keep_float": ["conv", "wide"]},
     )
     by_codes, by_floats = (
-        spending.shares(made, few, name) for made in (network, kept)
+        time_shares.shares(made, few, name) for made in (network, kept)
     )
     assert sum(by_codes.values()) == pytest.approx(1)
     assert by_codes["integer"] > by_floats["integer"] > 0

@@ -6,7 +6,7 @@ from small_network import pixels_of, small
 
 from ptq.engines import FLOATS, float_engines
 from ptq.graph import UnsupportedError
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 from ptq.registry import UnknownNameError
 
 

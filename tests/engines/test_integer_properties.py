@@ -17,8 +17,8 @@ from ptq.graph.operations import operation
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.fixed_point import fixed_point
-from ptq.quantizer.making import BITS, quantize
 from ptq.quantizer.network import Layer, QuantizedNetwork
+from ptq.quantizer.quantizing import BITS, quantize
 
 few = settings(max_examples=20, derandomize=True, deadline=None)
 seeds = st.integers(0, 2**32).map(random.Random)

@@ -9,10 +9,10 @@ from traps import TRAPS
 
 from ptq.data import image_sets
 from ptq.engines import parity
-from ptq.engines.causes import UNKNOWN
+from ptq.engines.parity_causes import UNKNOWN
 from ptq.graph import UnsupportedError
 from ptq.quantizer.fixed_point import fixed_point, shared_shift
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 # Traps with a function of several values in them, which no table holds.
 NO_TABLE = {"softmax", "layer norm", "matmul"}

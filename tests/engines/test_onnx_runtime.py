@@ -14,7 +14,7 @@ from ptq.engines import onnx_file, onnx_runtime
 from ptq.engines.parity import steps_apart
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 # INT8 may cost this many points of accuracy, per channel.
 MOST_LOST = 0.3

@@ -19,7 +19,7 @@ OLD = """
 import json, warnings, torch
 from small_network import pixels_of, small
 from ptq.engines import openvino
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 pixels = pixels_of(70, 3, 16, 16)
 network = quantize(small(), pixels, normalization=(0.5, 0.5))
 with warnings.catch_warnings(record=True) as told:

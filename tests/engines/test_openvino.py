@@ -11,7 +11,7 @@ from ptq.engines import openvino
 from ptq.engines.parity import steps_apart
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 if (reason := openvino.available()) is not True:
     pytest.skip(reason, allow_module_level=True)

@@ -8,13 +8,13 @@ import torch
 from small_network import pixels_of, small
 
 from ptq.data import image_sets
-from ptq.engines import causes, integers, pair_sums, parity
+from ptq.engines import integers, pair_sums, parity, parity_causes
 from ptq.engines.contract import Ran
-from ptq.engines.inside import walked
+from ptq.engines.inner_codes import walked
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
 from ptq.quantizer.network import Layer
+from ptq.quantizer.quantizing import quantize
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_an_engine_agrees_with_the_shipped_networks(shipped, cifar):
     assert found.nodes.keys() == made.graph.nodes.keys()
     assert found.share >= 0.99 and found.largest <= 1
     assert found.flips == found.disturbed == 0
-    assert found.causes.keys() <= {causes.TIE, causes.NEAR_TIE}
+    assert found.causes.keys() <= {parity_causes.TIE, parity_causes.NEAR_TIE}
     assert found.ends.codes == 1000 and found.images == 100
 
 
@@ -85,7 +85,7 @@ def test_an_engine_agrees_on_all_test_images(shipped, cifar):
     found = parity.compare(made, cifar.test_images, inside=1000)
     assert found.share >= 0.99 and found.largest <= 1
     assert found.flips <= 5 and found.disturbed == 0
-    assert not found.causes[causes.UNKNOWN]
+    assert not found.causes[parity_causes.UNKNOWN]
 
 
 def test_integers_agree_with_themselves(network, images):
@@ -117,7 +117,7 @@ def test_ties_are_named(network, images):
     """The simulation rounds halves to even, exact integers upwards."""
     found = parity.compare(with_ties(network), images, "simulation")
     assert found.largest == 1 and found.first == "conv"
-    assert found.causes.keys() == {causes.TIE}
+    assert found.causes.keys() == {parity_causes.TIE}
     assert found.causes.total() > 20
 
 
@@ -125,7 +125,7 @@ def nearly(network):
     """The other code where float32 could not tell."""
 
     def wrong(node, given, codes):
-        value = causes.exact_values(network, node, given)
+        value = parity_causes.exact_values(network, node, given)
         other = (value - codes).sign().int()
         near = ((value - codes).abs() - 0.5).abs() < 2e-5
         return codes + near * other
@@ -135,7 +135,7 @@ def nearly(network):
 
 @pytest.mark.parametrize(
     ("precision", "cause"),
-    [("integer", causes.NEAR_TIE), ("float", causes.FLOAT)],
+    [("integer", parity_causes.NEAR_TIE), ("float", parity_causes.FLOAT)],
 )
 def test_what_float32_cannot_tell_is_named(precision, cause, network, images):
     many = images.repeat(8, 1, 1, 1)
@@ -160,7 +160,7 @@ def test_clipping_at_another_end_is_named(most, network, images):
     engine = Engine(at("conv", lambda node, given, _: wrong(node, given)))
     found = parity.compare(made, images, engine)
     assert found.first == "conv"
-    assert found.nodes["conv"].causes.keys() == {causes.CLIPPING}
+    assert found.nodes["conv"].causes.keys() == {parity_causes.CLIPPING}
 
 
 @pytest.mark.parametrize("order", pair_sums.ORDERS)
@@ -189,7 +189,9 @@ def test_saturation_is_named(name, order, network, images):
     found = parity.compare(made, images, Engine(at(name, wrong)))
     assert found.first == name
     why = found.nodes[name].causes
-    assert why[causes.SATURATION] > 0 and not why[causes.UNKNOWN]
+    assert (
+        why[parity_causes.SATURATION] > 0 and not why[parity_causes.UNKNOWN]
+    )
 
 
 def test_fusion_is_named_where_it_is_the_cause(network, images):
@@ -197,11 +199,11 @@ def test_fusion_is_named_where_it_is_the_cause(network, images):
     coarse = at("add", lambda node, given, codes: codes // 2 * 2 + 2)
     found = parity.compare(network, images, Engine(coarse, fusion=True))
     assert found.first == "add" and found.flips >= 0
-    assert found.nodes["add"].causes[causes.FUSION] > 0
-    assert not found.causes[causes.UNKNOWN]
+    assert found.nodes["add"].causes[parity_causes.FUSION] > 0
+    assert not found.causes[parity_causes.UNKNOWN]
     found = parity.compare(network, images, Engine(coarse))
-    assert found.nodes["add"].causes[causes.UNKNOWN] > 0
-    assert not found.causes[causes.FUSION]
+    assert found.nodes["add"].causes[parity_causes.UNKNOWN] > 0
+    assert not found.causes[parity_causes.FUSION]
     assert "they part at add: unknown (" in str(found)
 
 
@@ -213,7 +215,7 @@ def test_a_wrong_number_has_no_false_name(network, images):
     engine = Engine(at("wide", lambda node, given, _: wrong(node, given)))
     found = parity.compare(network, images, engine)
     why = found.nodes["wide"].causes
-    assert why[causes.UNKNOWN] > 0.9 * why.total()
+    assert why[parity_causes.UNKNOWN] > 0.9 * why.total()
 
 
 def test_an_engine_without_codes_is_compared_end_to_end(network, images):
@@ -250,7 +252,7 @@ def test_what_integers_do_not_run_is_refused(images):
 
 
 def test_causes_in_words():
-    why = Counter({causes.TIE: 12, causes.FUSION: 3000})
+    why = Counter({parity_causes.TIE: 12, parity_causes.FUSION: 3000})
     assert parity.in_words(why) == "fusion (3,000), tie (12)"
     assert parity.in_words(Counter()) == "-"
 

@@ -8,8 +8,8 @@ from small_network import pixels_of, small
 from ptq import engines
 from ptq.engines import onnx_file, parity
 from ptq.graph import UnsupportedError
-from ptq.quantizer.making import quantize
 from ptq.quantizer.network import QuantizedNetwork
+from ptq.quantizer.quantizing import quantize
 
 
 @pytest.fixture(scope="module")

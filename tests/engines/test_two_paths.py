@@ -14,8 +14,8 @@ from ptq.experiment import strategies
 from ptq.graph.activations import capture
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
-from ptq.quantizer.making import quantize
 from ptq.quantizer.network import Layer
+from ptq.quantizer.quantizing import quantize
 
 # The eager path's module for each owner of a grid.
 OWNERS = {

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ptq.graph import fold, trace
 from ptq.measure import activation_memory
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 PIXELS = 16 * 16
 

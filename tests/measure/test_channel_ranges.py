@@ -7,7 +7,7 @@ from torch import nn
 from ptq import graph
 from ptq.measure import channel_ranges
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from small_network import pixels_of, small
 
 from ptq.measure.layer_errors import graph_errors, noisiest
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 
 @pytest.fixture(scope="module")

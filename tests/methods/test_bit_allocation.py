@@ -7,7 +7,7 @@ from small_network import pixels_of, small
 
 from ptq.methods import bit_allocation as bits_of
 from ptq.methods.least_error_grids import least_error_grids
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 
 # Two layers of a byte a bit. Greedy narrows the first, whose step costs
 # nothing a byte, and must then narrow the second as well.
@@ -68,7 +68,7 @@ def images():
 def narrow(images):
     return {
         bits: least_error_grids(
-            making.quantize(small(), images, weight_bits=bits)
+            quantizing.quantize(small(), images, weight_bits=bits)
         )
         for bits in (2, 4, 8)
     }
@@ -79,7 +79,7 @@ def test_mixed_is_the_network_of_these_bits(narrow, images):
     made = bits_of.mixed(narrow, chosen)
     assert {n: layer.bits for n, layer in made.integers.items()} == chosen
     direct = least_error_grids(
-        making.quantize(small(), images, weight_bits=chosen)
+        quantizing.quantize(small(), images, weight_bits=chosen)
     )
     assert torch.equal(made(images), direct(images))
     made.integers["wide"].codes.zero_()
@@ -123,7 +123,7 @@ def test_all_logits_are_those_of_each_choice(images):
         torch.nn.Linear(6, 4),
     )
     some = {
-        bits: making.quantize(network, images, weight_bits=bits)
+        bits: quantizing.quantize(network, images, weight_bits=bits)
         for bits in (2, 8)
     }
     found = bits_of.all_logits(some, images, batch=10)

@@ -7,7 +7,7 @@ from torch import nn
 
 from ptq import graph as graphs
 from ptq.engines import integers, onnx_runtime
-from ptq.graph.folding import weight_and_bias
+from ptq.graph.norm_folding import weight_and_bias
 from ptq.methods.analytic_bias import correct_biases
 from ptq.methods.channel_bounds import bounds
 from ptq.methods.equalization import absorb, equalize, pairs
@@ -16,7 +16,7 @@ from ptq.methods.normal_moments import (
     divided,
     normal_moments,
 )
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 from ptq.quantizer.network import QuantizedNetwork
 
 IMAGES = pixels_of(32, 3, 8, 8).float() / 128 - 1
@@ -95,7 +95,7 @@ def test_equalized_network_is_the_same_in_float(name, seed):
 
 
 def quantized(graph, **bits):
-    return making.quantize(graph, IMAGES, **bits)
+    return quantizing.quantize(graph, IMAGES, **bits)
 
 
 def test_bounds_of_channels_run_in_integers_and_in_a_file(tmp_path):
@@ -118,10 +118,10 @@ def test_bounds_of_channels_run_in_integers_and_in_a_file(tmp_path):
 def test_a_graph_is_quantized_like_its_network():
     network = seeded(NETWORKS["grouped"])
     graph = folded(network)
-    one, other = (making.quantize(n, IMAGES) for n in (network, graph))
+    one, other = (quantizing.quantize(n, IMAGES) for n in (network, graph))
     assert torch.equal(one(IMAGES), other(IMAGES))
     with pytest.raises(graphs.UnsupportedError, match="images have shape"):
-        making.quantize(graph, IMAGES[:, :2])
+        quantizing.quantize(graph, IMAGES[:, :2])
 
 
 @pytest.mark.parametrize("name", ["depthwise", "flattened"])

@@ -6,7 +6,7 @@ from torch import nn
 
 from ptq.methods.norm_apart import norm_apart
 from ptq.networks import recipes
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 
 @pytest.mark.parametrize("name", recipes.NETWORKS)

@@ -11,7 +11,7 @@ from ptq.methods import coordinate_descent as cd
 from ptq.methods import rate_distortion as rd
 from ptq.methods.layer_problems import Problem
 from ptq.methods.least_error_grids import least_error_grids
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 
 
 def problem(seed=0, outputs=40):
@@ -152,7 +152,7 @@ def test_fisher_information_predicts_the_divergence():
 def test_a_whole_network(tmp_path):
     images = pixels_of(64, 3, 16, 16) / 127.5 - 1
     start = least_error_grids(
-        making.quantize(small(), images, weight_bits={"wide": 3})
+        quantizing.quantize(small(), images, weight_bits={"wide": 3})
     )
     sizes = []
     for price in (1e-7, 1e-3):

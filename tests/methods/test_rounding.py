@@ -18,7 +18,7 @@ from ptq.methods import gptq, layer_moments, least_error_grids
 from ptq.methods.bias_matching import match_means
 from ptq.methods.layer_problems import Problem
 from ptq.methods.roundings import ROUNDINGS
-from ptq.quantizer import making
+from ptq.quantizer import quantizing
 from ptq.quantizer.network import QuantizedNetwork
 
 METHODS = {
@@ -202,7 +202,7 @@ def images():
 
 def low(images, bits=3, **choices):
     given = {"weight_bits": bits} | choices
-    return making.quantize(small(), images, **given)
+    return quantizing.quantize(small(), images, **given)
 
 
 def output_error(network, images):
@@ -283,7 +283,7 @@ def test_matching_means_does_nothing_where_errors_have_none(images):
     """An image and its negative: whatever is lost comes back."""
     both = torch.cat([images, -images])
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 4)).eval()
-    before = making.quantize(network, both, weight_bits=2)
+    before = quantizing.quantize(network, both, weight_bits=2)
     after = match_means(before, both)
     (old,), (new,) = (n.integers.values() for n in (before, after))
     assert torch.equal(old.codes, new.codes)
@@ -341,7 +341,7 @@ def test_channels_without_weights_and_inputs_that_are_zero(images):
     with torch.no_grad():
         network.wide.weight[3] = 0
         network.bn.bias[2] = -100  # never above zero behind ReLU
-    start = making.quantize(network, images, weight_bits=3)
+    start = quantizing.quantize(network, images, weight_bits=3)
     start = least_error_grids.least_error_grids(start)
     for name, method in METHODS.items():
         made = method(start, images)
@@ -357,7 +357,7 @@ def test_engines_run_what_was_rounded(images):
     made = gptq.gptq(start, images)
     assert made.integers["wide"].codes.min() == -8
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
-    start = making.quantize(network.eval(), images, weight_bits=4)
+    start = quantizing.quantize(network.eval(), images, weight_bits=4)
     plain = gptq.gptq(least_error_grids.least_error_grids(start), images)
     step = float(plain.grid(plain.graph.output).scale)
     for engine in (integers, onnx_runtime):
@@ -371,7 +371,7 @@ def test_a_rounded_layer_that_outgrows_its_sums_is_refused():
     with torch.no_grad():
         network.weight.copy_(torch.linspace(0.15, 0.2, 100_000)[None])
         network.weight[0, 0] = 0.3
-    made = making.quantize(network, torch.rand(4, 100_000))
+    made = quantizing.quantize(network, torch.rand(4, 100_000))
     with pytest.raises(UnsupportedError, match="sums may need more than 32"):
         least_error_grids.least_error_grids(made)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ptq import packing, paths
+from ptq import checkpoint_bytes, paths
 from ptq.data import cifar10
 from ptq.networks import checkpoints, recipes, training
 from ptq.registry import UnknownNameError
@@ -253,7 +253,7 @@ def test_damaged_checkpoint_is_refused_by_name(damage, saved):
     network, path = saved
     damage(path)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with pytest.raises(packing.CheckpointError, match="cnn.pt"):
+    with pytest.raises(checkpoint_bytes.CheckpointError, match="cnn.pt"):
         checkpoints.load_checkpoint(path, network)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
@@ -274,7 +274,9 @@ def test_checkpoint_of_another_network_names_the_layer(
     network = recipes.untrained("compact_cnn", 0)
     setattr(network, layer, other)
     checkpoints.save_checkpoint(network, tmp_path / "other.pt", {})
-    with pytest.raises(packing.CheckpointError, match=f"other.pt.*{layer}"):
+    with pytest.raises(
+        checkpoint_bytes.CheckpointError, match=f"other.pt.*{layer}"
+    ):
         checkpoints.load_checkpoint(
             tmp_path / "other.pt", recipes.untrained("compact_cnn", 0)
         )

@@ -10,7 +10,7 @@ from torch import nn
 from ptq.engines import onnx_runtime
 from ptq.engines.parity import steps_apart
 from ptq.quantizer import affine
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 SLOPES = [0.1 * i - 0.3 for i in range(8)]
 

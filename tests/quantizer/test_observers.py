@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, optimize, special, stats
 from torch import nn
 
-from ptq.quantizer import affine, making, observers
+from ptq.quantizer import affine, observers, quantizing
 from ptq.quantizer.observers import BINS, OBSERVERS
 
 BEYOND = {
@@ -145,7 +145,7 @@ def test_moving_average_sees_each_image_by_itself():
     images[-1] = 1
     network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Flatten())
     nn.init.ones_(network[0].weight)
-    made = making.quantize(network, images, observer="moving_average")
+    made = quantizing.quantize(network, images, observer="moving_average")
     weights = 0.99 ** np.arange(19, -1, -1)
     expected = np.average([2.0] * 19 + [1.0], weights=weights)
     ends = affine.ends(made.grid("1"))

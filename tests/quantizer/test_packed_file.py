@@ -17,10 +17,10 @@ from torch import nn
 
 from ptq.engines import integers, onnx_runtime
 from ptq.graph import UnsupportedError
-from ptq.quantizer import files
+from ptq.quantizer import tensor_files
 from ptq.quantizer.layer import Layer
-from ptq.quantizer.making import quantize
 from ptq.quantizer.network import QuantizedNetwork
+from ptq.quantizer.quantizing import quantize
 
 BITS = (1, 2, 3, 4, 6, 8)
 
@@ -40,7 +40,7 @@ def whole(network, tmp_path_factory):
     """A saved network: its file, and what is in it."""
     path = tmp_path_factory.mktemp("whole") / "a.ptq"
     network.save(path)
-    text, tensors = files.read(path)
+    text, tensors = tensor_files.read(path)
     return SimpleNamespace(path=path, text=text, tensors=tensors)
 
 
@@ -49,7 +49,7 @@ def coded(network, tmp_path_factory):
     """The same with weights of two bits, entropy coded."""
     path = tmp_path_factory.mktemp("coded") / "a.ptq"
     mostly_zero(narrowed(network, 2)).save(path, coded=True)
-    text, tensors = files.read(path)
+    text, tensors = tensor_files.read(path)
     return SimpleNamespace(path=path, text=text, tensors=tensors)
 
 
@@ -264,7 +264,7 @@ class Code:
 
 
 def refused(path, sentence):
-    with pytest.raises(files.FileError, match=sentence) as told:
+    with pytest.raises(tensor_files.FileError, match=sentence) as told:
         QuantizedNetwork.load(path)
     assert str(path) in str(told.value) and "\n" not in str(told.value)
     assert len(str(told.value)) < len(str(path)) + 400
@@ -325,7 +325,7 @@ def test_each_damage_is_refused(whole, tmp_path):
 
 
 def written(path, text, tensors, **changes):
-    files.write(path, text | changes, tensors)
+    tensor_files.write(path, text | changes, tensors)
     return path
 
 
@@ -439,7 +439,7 @@ def test_lies_with_a_right_checksum_are_refused(whole, tmp_path):
 
 def with_text(path, whole, content):
     """A file whose graph is these bytes, with a right checksum."""
-    zeros = f"format 1, version 1.0.0, sha256 {files.ZEROS}"
+    zeros = f"format 1, version 1.0.0, sha256 {tensor_files.ZEROS}"
     graph = torch.from_numpy(np.frombuffer(content, np.uint8).copy())
     made = save(whole.tensors | {"graph": graph}, {"ptq": zeros})
     path.write_bytes(sealed(made))
@@ -448,11 +448,11 @@ def with_text(path, whole, content):
 
 def sealed(content):
     """The bytes of a file with the checksum that they should have."""
-    line = files.LINE.search(content.decode("latin-1"))
+    line = tensor_files.LINE.search(content.decode("latin-1"))
     if line is None:
         return content
     old = line[3].encode()
-    new = files.checksum(content, line[3]).encode()
+    new = tensor_files.checksum(content, line[3]).encode()
     return content.replace(old, new, 1)
 
 
@@ -601,11 +601,11 @@ def accepted_means_what_it_says(path, again, coded=False):
     """
     try:
         loaded = QuantizedNetwork.load(path)
-    except files.FileError as error:
+    except tensor_files.FileError as error:
         assert str(path) in str(error) and len(str(error)) < 999
         return False
     loaded.save(again, coded)
-    given, said = files.read(path), files.read(again)
+    given, said = tensor_files.read(path), tensor_files.read(again)
     assert json.dumps(given[0]) == json.dumps(said[0])
     assert given[1].keys() == said[1].keys()
     for name, tensor in given[1].items():
@@ -638,10 +638,10 @@ def test_mutations(whole, coded, tmp_path, kind, count, times):
     for _ in range(count):
         if kind == "text":
             text = mutated_text(whole.text, draw)
-            files.write(path, text, whole.tensors)
+            tensor_files.write(path, text, whole.tensors)
         elif kind in ("tensors", "coded"):
             tensors = mutated_tensors(whole.tensors, draw)
-            files.write(path, whole.text, tensors)
+            tensor_files.write(path, whole.text, tensors)
         else:
             path.write_bytes(mutated_bytes(content, draw))
         loaded += accepted_means_what_it_says(

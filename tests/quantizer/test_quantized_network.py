@@ -11,9 +11,9 @@ from torch import nn
 from traps import Call
 
 from ptq.graph import UnsupportedError
-from ptq.quantizer import activation_grids, making
-from ptq.quantizer.making import quantize
+from ptq.quantizer import activation_grids, quantizing
 from ptq.quantizer.network import QuantizedNetwork
+from ptq.quantizer.quantizing import quantize
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +397,7 @@ def test_bits_by_layer_and_by_result(images, tmp_path):
 
 
 def test_inner_bits_leave_the_first_and_the_last_layer(network, images):
-    given = making.inner_bits(network, 3, 4)
+    given = quantizing.inner_bits(network, 3, 4)
     table = quantize(small(), images, **given).layers()
     assert table.bits.to_dict() == {"conv": 8, "wide": 3, "fc": 8}
     assert table.input_bits.to_dict() == {"conv": 8, "wide": 4, "fc": 8}

@@ -7,7 +7,7 @@ from traps import TRAPS
 
 from ptq.engines import onnx_runtime
 from ptq.engines.parity import steps_apart
-from ptq.quantizer.making import quantize
+from ptq.quantizer.quantizing import quantize
 
 # What the simulation's own choices may cost, in dB.
 SLACK = 3

@@ -30,12 +30,12 @@ from conftest import build, lay_out, soup
 from sphinx.search.en import SearchEnglish
 from test_tables import check_cues, check_paper
 
-from ptq import npm, paths
+from ptq import npm_packages, paths
 
 pytestmark = pytest.mark.book
 ROOT = paths.REPOSITORY
 # Looks for obstacles on a page; fetched for these tests only.
-AXE = npm.Package(
+AXE = npm_packages.Package(
     "axe-core",
     "4.14.1",
     "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
@@ -95,9 +95,11 @@ def axe():
     kept = ROOT / "tests" / "vendor" / f"axe-{AXE.version}.js"
     try:
         if not kept.exists():
-            with npm.fetch(AXE) as archive:
-                paths.write_whole(kept, npm.read(archive, "axe.min.js"))
-    except npm.NpmError:
+            with npm_packages.fetch(AXE) as archive:
+                paths.write_whole(
+                    kept, npm_packages.read(archive, "axe.min.js")
+                )
+    except npm_packages.NpmError:
         return None
     return kept.read_text(encoding="utf8")
 

@@ -49,7 +49,7 @@ def network(before: Graph, after: Graph, owners: dict[str, str]) -> Figure:
     """A graph as traced, and beside it the operations of integers.
 
     ``after`` is ``before`` folded, ``owners`` names its grids
-    (``placement.grid_owners``). A box on the right is as high as what it
+    (``grid_placement.grid_owners``). A box on the right is as high as what it
     has taken in; a diamond stands where results get a grid of their own.
     Draws a chain of operations and single branches beside it, all BN behind
     layers; ValueError where two branches run side by side.

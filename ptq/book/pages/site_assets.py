@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptq import npm, paths
-from ptq.npm import Package
+from ptq import npm_packages, paths
+from ptq.npm_packages import Package
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def fetch_asset(asset: Asset) -> Path:
     target = static / asset.script
     wanted = [target.with_name(name) for name in asset.files]
     if not all(path.exists() for path in wanted):
-        with npm.fetch(asset.package) as archive:
+        with npm_packages.fetch(asset.package) as archive:
             for path, name in zip(wanted, asset.files.values(), strict=True):
-                paths.write_whole(path, npm.read(archive, name))
+                paths.write_whole(path, npm_packages.read(archive, name))
     return target

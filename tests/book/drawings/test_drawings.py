@@ -20,7 +20,7 @@ from ptq.graph import activations, fold, trace
 from ptq.measure import resources
 from ptq.methods import folding
 from ptq.networks import compact_cnn, recipes
-from ptq.quantizer import affine, placement
+from ptq.quantizer import affine, grid_placement
 
 MARGIN = 1.5  # pixels that two texts may not come closer than
 
@@ -118,7 +118,7 @@ def graphs(network):
     """As traced, folded, and who owns the grids."""
     traced = trace(network, torch.rand(2, 3, 32, 32))
     folded = fold(traced)
-    return traced, folded, placement.grid_owners(folded, frozenset())
+    return traced, folded, grid_placement.grid_owners(folded, frozenset())
 
 
 def residual(network, images):

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import pytest
 
-from ptq.npm import NpmError, Package, fetch, open_archive, read
+from ptq.npm_packages import NpmError, Package, fetch, open_archive, read
 
 WARNED = "echo 'npm warn old\nnpm warn slow\nnpm error 404' >&2; exit 1"
 UNKNOWN = Package("tiny", "1.0.0", "another checksum")

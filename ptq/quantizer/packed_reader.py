@@ -19,7 +19,7 @@ from ptq.graph.soundness import sound
 from ptq.quantizer import affine, bit_codes, range_coding
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
-from ptq.quantizer.packed import CODED, PACKED, is_sign, read_besides
+from ptq.quantizer.packed_writer import CODED, PACKED, is_sign, read_besides
 
 LARGEST_NUMBER = 2**63 - 1
 FIELDS = {
@@ -29,12 +29,12 @@ FIELDS = {
 
 
 def parts(text: dict, tensors: dict[str, Tensor]) -> dict:
-    """The parts of a QuantizedNetwork that ``packed.described`` took apart.
+    """The parts that ``packed_writer.described`` made of a QuantizedNetwork.
 
     ``tensors`` are of any shape. Raises UnsupportedError, or one of
-    ``files.DAMAGES``, where they are no such parts: names, kinds and shapes
-    are checked here, whether integers can run them is not. Biases of the
-    float graph are zeros: their unit is known to the whole network only.
+    ``tensor_files.DAMAGES``, where they are no such parts: names, kinds and
+    shapes are checked here, whether integers can run them is not. Biases of
+    the float graph are zeros: their unit is known to the whole network only.
     """
     if text.keys() != FIELDS:
         odd = sorted(text.keys() ^ FIELDS)

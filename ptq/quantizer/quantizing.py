@@ -12,8 +12,8 @@ from ptq.graph.operations import operation
 from ptq.quantizer import (
     activation_grids,
     affine,
+    grid_placement,
     observers,
-    placement,
     weights,
 )
 from ptq.quantizer.network import (
@@ -89,7 +89,7 @@ def _on_pixels(graph: Graph, pixels: Tensor, normalization) -> tuple:
 
 
 def _grids(graph, images, kept, bits, observer, normalization) -> dict:
-    owners = dict.fromkeys(placement.grid_owners(graph, kept).values())
+    owners = dict.fromkeys(grid_placement.grid_owners(graph, kept).values())
     bits = _bits_of("activation_bits", bits, owners)
     grids = activation_grids.activation_grids(graph, images, bits, observer)
     if normalization is not None:
@@ -107,7 +107,7 @@ def _layers(
     names = [
         node.name
         for node in graph.nodes.values()
-        if placement.kind(node, network.kept) == "layer"
+        if grid_placement.kind(node, network.kept) == "layer"
     ]
     for name, many in _bits_of("weight_bits", bits, names).items():
         node = graph.nodes[name]
