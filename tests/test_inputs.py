@@ -249,6 +249,9 @@ USES = {
     "distilled_images.statistics_distance": lambda g: (
         distilled_images.statistics_distance(g.network)(g.images)
     ),
+    "distilled_images.statistics_distances": lambda g: (
+        distilled_images.statistics_distances(g.network)(g.images)
+    ),
 }
 USES |= {
     f"strategies.{s.build.__name__}": lambda g, build=s.build: build(

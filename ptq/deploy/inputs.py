@@ -39,8 +39,11 @@ class Inputs:
     def described(self) -> dict[str, str]:
         """The images in words, by what they are for."""
         labels = "no labels" if self.labels is None else "with labels"
+        image = f"{_shape(self.test)} (C x H x W), {_kind(self.test)}"
+        if self.test.dtype != torch.uint8:
+            image += ", taken as normalized"
         return {
-            "image": f"{_shape(self.test)} (C x H x W), {_kind(self.test)}",
+            "image": image,
             "calibration": f"{len(self.calibration):,} images",
             "judged on": f"{len(self.test):,} images, {labels}",
         }
