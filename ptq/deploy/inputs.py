@@ -130,8 +130,8 @@ def _normalized(pixels: Tensor, normalization) -> Tensor:
     if normalization is None:
         raise InputError(
             "images are uint8 pixels, and no normalization is given: expected"
-            " (mean, std) of pixels from 0 to 1, as in the network's training,"
-            " which may stand as `normalization` in its code"
+            " (mean, std) of pixels from 0 to 1, as the network was trained;"
+            " its code may say it, too: normalization = mean, std"
         )
     return normalize(pixels, *plain_normalization(normalization, pixels))
 
