@@ -57,9 +57,7 @@ def quantize(
     """
     _check_choices(weight_bits, activation_bits, observer)
     real, norm = _real(images, normalization)
-    given = isinstance(model, Graph)
-    graph = model if given else graphs.fold(graphs.trace(model, real))
-    QuantizedNetwork(graph, {}, {}).check_shape(real)
+    graph = _folded(model, real)
     if on_pixels:
         graph, real, norm = _on_pixels(graph, images, norm)
     kept = _kept(graph, keep_float)
@@ -69,6 +67,14 @@ def quantize(
     network.warn_of_range(real)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
+
+
+def _folded(model: nn.Module | Graph, images: Tensor) -> Graph:
+    """A network's graph with BN folded; one that is given stays as it is."""
+    given = isinstance(model, Graph)
+    graph = model if given else graphs.fold(graphs.trace(model, images))
+    QuantizedNetwork(graph, {}, {}).check_shape(images)
+    return graph
 
 
 def _real(images: Tensor, normalization) -> tuple:
