@@ -51,9 +51,8 @@ def quantize(
     layers, operations, or modules with all in them. With ``on_pixels`` uint8
     images are the first layer's codes (``graph.pixels``). ``symmetric`` puts
     0 on the middle code of signed activations: some kernels are then faster.
-    ``model``, which may be a graph with BN folded, stays as it is. Raises
-    UnsupportedError where something is not as expected, UnknownNameError for
-    an observer.
+    ``model``, or a graph with BN folded, stays as it is. UnsupportedError
+    where something is not as expected, UnknownNameError for an observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
     real, norm = _real(images, normalization)
