@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 from torch import Tensor
+from torch.utils import data
 
 from ptq.deploy import code_source
 from ptq.evidence import checks
@@ -75,10 +76,12 @@ def read(
         try:
             return _images(str(spec), *(made if pair else (made,)))
         except InputError as error:
+            kind = type(made).__name__
+            odd = isinstance(made, data.Dataset | data.DataLoader)
             raise InputError(
-                f"{error}; the function is to return an array of images, or "
-                f"a pair of images and labels, and returned "
-                f"a {type(made).__name__}"
+                f"{spec if odd else error}; the function is to return an "
+                "array of images, or a pair of images and labels, and "
+                f"returned a {kind}"
             ) from error
     missing = "" if path.exists() else "; there is nothing of this name"
     raise InputError(

@@ -306,7 +306,9 @@ def test_functions_return_images_with_or_without_labels(tmp_path):
         "def test(): return torch.zeros(4, 3, 8, 8), np.arange(4)\n"
         "def calibration(): return np.zeros((2, 8, 8), np.uint8)\n"
         "def three(): return [*test(), None]\n"
-        "def loader(): return torch.utils.data.DataLoader([1, 2])\n"
+        "from torch.utils import data\n"
+        "def loader(): return data.DataLoader([1, 2])\n"
+        "def pairs(): return data.TensorDataset(*map(torch.as_tensor, test()))\n"
         "def nothing(): pass\n"
     )
     spec = tmp_path / "data.py"
@@ -317,11 +319,13 @@ def test_functions_return_images_with_or_without_labels(tmp_path):
     for name, kind in (
         ("three", "list"),
         ("loader", "DataLoader"),
+        ("pairs", "TensorDataset"),
         ("nothing", "NoneType"),
     ):
         told = f"labels, and returned a {kind}"
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=told) as caught:
             image_source.read(f"{spec}:{name}")
+        assert ("numbers" in str(caught.value)) == (name == "three")
     with pytest.raises(InputError, match="there is nothing of this"):
         image_source.read(tmp_path / "nothing")
 
