@@ -112,10 +112,12 @@ def starved(
     threads wait for each other, not the network.
     """
     medians = {
-        (c.batch, c.mode, c.threads): np.median(s.seconds[c.names[0]])
+        (c.names[0], c.batch, c.mode, c.threads): np.median(
+            s.seconds[c.names[0]]
+        )
         for c, s in zip(plan, found, strict=True)
     }
-    kind = conditions.batch, conditions.mode
+    kind = conditions.names[0], conditions.batch, conditions.mode
     here = medians[*kind, conditions.threads]
     one = medians.get((*kind, 1), here)
     if here <= STARVED * one:

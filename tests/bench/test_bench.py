@@ -426,11 +426,18 @@ def test_a_cause_costs_or_saves_time():
             "A/A": times_of(0.001),
         }
     )
-    why = knobs.Why("net", timing, {"simulation": "none"})
+    peaks = {"FP32": 1e9, "BF16": 1e9, "INT8": 8e9, "copy": 1e9}
+    rates = {"one": {"conv": 2e9}, "the_other": {"conv": 4e9, "fc": 1e9}}
+    why = knobs.Why("net", timing, {"simulation": "none"}, peaks, rates)
     (cells,) = why.rows(knobs.FILE)
     assert cells[0] == "Q/DQ not fused" and cells[-1] == "costs time"
     assert float(cells[3].split()[0]) == pytest.approx(3, abs=0.1)
     assert why.rows(knobs.CALL)[0][-1] == "saves time"
     assert why.rows(knobs.STOPWATCH) == []
-    assert "Left out: simulation: none" in why.report().text()
+    assert why.layer_rows() == [
+        {"layer": "conv", "one": "2.0 (25.0 %)", "the other": "4.0 (50.0 %)"},
+        {"layer": "fc", "one": "–", "the other": "1.0 (12.5 %)"},
+    ]
+    told = why.report().text()
+    assert "Left out: simulation: none" in told and "share of the 8" in told
     assert json.loads(why.json())["network"] == "net"
