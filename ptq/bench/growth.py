@@ -21,7 +21,7 @@ SIDE = 16  # pixels of an image
 CALIBRATION = 8  # images; any will do
 VALUES = {
     "batch": (1, 4, 16, 64),
-    "width": (8, 16, 32, 64, 128),
+    "width": (8, 16, 32, 64),
     "depth": (1, 2, 4, 8),
 }
 

@@ -216,7 +216,7 @@ def measured(
     tell("measures times")
     timing = timed(found, given.test, rounds, seed)
     tell("measures the peak, and each layer")
-    peaks = roofline.peaks([1], seed, min(rounds, roofline.ROUNDS))["1"]
+    peaks = roofline.peaks([1], seed)["1"]
     rates = _rates(network, given.test[: timing.batch])
     return Why(name, timing, left_out, peaks, rates)
 

@@ -14,6 +14,9 @@ from ptq.experiment.results import Timing
 from ptq.experiment.strategies import STRATEGIES
 from ptq.measure.timer import TWIN
 
+# So many signs of a busy machine are told.
+SIGNS = 4
+
 
 def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     """Per condition and network: time per image, ratio to the first."""
@@ -77,6 +80,8 @@ def caution(timings: list[Timing]) -> None:
     signs = sorted({sign for timing in timings for sign in timing.busy})
     if not signs:
         return
+    if (more := len(signs) - SIGNS) > 0:
+        signs[SIGNS:] = [f"and {more} more such signs"]
     text = (
         "**This machine was busy; times are not judged.** "
         f"{'; '.join(signs).capitalize()}. The numbers stand as they were "
