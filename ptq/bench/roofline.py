@@ -83,7 +83,9 @@ def _by_onnx(side: int, threads: int) -> Run:
 
 
 def _by_openvino(side: int, threads: int) -> Run:
-    made = openvino.compiled(_file(side), openvino.settings(threads))
+    from ptq.engines import openvino_models as models
+
+    made = models.compiled(_file(side), models.settings(threads))
     request, ones = made.create_infer_request(), np.ones((side, side), "u1")
 
     def run(images: Tensor) -> Tensor:

@@ -1,11 +1,9 @@
 """The chapters: their sources, their execution, and the built site."""
 
 import ast
-import importlib
 import json
 import re
 from html.parser import HTMLParser
-from importlib.util import find_spec
 from urllib.parse import unquote, urlparse
 
 import nbformat
@@ -86,21 +84,6 @@ class TestSource:
             for before, line in zip(["", *lines], lines, strict=False):
                 typed = re.search(r"\d\.\d+ ?(%|ms|MB|dB)(?!\w)", line)
                 assert not typed or "aper" in before + line, line
-
-
-def test_what_notebooks_import_is_there():
-    """A module that was renamed is found without a run of the chapter."""
-    for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
-        code = "\n".join(c.source for c in cells(path, "code"))
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.ImportFrom) and node.module[:3] == "ptq":
-                for one in node.names:
-                    asked = f"{node.module}.{one.name}"
-                    module = importlib.import_module(node.module)
-                    assert hasattr(module, one.name) or find_spec(asked), (
-                        path.name,
-                        asked,
-                    )
 
 
 # What runs torch's quantized kernels, by the names that chapters use.
