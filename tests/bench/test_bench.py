@@ -409,7 +409,12 @@ def test_two_ratios_differ_where_intervals_lie_apart(before, now, word):
 def test_two_runs_are_compared_by_their_ratios():
     before, now = a_bench(quiet()), a_bench(quiet(0.0005), versions={})
     told = two_runs.report(before, now).text()
-    assert "faster" in told and "A/A" not in told
+    assert "faster" in told and "A/A" not in told and "Only" not in told
+    more = a_bench({"INT8, x": times_of(0.002)} | quiet())
+    more.timings.append(made_timing(quiet(), batch=64))
+    for pair, when in (((before, more), "now"), ((more, before), "before")):
+        told = " ".join(two_runs.report(*pair).text().split())
+        assert f"Only {when}: INT8, x; batch 64, 1 thread, hot" in told
     for other in (
         {"machine": MACHINE | {"cores": 4}},
         {"network": "another"},
