@@ -87,6 +87,7 @@ def _panel(axis: Axes, timings: dict[int, Timing]) -> None:
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_xticks(list(timings), [f"{value}" for value in timings])
+    axis.margins(x=0.1)  # so that no ratio touches the axis
     names = _names(next(iter(timings.values())))
     for name, (ink, marker) in zip(names, LOOKS, strict=True):
         found = {v: t.milliseconds(name) for v, t in timings.items()}
