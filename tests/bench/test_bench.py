@@ -446,5 +446,5 @@ def test_a_cause_costs_or_saves_time():
         {"layer": "fc", "one": "–", "the other": "1.0 (12.5 %)"},
     ]
     told = why.report().text()
-    assert "Left out: simulation: none" in told and "share of the 8" in told
+    assert "Left out: simulation: none" in told and "the peak of 8" in told
     assert json.loads(why.json())["network"] == "net"

@@ -119,6 +119,8 @@ def test_why_turns_every_knob(here):
     assert "Layer by layer" in done.stdout
     found = json.loads((here / "why.json").read_text())
     assert found["left_out"] == {} and found["rates"]["onnx_runtime"]
+    rates = [v for one in found["rates"].values() for v in one.values()]
+    assert max(rates) <= found["peaks"]["INT8"]
 
 
 def test_an_interrupted_bench_promises_nothing(here, monkeypatch):
