@@ -185,7 +185,7 @@ class Why:
         ]
         if rows := self.layer_rows():
             peak = f"{self.peaks[INTEGER] / 1e9:,.0f}"
-            title = f"Layer by layer: billion MAC/s, and share of the peak of {peak}"
+            title = f"Layers: billion MAC/s, and share of the peak of {peak}"
             cells = [tuple(row.values()) for row in rows]
             groups.append(Table(title, tuple(rows[0]), cells))
         return Report(f"{self.network}: why INT8 is slow", facts, groups)
@@ -217,7 +217,7 @@ def measured(
     rates = _rates(network, given.test[: timing.batch])
     # Beside other programs, a layer may pass what a product reached.
     seen = [rate for one in rates.values() for rate in one.values()]
-    peaks[INTEGER] = max(peaks[INTEGER], *seen)
+    peaks[INTEGER] = max([peaks[INTEGER], *seen])
     return Why(name, timing, left_out, peaks, rates)
 
 

@@ -116,7 +116,7 @@ def test_why_turns_every_knob(here):
         *("one image", "all threads", "simulation", "warm-up", "nothing"),
     ):
         assert cause in done.stdout, cause
-    assert "Layer by layer" in done.stdout
+    assert "Layers: billion" in done.stdout
     found = json.loads((here / "why.json").read_text())
     assert found["left_out"] == {} and found["rates"]["onnx_runtime"]
     rates = [v for one in found["rates"].values() for v in one.values()]
