@@ -1,33 +1,29 @@
 """The reference "ranges": observers, repairs and sources of images."""
 
-import numpy as np
+from collections.abc import Hashable, Mapping
+
 import pandas as pd
-import scipy
 
 from ptq import paths
-from ptq.evidence import paired_tests
-from ptq.evidence.intervals import LEVEL, Interval
-from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import committed_sweeps, network_study, range_study
-from ptq.experiment.range_study import CALIBRATED, OBSERVED, OBSERVER_WORDS
-from ptq.experiment.rounding_sweep import change
+from ptq.experiment.range_study import (
+    CALIBRATED,
+    MINMAX,
+    OBSERVED,
+    OBSERVER_WORDS,
+    WIDE,
+    Choice,
+)
 from ptq.networks import recipes
 
 NAME = "ranges"
 WORDS = {8: "eight", 4: "four"}
+SHOWN = ("better", "worse")
 # A chapter measures some of these again, with the shipped networks.
 REPEATED = (
-    ("resnet8", OBSERVED[4]["mse"].name),
+    ("compact_cnn", OBSERVED[4]["mse"].name),
     ("depthwise", "w4a8-channel-minmax-analytic"),
-    ("compact_cnn_tuned", CALIBRATED[4]["distilled"].name),
-)
-# What is asked of the sources: is the first as good as the second?
-ASKED = (
-    ("distilled", "real"),
-    ("digits", "real"),
-    ("noise", "real"),
-    ("distilled", "digits"),
-    ("distilled", "noise"),
+    ("resnet8", CALIBRATED[8]["noise"].name),
 )
 
 
@@ -37,102 +33,73 @@ def networks(frame: pd.DataFrame) -> list[str]:
     return [name for name in recipes.NETWORKS if name in measured]
 
 
-def trained(frame: pd.DataFrame) -> int:
-    """The number of trained networks in the reference."""
-    return len(frame.groupby(["network", "train_seed"]))
+def judged(
+    frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
+) -> pd.DataFrame:
+    """Rows of what was ``studied``, each against its base, judged together.
 
-
-def alike(frame: pd.DataFrame, names: list[str]) -> float:
-    """p-value, or more, that strategies are right on as many images.
-
-    Cochran's test in each trained network of the reference, added up. It
-    asks how many images each pair of strategies judges differently. The
-    reference knows only how many predictions differ from FP32's; so each of
-    these counts, and p comes out too large, never too small.
+    ``frame`` is the reference, of one training of each network. The rows
+    are by network and both names that ``studied`` has for a choice; columns
+    are as ``committed_sweeps.judged`` gives them.
     """
-    statistic, count = 0.0, len(names)
-    asked = frame[frame.strategy.isin(names)]
-    for _, of in asked.groupby(["network", "train_seed"]):
-        apart = ((of.correct - of.correct.mean()) ** 2).sum()
-        changed = (of.disagreement * of.n).sum()
-        statistic += count * apart / changed if changed else 0
-    free = (count - 1) * trained(frame)
-    return float(scipy.stats.chi2.sf(statistic, free))
+    places = {
+        one.name: (group, name)
+        for group, of in studied.items()
+        for name, one in of.items()
+    }
+    found = committed_sweeps.judged(frame[frame.strategy.isin(places)])
+    index = [
+        (row.network, *places[row.strategy]) for row in found.itertuples()
+    ]
+    found.index = pd.MultiIndex.from_tuples(index)
+    return found
 
 
-def difference(
-    frame: pd.DataFrame, first: str, second: str
-) -> tuple[Interval, float]:
-    """Accuracy of a strategy minus another's: mean, interval, and p.
-
-    A share, over all trained networks of the reference; interval and p are
-    of the test images, for these networks. Each prediction that differs from
-    FP32's counts as a flip: both are too wide, never too narrow.
-    """
-    index = ["network", "train_seed"]
-    one, other = (
-        frame[frame.strategy == name].set_index(index)
-        for name in (first, second)
-    )
-    mean = float((one.accuracy - other.accuracy).mean())
-    changed = one.disagreement + other.disagreement
-    error = float(np.sqrt((changed / one.n).sum()) / len(one))
-    reach = error * float(scipy.stats.norm.ppf((1 + LEVEL) / 2))
-    p = 2 * scipy.stats.norm.sf(abs(mean) / error) if error else 1.0
-    return Interval(mean, mean - reach, mean + reach), float(p)
-
-
-def about_observers(frame: pd.DataFrame) -> dict[str, float | str]:
+def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
     """Whether observers differ at eight and at four bits, for a text.
 
-    ``frame`` is the reference. ``p_`` are of ``alike``, ``apart_`` the
-    points between the means of the best and the ``worst_`` over networks.
-    ``shape`` says whether the first half of MQBench's table, no difference
-    at eight bits, is contradicted; a test cannot confirm it.
+    ``frame`` is the reference. ``shown_`` of ``asked_`` comparisons with
+    min-max show a difference; ``best_`` and ``worst_`` name the observers of
+    the highest and the lowest accuracy on average over networks, which are
+    ``apart_`` points apart. ``shape`` says whether the first half of
+    MQBench's table, no difference at eight bits, is contradicted; a test
+    cannot confirm it.
     """
-    told = {"trained": trained(frame)}
+    found, told = judged(frame, OBSERVED), {}
     for bits, word in WORDS.items():
-        of = {key: one.name for key, one in OBSERVED[bits].items()}
-        means = {
-            key: frame[frame.strategy == name].accuracy.mean()
-            for key, name in of.items()
-        }
-        told[f"p_{word}"] = alike(frame, list(of.values()))
-        told[f"apart_{word}"] = 100 * float(np.ptp(list(means.values())))
-        told[f"worst_{word}"] = OBSERVER_WORDS[min(means, key=means.get)]
-    differ = {
-        word: told[f"p_{word}"] < SIGNIFICANCE for word in WORDS.values()
-    }
-    told["shape"] = "contradicted" if differ["eight"] else "not contradicted"
-    told["at_four"] = "shown" if differ["four"] else "not shown"
+        of = found.xs(bits, level=1)
+        others = of.drop(MINMAX, level=1)
+        means = 100 * of.groupby(level=1).accuracy.mean()
+        told[f"asked_{word}"] = len(others)
+        told[f"shown_{word}"] = int(others.verdict.isin(SHOWN).sum())
+        told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
+        told[f"worst_{word}"] = OBSERVER_WORDS[means.idxmin()]
+        told[f"apart_{word}"] = float(means.max() - means.min())
+    differ = told["shown_eight"] > 0
+    told["shape"] = "contradicted" if differ else "not contradicted"
     return told
 
 
-def about_sources(frame: pd.DataFrame) -> dict[str, Interval | str | float]:
-    """What images of other sources cost, in points, for a text.
+def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
+    """What images without data cost each network, for a text.
 
-    ``frame`` is the reference. The ``difference`` of each pair of ``ASKED``,
-    by names such as ``distilled_real_four``, and the verdict on it as
-    ``distilled_real_four_verdict``; Holm's correction is over all.
-    ``each_four`` lists that change by network, and ``distilled_seconds`` is
-    the most that making images took, of a processor.
+    ``frame`` is the reference. ``distilled_eight`` lists the changes against
+    training images, in points, by network; ``wide_eight`` has them where the
+    logits have room; ``worst_noise_eight`` is the largest loss by noise.
+    ``distilled_seconds`` is the most that making images took, of a
+    processor.
     """
-    found = {}
+    found, told = judged(frame, CALIBRATED), {}
     for bits, word in WORDS.items():
-        for pair in ASKED:
-            names = [CALIBRATED[bits][source].name for source in pair]
-            found[f"{'_'.join(pair)}_{word}"] = difference(frame, *names)
-    told = {name: 100 * mean for name, (mean, _) in found.items()}
-    adjusted = paired_tests.holm([p for _, p in found.values()])
-    for (name, (mean, _)), p in zip(found.items(), adjusted, strict=True):
-        told[f"{name}_verdict"] = paired_tests.verdict(mean, p)
-    for bits, word in WORDS.items():
-        pair = [CALIBRATED[bits][s].name for s in ("distilled", "real")]
-        told[f"each_{word}"] = "; ".join(
-            f"{recipes.get(network).label} "
-            f"{100 * change(frame, network, *pair):+.1f}"
-            for network in networks(frame)
-        )
+        for name, key in (("distilled", "distilled"), ("wide", WIDE)):
+            told[f"{name}_{word}"] = "; ".join(
+                f"{recipes.get(network).label} "
+                f"{100 * found.change[network, bits, key]:+.1f}, "
+                f"*{found.verdict[network, bits, key]}*"
+                for network in networks(frame)
+            )
+        noise = found.xs((bits, "noise"), level=(1, 2)).change
+        told[f"worst_noise_{word}"] = 100 * min(one.value for one in noise)
     made = frame.strategy.str.endswith("distilled")
     seconds = float(frame[made].cpu_seconds.max())
     return told | {"distilled_seconds": seconds}
@@ -140,10 +107,11 @@ def about_sources(frame: pd.DataFrame) -> dict[str, Interval | str | float]:
 
 def repaired(frame: pd.DataFrame, network: str) -> dict[bool, dict]:
     """Changes (points) of a network by grid per channel, and by repair."""
+    found = judged(frame, range_study.REPAIRED)
     return {
         per_channel: {
-            words: 100 * change(frame, network, one.name).value
-            for words, one in of.items()
+            words: 100 * found.change[network, per_channel, words].value
+            for words in of
         }
         for per_channel, of in range_study.REPAIRED.items()
     }
@@ -157,13 +125,9 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
     """
     there = lab.shipped()
     known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
-    asked = committed_sweeps.repeated(
-        [pair for pair in REPEATED if pair in known.index],
-        lab.settings["test_images"],
-        fewest=1,
-    )
-    n, found = manifest["constant"]["n"], []
-    given = there.cifar.test_images[:n], there.cifar.test_labels[:n]
+    count = lab.settings["test_images"]
+    asked = committed_sweeps.repeated(REPEATED, count, fewest=1)
+    given, found = (there.test_images, there.test_labels), []
     for network, name in asked:
         models = there.run_folder / paths.MODELS
         of = network_study.subject(there.cifar, network, models)

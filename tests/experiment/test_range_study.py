@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptq.experiment import image_sources, network_study, range_study
-from ptq.experiment.image_sources import SOURCES, shown
+from ptq.experiment import network_study, range_study
 from ptq.experiment.range_study import (
     CALIBRATED,
     CHOICES,
@@ -13,8 +12,6 @@ from ptq.experiment.range_study import (
     REPAIRED,
     Choice,
 )
-from ptq.methods.distilled_images import statistics_distance
-from ptq.registry import UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -58,46 +55,46 @@ def test_names_tell_choices_apart():
     assert told == "w4a8-tensor-mse-least-equalized-means-noise"
 
 
-def test_sources_are_what_they_say(residual):
-    """Digits are grey in a black rim; the distilled fit BN, as noise not."""
-    made = {name: row.draw(residual, 4, 0) for name, row in SOURCES.items()}
-    for pixels in made.values():
-        assert pixels.dtype == torch.uint8 and pixels.shape == (4, 3, 32, 32)
-    assert torch.equal(made["real"], residual.calibration)
-    grey = made["digits"][:, 0]
-    assert (made["digits"] == grey[:, None]).all() and grey.amax() > 200
-    assert not grey[:, :2].any() and not grey[:, :, 30:].any()
-    again = SOURCES.row("digits").draw(residual, 4, 1)
-    assert not torch.equal(again, made["digits"])
-    distance = statistics_distance(residual.network)
-    near, far = (
-        float(distance(made[name] / 127.5 - 1))
-        for name in ("distilled", "noise")
-    )
-    assert near < far / 20
-
-
-def test_each_source_gives_as_many_images(residual):
-    seen = shown(residual, "noise")
-    assert len(seen.calibration) == image_sources.COUNT
-    assert seen.network is residual.network
-    with pytest.raises(UnknownNameError, match="did you mean noise"):
-        shown(residual, "nois")
-
-
-def test_records_are_kept(cifar, residual, tmp_path):
-    names = [
-        "fp32",
-        OBSERVED[8]["minmax"].name,
-        REPAIRED[False]["min-max"].name,
-        CALIBRATED[4]["noise"].name,
-    ]
-    given = cifar.test_images[:40], cifar.test_labels[:40], tmp_path
-    found = range_study.records(residual, names, *given)
+def test_records_are_kept_with_their_flips(cifar, residual, tmp_path):
+    """Noise against training images, the others against the float network."""
+    real, noise = (CALIBRATED[4][name].name for name in ("real", "noise"))
+    ruined = REPAIRED[False]["min-max"].name
+    names = ["fp32", ruined, real, noise]
+    labels = cifar.test_labels[:40]
+    given = cifar.test_images[:40], labels, tmp_path
+    made = range_study.records(residual, names, *given)
+    assert [one.strategy for one in made] == names
+    assert made[1].correct < made[0].correct - 8
+    told = range_study.with_flips(made, labels, tmp_path)
+    assert {one.strategy for one in told} == {*names[1:]}
     again = range_study.records(residual, names, *given)
-    assert [one.strategy for one in found] == names
-    for one, same in zip(found, again, strict=True):
+    bases = dict(zip(names, [None, *made[:1] * 2, made[2]], strict=True))
+    for one, same in zip(made, again, strict=True):
         assert one.n == 40 and one.parameters["validation_images"] == 40
         assert np.array_equal(one.predictions, same.predictions)
-        assert one.parameters == same.parameters  # not made again
-    assert found[2].correct < found[0].correct - 8  # ruined
+        # Not made again: as many seconds.
+        assert one.parameters.items() <= same.parameters.items()
+        if (base := bases[one.strategy]) is not None:
+            net = same.parameters["gained"] - same.parameters["lost"]
+            assert net == one.correct - base.correct
+
+
+def test_what_a_choice_is_compared_with():
+    wide = CALIBRATED[8]["wide logits"]
+    assert wide.base == CALIBRATED[8]["real"].name
+    assert OBSERVED[4]["gauss"].base == OBSERVED[4]["minmax"].name
+    assert OBSERVED[4]["minmax"].base == "fp32"
+
+
+def test_only_the_logits_have_room(residual):
+    """Steps of the last grid are four times as large, no other's."""
+    plain, wide = (
+        range_study.made(residual, Choice(wide_logits=one))
+        for one in (False, True)
+    )
+    moved = {
+        name: float(wide.grids[name].scale / grid.scale)
+        for name, grid in plain.grids.items()
+    }
+    assert moved.pop("fc") == 4
+    assert set(moved.values()) == {1}
