@@ -166,10 +166,11 @@ def _loaded(given: Inputs, only_bar: bool, again: bool) -> tuple:
     norm = {"normalization": given.normalization}
     network, why_not = quantize(*asked, **norm), {}
     try:
-        on_pixels = quantize(*asked, **norm, on_pixels=True)
+        fast = quantize(*asked, **norm, on_pixels=True, symmetric=True)
     except UnsupportedError as error:
-        on_pixels, why_not = network, {"pixels as codes": str(error)}
-    tuner = fastest_engine.Tuner(on_pixels, again)
+        fast = quantize(*asked, **norm, symmetric=True)
+        why_not = {"pixels as codes": str(error)}
+    tuner = fastest_engine.Tuner(fast, again)
     only = (FLOAT, RECOMMENDED, *PEERS) if only_bar else ()
     found, left_out = competitors.all_of(given, network, tuner, only)
     return network, tuner, found, left_out | why_not

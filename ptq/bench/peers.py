@@ -114,7 +114,7 @@ def nncf(given: Inputs) -> Competitor:
     import nncf
     import openvino
 
-    from ptq.engines import openvino as engine
+    from ptq.engines import openvino_models as models
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     images = [one.numpy() for one in given.calibration.split(1)]
@@ -128,7 +128,7 @@ def nncf(given: Inputs) -> Competitor:
         files = [saved, saved.with_suffix(".bin")]
         size = sum(file.stat().st_size for file in files)
     return Competitor(
-        lambda threads: engine.Sized(model, engine.settings(threads, None)),
+        lambda threads: models.Sized(model, models.settings(threads, None)),
         INTEGER,
         size,
     )

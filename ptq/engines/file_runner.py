@@ -30,6 +30,7 @@ class FileRunner:
 
     def __init__(self, network: QuantizedNetwork, pixels: bool):
         self._network, self._pixels = network, pixels
+        self._shape = network.graph.nodes["input"].shape[1:]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits, float32, of images as ``QuantizedNetwork`` takes them.
@@ -39,10 +40,10 @@ class FileRunner:
         """
         if not self._pixels:
             images = self._network.normalized(images)
-        elif images.dtype == torch.uint8:
-            self._network.check_shape(images)
-        else:
+        elif images.dtype != torch.uint8:
             raise UnsupportedError("images are no pixels: expected uint8")
+        elif images.shape[1:] != self._shape or not len(images):
+            self._network.check_shape(images)  # which raises
         if len(images) <= BATCH:  # of one image, the rest would be felt
             return self._ask(images)
         return torch.cat([self._ask(batch) for batch in images.split(BATCH)])

@@ -40,13 +40,16 @@ LAYERS = (
 )
 
 
-def exact(ask: Ask) -> bool:
-    """Whether all of ``LAYERS`` come out right."""
-    return all(agrees(ask, layer) for layer in LAYERS)
+def exact(ask: Ask, zero: int = 0) -> bool:
+    """Whether all of ``LAYERS`` come out right; ``zero`` as of ``agrees``."""
+    return all(agrees(ask, layer, zero) for layer in LAYERS)
 
 
-def agrees(ask: Ask, layer: Layer) -> bool:
-    """Ask for a layer of the farthest codes, and add them here."""
+def agrees(ask: Ask, layer: Layer, zero: int = 0) -> bool:
+    """Ask for a layer of the farthest codes, and add them here.
+
+    ``zero`` is the zero point of its input, which no sum has.
+    """
     generator = np.random.default_rng(SEED)
     size = () if layer.kernel == 0 else (SIDE, SIDE)
     x = generator.choice(
@@ -54,10 +57,13 @@ def agrees(ask: Ask, layer: Layer) -> bool:
     )
     shape = layer.outputs, layer.inputs // layer.groups
     w = generator.choice([-127, 127], (*shape, *[layer.kernel] * len(size)))
-    sums = x @ w.T if layer.kernel == 0 else _convolved(x, w, layer.groups)
+    far = x - zero
+    sums = (
+        far @ w.T if layer.kernel == 0 else _convolved(far, w, layer.groups)
+    )
     scale = np.float32(np.abs(sums).max() / MOST)
-    content = _file(w.astype(np.int8), layer, scale).SerializeToString()
-    codes = ask(content, x.astype(np.uint8)) / scale
+    file = _file(w.astype(np.int8), layer, scale, zero)
+    codes = ask(file.SerializeToString(), x.astype(np.uint8)) / scale
     return bool(np.abs(codes - sums / scale).max() < 1)
 
 
@@ -72,11 +78,13 @@ def _convolved(x: np.ndarray, w: np.ndarray, groups: int) -> np.ndarray:
     return sums.reshape(count, len(w), *windows.shape[3:5])
 
 
-def _file(w: np.ndarray, layer: Layer, scale: np.float32) -> onnx.ModelProto:
+def _file(
+    w: np.ndarray, layer: Layer, scale: np.float32, zero: int
+) -> onnx.ModelProto:
     """The layer between codes, as ``onnx_file`` writes them."""
     constants = {
         "one": np.float32(1),
-        "none": np.uint8(0),
+        "zero": np.uint8(zero),
         "w": w,
         "none_w": np.int8(0),
         "scale": scale,
@@ -88,7 +96,7 @@ def _file(w: np.ndarray, layer: Layer, scale: np.float32) -> onnx.ModelProto:
     nodes = [
         helper.make_node(kind, given, [result], **settings)
         for kind, given, result, settings in (
-            ("DequantizeLinear", ["images", "one", "none"], "x", {}),
+            ("DequantizeLinear", ["images", "one", "zero"], "x", {}),
             ("DequantizeLinear", ["w", "one", "none_w"], "weight", {}),
             (operation, ["x", "weight"], "y", settings),
             ("QuantizeLinear", ["y", "scale", "middle"], "codes", {}),

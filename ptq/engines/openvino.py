@@ -25,6 +25,7 @@ try:
 
     from ptq.engines import onnx_codes, onnx_file, onnx_self_test
     from ptq.engines.onnx_real_weights import real_weights
+    from ptq.engines.openvino_models import Sized, compiled, core, settings
     from ptq.engines.openvino_operators import operators
 except ImportError as error:
     MISSING = error.name
@@ -35,7 +36,6 @@ else:
 EXACT = False
 # It reads and writes the codes of these, and computes in float32 between.
 IN_FLOAT = frozenset({"add", "mul"})
-DTYPES = {"float32": "f32", "bfloat16": "bf16"}
 CALLS = 5  # are timed; the runtime tells the mean of them
 # Codes are computed as real numbers: without integers, but exactly.
 NO_INTEGERS = {"LP_TRANSFORMS_MODE": "NO"}
@@ -43,50 +43,6 @@ NO_INTEGERS = {"LP_TRANSFORMS_MODE": "NO"}
 
 class SlowSumsWarning(UserWarning):
     """Integers are not exact here, and real numbers stand in for them."""
-
-
-class Sized:
-    """A model, compiled for each number of images that is a power of two.
-
-    For a number that is known before, the runtime is up to twice as fast.
-    Images and logits have memory of their own, which is written again by
-    each call: else the runtime's Python takes longer than a small network.
-    ``check`` sees each compiled model before it runs.
-    """
-
-    def __init__(
-        self,
-        model: "openvino.Model",
-        settings: dict,
-        check: Callable[["openvino.CompiledModel"], None] = lambda made: None,
-    ):
-        self._model, self._settings, self._check = model, settings, check
-        self._made: dict[int, tuple] = {}
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits, float32 (N, classes), of images (N, ...)."""
-        size = 1 << (len(images) - 1).bit_length()
-        if size not in self._made:
-            self._made[size] = self._compiled(size, images)
-        request, taken, given = self._made[size]
-        taken[: len(images)] = images
-        request.start_async()
-        request.wait()
-        return given[: len(images)].clone()
-
-    def _compiled(self, size: int, images: Tensor) -> tuple:
-        """A request, and the memory of its images and of its logits."""
-        made = compiled(
-            self._model, self._settings, [size, *images.shape[1:]]
-        )
-        self._check(made)
-        request, logits = made.create_infer_request(), made.output("logits")
-        taken = torch.zeros(size, *images.shape[1:], dtype=images.dtype)
-        given = torch.zeros(*logits.shape)
-        for value, memory in ((made.input(), taken), (logits, given)):
-            shared = openvino.Tensor(memory.numpy(), shared_memory=True)
-            request.set_tensor(value, shared)
-        return request, taken, given
 
 
 class Runner(FileRunner):
@@ -112,7 +68,7 @@ class Runner(FileRunner):
             check(ran)
             self.ran = self.ran or ran
 
-        model = _core().read_model(file.SerializeToString())
+        model = core().read_model(file.SerializeToString())
         self._ask = Sized(model, settings, checked)
         shape = network.graph.nodes["input"].shape[1:]
         dtype = torch.uint8 if pixels else torch.float32
@@ -166,6 +122,8 @@ def _file(
     file = onnx_file.model(network, pixels)
     if not fuse_sums:
         _keep_apart(file, network)
+    if centred():
+        onnx_codes.centre(file)
     return file
 
 
@@ -212,7 +170,7 @@ def float_available(dtype: str) -> Literal[True] | str:
 
     ``dtype`` is "float32" or "bfloat16".
     """
-    known = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    known = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if dtype == "float32" or "BF16" in known:
         return True
     return f"OpenVINO has no kernels of {dtype} for this processor"
@@ -227,33 +185,6 @@ def load_float(
     """
     file = onnx_file.float_model(network.graph)
     return Runner(network, file, settings(threads, dtype), pixels=False)
-
-
-def settings(threads: int, dtype: str | None = "float32") -> dict:
-    """For so many threads (0: the runtime's choice) and real numbers.
-
-    ``dtype`` is "float32" or "bfloat16"; None is the runtime's choice.
-    """
-    chosen = {"NUM_STREAMS": 1}
-    if dtype:
-        chosen["INFERENCE_PRECISION_HINT"] = DTYPES[dtype]
-    return chosen | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
-
-
-def compiled(
-    model: "bytes | openvino.Model",
-    settings: dict,
-    shape: list[int] | None = None,
-) -> "openvino.CompiledModel":
-    """An ONNX file, or what was read of one, compiled on a processor.
-
-    It is for images of a ``shape``; None: as the file says.
-    """
-    core = _core()
-    model = core.read_model(model) if type(model) is bytes else model.clone()
-    if shape is not None:
-        model.reshape({"images": shape})
-    return core.compile_model(model, "CPU", settings)
 
 
 def asker(content: bytes) -> Ask:
@@ -282,10 +213,23 @@ def inside(
 @functools.cache
 def exact() -> bool:
     """Whether its kernels of integers are exact on this processor."""
-    plain = settings(threads=1)
-    return onnx_self_test.exact(
-        lambda content, images: compiled(content, plain)(images)["logits"]
-    )
+    return onnx_self_test.exact(_asked)
+
+
+@functools.cache
+def centred() -> bool:
+    """Whether they are for int8 codes around 0, too."""
+
+    def ask(content: bytes, images: np.ndarray) -> np.ndarray:
+        file = onnx.load_from_string(content)
+        onnx_codes.centre(file)
+        return _asked(file.SerializeToString(), images)
+
+    return exact() and onnx_self_test.exact(ask, onnx_codes.MIDDLE)
+
+
+def _asked(content: bytes, images: np.ndarray) -> np.ndarray:
+    return compiled(content, settings(threads=1))(images)["logits"]
 
 
 def _safe(file, threads: int) -> tuple:
@@ -293,8 +237,3 @@ def _safe(file, threads: int) -> tuple:
     if exact():
         return file, settings(threads)
     return real_weights(file), settings(threads) | NO_INTEGERS
-
-
-@functools.cache
-def _core() -> "openvino.Core":
-    return openvino.Core()

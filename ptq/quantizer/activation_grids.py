@@ -18,15 +18,19 @@ CLEARANCE = 1e-3
 
 
 def activation_grids(
-    graph: Graph, images: Tensor, bits: Mapping[str, int], how: str
+    graph: Graph,
+    images: Tensor,
+    bits: Mapping[str, int],
+    how: str,
+    symmetric: bool = False,
 ) -> dict[str, Grid]:
     """A grid of 2^bits codes, 0 the lowest, over each owner's results.
 
     ``images`` is float32 (N, ...), ``bits`` are by owner, those of "input"
     among them; ``how`` names one of ``observers.OBSERVERS``. The input's
-    grid is ``input_grid``. Raises UnsupportedError where a result is not
-    finite, or too small for a scale in float32, UnknownNameError where there
-    is no such observer.
+    grid is ``input_grid``. ``symmetric`` as of ``balanced``. Raises
+    UnsupportedError where a result is not finite, or too small for a scale
+    in float32, UnknownNameError where there is no such observer.
     """
     owners = bits.keys() - {"input"}
     ranges = _extremes(graph, images, owners)
@@ -38,12 +42,32 @@ def activation_grids(
             name: choose(histogram, *ranges[name], bits[name])
             for name, histogram in found.items()
         }
+    if symmetric:  # no kernel reads logits, and coarser ones make ties
+        ranges |= {
+            name: balanced(*ends, bits[name])
+            for name, ends in ranges.items()
+            if name != graph.output
+        }
     grids = {
         name: _grid(node, *ranges[name], bits[name])
         for name, node in graph.nodes.items()
         if name in ranges
     }
-    return {"input": input_grid(images.unique(), bits["input"])} | grids
+    points = images.unique(), bits["input"]
+    return {"input": input_grid(*points, symmetric)} | grids
+
+
+def balanced(low: Tensor, high: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """A range with negative numbers, widened so that 0 has the middle code.
+
+    That is 2^(bits - 1), counted from 0. A range without any stays as it
+    is. ``low`` and ``high``, and both new ends, are float32 scalars.
+    """
+    if low >= 0:
+        return low, high
+    half = 2 ** (bits - 1)
+    scale = torch.maximum(-low / half, high / max(half - 1, 1))
+    return -half * scale, (half - 1) * scale
 
 
 def _grid(node: Node, low: Tensor, high: Tensor, bits: int) -> Grid:
@@ -60,7 +84,9 @@ def _grid(node: Node, low: Tensor, high: Tensor, bits: int) -> Grid:
     return affine.affine_grid(low, high, 0, most, smallest=smallest)
 
 
-def input_grid(points: Tensor, bits: int = 8) -> Grid:
+def input_grid(
+    points: Tensor, bits: int = 8, symmetric: bool = False
+) -> Grid:
     """A grid on which no pixel lies halfway between two codes.
 
     ``points`` (n,) are the values of pixels after normalization. The
@@ -68,8 +94,11 @@ def input_grid(points: Tensor, bits: int = 8) -> Grid:
     ties differently. So steps are made wider, by as little as will do: for
     [-1, 1] the scale is 1/127 and the zero point 127. Where there are more
     values than 8-bit pixels have, the grid is the min-max one.
+    ``symmetric`` as of ``balanced``.
     """
     low, high = points.min().clamp(max=0), points.max().clamp(min=0)
+    if symmetric:
+        low, high = balanced(low, high, bits)
     most = 2**bits - 1
     if len(points) > MOST_POINTS or low == high:
         smallest = affine.TINY_SCALE if low < high else affine.SMALLEST_SCALE

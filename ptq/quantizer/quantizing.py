@@ -37,6 +37,7 @@ def quantize(
     keep_float: Iterable[str] = (),
     normalization=None,
     on_pixels: bool = False,
+    symmetric: bool = False,
 ) -> QuantizedNetwork:
     """Trace, fold BN, calibrate on ``images``, and quantize.
 
@@ -48,24 +49,31 @@ def quantize(
     ``grids``), and 8 for the others; ``inner_bits`` makes both.
     ``observer`` is one of ``observers.OBSERVERS``; ``keep_float`` names
     layers, operations, or modules with all in them. With ``on_pixels`` uint8
-    images are the first layer's codes (``graph.pixels``). ``model``, which
-    may be a graph with BN folded, stays as it is. Raises UnsupportedError
+    images are the first layer's codes (``graph.pixels``). ``symmetric`` puts
+    0 on the middle code of signed activations: some kernels are then faster.
+    ``model``, or a graph with BN folded, stays as it is. UnsupportedError
     where something is not as expected, UnknownNameError for an observer.
     """
     _check_choices(weight_bits, activation_bits, observer)
     real, norm = _real(images, normalization)
-    graph = model
-    if not isinstance(graph, Graph):
-        graph = graphs.fold(graphs.trace(model, real))
-    QuantizedNetwork(graph, {}, {}).check_shape(real)
+    graph = _folded(model, real)
     if on_pixels:
         graph, real, norm = _on_pixels(graph, images, norm)
     kept = _kept(graph, keep_float)
-    grids = _grids(graph, real, kept, activation_bits, observer, norm)
+    wide, how = symmetric and not on_pixels, (observer, symmetric)
+    grids = _grids(graph, real, kept, norm, wide, activation_bits, *how)
     network = QuantizedNetwork(graph, {}, grids, kept, norm)
     network.warn_of_range(real)
     network.integers = _layers(network, weight_bits, per_channel)
     return network
+
+
+def _folded(model: nn.Module | Graph, images: Tensor) -> Graph:
+    """A network's graph with BN folded; one that is given stays as it is."""
+    given = isinstance(model, Graph)
+    graph = model if given else graphs.fold(graphs.trace(model, images))
+    QuantizedNetwork(graph, {}, {}).check_shape(images)
+    return graph
 
 
 def _real(images: Tensor, normalization) -> tuple:
@@ -88,15 +96,17 @@ def _on_pixels(graph: Graph, pixels: Tensor, normalization) -> tuple:
     return made, normalize(pixels, *plain), plain
 
 
-def _grids(graph, images, kept, bits, observer, normalization) -> dict:
+def _grids(graph, images, kept, normalization, wide, bits, *how) -> dict:
+    """``wide`` is whether the input's grid may be balanced."""
     owners = dict.fromkeys(grid_placement.grid_owners(graph, kept).values())
     bits = _bits_of("activation_bits", bits, owners)
-    grids = activation_grids.activation_grids(graph, images, bits, observer)
+    grids = activation_grids.activation_grids(graph, images, bits, *how)
     if normalization is not None:
         points = normalize(
             all_pixels(images.shape[1]), *normalization
         ).unique()
-        grids["input"] = activation_grids.input_grid(points, bits["input"])
+        asked = points, bits["input"], wide
+        grids["input"] = activation_grids.input_grid(*asked)
     return grids
 
 

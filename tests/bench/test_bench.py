@@ -145,7 +145,9 @@ def test_a_peer_that_fails_is_left_out(pair, tuner, monkeypatch):
 
 def test_a_tool_that_is_missing_is_named(pair, tuner, monkeypatch):
     for package in OPTIONAL.values():
-        monkeypatch.setitem(sys.modules, package, None)
+        loaded = [n for n in sys.modules if n.split(".")[0] == package]
+        for module in {package, *loaded}:
+            monkeypatch.setitem(sys.modules, module, None)
     found, left_out = competitors.all_of(*pair, tuner)
     assert left_out.keys() == OPTIONAL.keys()
     assert not OPTIONAL.keys() & found.keys()

@@ -69,6 +69,21 @@ def test_saturating_kernels_are_found_out(layer):
     assert not onnx_self_test.agrees(saturating, layer)
 
 
+def test_a_zero_point_that_is_passed_over_is_found_out():
+    def without(content, images):
+        file = onnx.load_from_string(content)
+        for tensor in file.graph.initializer:
+            if tensor.name == "zero":
+                none = onnx.numpy_helper.from_array(np.uint8(0), "zero")
+                tensor.CopyFrom(none)
+        ask = engines.get("onnx_runtime").asker(file.SerializeToString())
+        return ask(["logits"], images)[0]
+
+    layer = onnx_self_test.LAYERS[-1]
+    assert onnx_self_test.agrees(without, layer)
+    assert not onnx_self_test.agrees(without, layer, zero=128)
+
+
 @pytest.mark.parametrize("layer", onnx_self_test.LAYERS)
 def test_sums_are_exact_where_the_runtime_is_told_so(layer, tmp_path):
     """On every processor, with the setting that the self-test decides on."""

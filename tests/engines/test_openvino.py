@@ -71,6 +71,27 @@ def test_a_trained_network_runs_in_integers_throughout(trained):
         assert kernels[layer].endswith("_I8"), kernels
 
 
+@needs_integers
+@pytest.mark.parametrize("shipped", ["resnet8"], indirect=True)
+def test_codes_around_the_middle_are_signed_and_the_same(shipped, cifar):
+    """The first layer reads pixels, another a sum's other side."""
+    network = quantize(
+        *(shipped, cifar.train_images[:64]),
+        **{"normalization": (0.5, 0.5), "on_pixels": True, "symmetric": True},
+    )
+    middle = {
+        n for n, grid in network.grids.items() if grid.zero_point == 128
+    }
+    assert "input" in middle and len(middle) > 4
+    assert network.graph.output not in middle
+    run = openvino.load(network, threads=1, pixels=True)
+    kernels = [one.operator for one in run.ran if one.precision == "integer"]
+    assert kernels[0].endswith("_i8" if openvino.centred() else "_I8")
+    with torch.inference_mode():
+        wanted = network(cifar.test_images[:200]).argmax(1)
+    assert (run(cifar.test_images[:200]).argmax(1) != wanted).sum() <= 1
+
+
 @pytest.mark.parametrize("bits", [2, 4, 7])
 def test_fewer_bits(bits, images):
     made = quantize(small(), images, activation_bits=bits, weight_bits=bits)
@@ -127,7 +148,7 @@ def test_a_file_of_pixels_has_the_same_codes():
 
 def test_its_own_choice_of_fp32_is_not_taken():
     """It takes bfloat16 by itself where the processor has it."""
-    core = openvino._core()
+    core = openvino.core()
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     settings = openvino.settings(threads=1)
     made = openvino.compiled(_a_file(), settings)

@@ -11,7 +11,7 @@ from torch import nn
 from traps import Call
 
 from ptq.graph import UnsupportedError
-from ptq.quantizer import activation_grids, quantizing
+from ptq.quantizer import activation_grids, affine, quantizing
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.quantizing import quantize
 
@@ -303,6 +303,39 @@ def test_no_pixel_is_a_tie_on_the_input_grid(mean, std, bits):
     assert codes.min() >= 0 and codes.max() <= 2**bits - 1
     # Hardly a step wider than the widest grid without clipping.
     assert np.ptp(codes) >= (2**bits - 1) * 0.9
+
+
+@pytest.mark.parametrize("bits", [2, 8, 12])
+def test_a_balanced_range_has_zero_in_the_middle(bits):
+    """And no more of it is left out than before."""
+    for low, high in ((-1.0, 3.0), (-3.0, 1.0), (-2.0, 0.0)):
+        ends = activation_grids.balanced(
+            torch.tensor(low), torch.tensor(high), bits
+        )
+        grid = affine.affine_grid(*ends, 0, 2**bits - 1)
+        assert grid.zero_point == 2 ** (bits - 1)
+        least, most = affine.ends(grid)
+        assert least <= low + 1e-6 and most >= high - 1e-6
+        assert least == pytest.approx(low) or most == pytest.approx(high)
+    only = torch.tensor(0.0), torch.tensor(3.0)
+    assert activation_grids.balanced(*only, bits) == only
+
+
+def test_symmetric_leaves_logits_and_pixels(images):
+    pixels = pixels_of(8, 3, 16, 16)
+    asked = {"normalization": (0.47, 0.25), "symmetric": True}
+    plain = quantize(small(), pixels, **asked)
+    codes = quantize(
+        small(), pixels, **asked | {"normalization": (0.5, 0.25)}, on_pixels=1
+    )
+    usual = quantize(small(), pixels, normalization=(0.47, 0.25))
+    assert plain.grid("input").zero_point == 128
+    assert usual.grid("input").zero_point != 128
+    output = plain.graph.output
+    assert plain.grid(output) == usual.grid(output)
+    found = affine.quantize(codes.normalized(pixels), codes.grid("input"))
+    assert torch.equal(found, pixels.int())
+    assert codes.grid("input").zero_point == 128
 
 
 def test_input_grid_of_the_book():
