@@ -59,11 +59,11 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
     """Whether observers differ at eight and at four bits, for a text.
 
     ``frame`` is the reference. ``shown_`` of ``asked_`` comparisons with
-    min-max show a difference; ``best_`` and ``worst_`` name the observers of
-    the highest and the lowest accuracy on average over networks, which are
-    ``apart_`` points apart. ``shape`` says whether the first half of
-    MQBench's table, no difference at eight bits, is contradicted; a test
-    cannot confirm it.
+    min-max show a difference: those of the observers in ``differ_``.
+    ``best_`` and ``worst_`` name the observers of the highest and the lowest
+    accuracy on average over networks, which are ``apart_`` points apart.
+    ``shape`` says whether the first half of MQBench's table, no difference
+    at eight bits, is contradicted; a test cannot confirm it.
     """
     found, told = judged(frame, OBSERVED), {}
     for bits, word in WORDS.items():
@@ -71,12 +71,16 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
         others = of.drop(MINMAX, level=1)
         means = 100 * of.groupby(level=1).accuracy.mean()
         told[f"asked_{word}"] = len(others)
+        differ = others[others.verdict.isin(SHOWN)].index.unique(1)
         told[f"shown_{word}"] = int(others.verdict.isin(SHOWN).sum())
+        told[f"differ_{word}"] = ", ".join(
+            words for key, words in OBSERVER_WORDS.items() if key in differ
+        )
         told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
         told[f"worst_{word}"] = OBSERVER_WORDS[means.idxmin()]
         told[f"apart_{word}"] = float(means.max() - means.min())
-    differ = told["shown_eight"] > 0
-    told["shape"] = "contradicted" if differ else "not contradicted"
+    shown = told["shown_eight"] > 0
+    told["shape"] = "contradicted" if shown else "not contradicted"
     return told
 
 

@@ -54,6 +54,8 @@ def test_observers_that_differ_at_four_bits_only_are_said_to():
     assert told["shape"] == "not contradicted" and told["shown_eight"] == 0
     assert told["asked_four"] == 18
     assert told["shown_four"] >= 12
+    assert told["differ_eight"] == ""
+    assert told["differ_four"].endswith("analytic, Laplace, analytic, Gauss")
     assert told["best_four"] == "min-max"
     assert told["worst_four"] == "analytic, Gauss"
     assert told["apart_four"] == pytest.approx(6)
