@@ -4,15 +4,13 @@ Decisions look at validation images only: which price of a bit to take, and
 which bits a layer gets. The levels were set before anything was measured.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
 
 from ptq import paths
-from ptq.evidence import paired_tests
-from ptq.evidence.paired_tests import Flips
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
@@ -100,37 +98,19 @@ def record(
         coded=name not in PLAIN or name == TERNARY,
         code=Path(__file__).read_text(),
     )
-    if "lost" in found.parameters:
-        return found
-    pair = exact.predictions, found.predictions
-    flips = paired_tests.flips(*pair, labels.numpy(), classes=10)
-    told = {"lost": flips.lost, "gained": flips.gained}
-    found = replace(found, parameters=found.parameters | told)
-    found.save(folder)
-    return found
+    return low_bits.with_flips(found, exact, labels, folder)
 
 
 def rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The reference's networks without ``FLOAT``, the largest file first.
 
-    ``frame`` is as ``committed_sweeps.load`` gives it. Column ``change`` is
-    that of accuracy against FP32 (a share, an Interval), and ``p`` McNemar's,
-    by Holm's correction over all rows.
+    ``frame`` is as ``committed_sweeps.load`` gives it, and the rows are
+    ``judged``, against FP32.
     """
     found = frame[frame.strategy != FLOAT].sort_values(
         ["network", "train_seed", "file_bytes"], ascending=[True, True, False]
     )
-    flips = [
-        Flips(lost, gained, n, paired_tests.mcnemar(lost, gained))
-        for lost, gained, n in zip(
-            *(found[c].astype(int).tolist() for c in ("lost", "gained", "n")),
-            strict=True,
-        )
-    ]
-    return found.assign(
-        change=list(map(paired_tests.difference, flips)),
-        p=paired_tests.holm([one.p for one in flips]),
-    )
+    return committed_sweeps.judged(found)
 
 
 @dataclass(frozen=True)
