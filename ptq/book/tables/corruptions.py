@@ -130,10 +130,11 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     """Numbers and words that a text quotes, by name; changes in points.
 
     ``hurt_more`` and ``hurt_less`` name corruptions on which quantization
-    costs more and less. ``hurt_most`` and ``hurt_gain`` are the largest
-    excess of either sign, with whose it is. Of the network and method that
-    change most predictions on clean images, ``hurt_title``: shares (%) of
-    these by margin. ``hurt_class`` loses most of all.
+    costs more and less, ``hurt_open`` the networks without either.
+    ``hurt_most`` and ``hurt_gain`` are the largest excess of either sign,
+    with whose it is. Of the network and method that change most predictions
+    on clean images, ``hurt_title``: shares (%) of these by margin.
+    ``hurt_class`` loses most of all, ``hurt_class_loss`` points.
     """
     kinds = [
         (interval(row, "excess"), f"{cost.title}, {CORRUPTIONS.row(n).label}")
@@ -147,6 +148,7 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     return {
         "hurt_more": by_kind(found, MORE),
         "hurt_less": by_kind(found, LESS),
+        "hurt_open": nothing_shown(found),
         "hurt_most": kinds[0][0],
         "hurt_most_of": kinds[0][1],
         "hurt_gain": kinds[-1][0],
@@ -158,7 +160,7 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
         "hurt_all_classes": len(cifar10.CLASSES) * len(found),
         "hurt_class": cifar10.CLASSES[int(losing.clean.worst_class)],
         "hurt_class_of": losing.title,
-        "hurt_class_change": 100 * losing.clean.worst_change,
+        "hurt_class_loss": -100 * losing.clean.worst_change,
         "hurt_exact_clean": _mean_accuracy(c.exact_clean for c in found),
         "hurt_exact_worse": _mean_accuracy(c.exact_worse for c in found),
         "hurt_below": sum(c.worse.ece < c.exact_worse.ece for c in found),
@@ -167,17 +169,31 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
 
 
 def by_kind(found: list[Cost], verdict: str) -> str:
-    """The corruptions with this verdict, and how many rows have it."""
-    counts = {
-        kind.label: sum(cost.verdict(name) == verdict for cost in found)
+    """The corruptions with this verdict, and whose verdict it is."""
+    whose = {
+        kind.label: [
+            cost.title for cost in found if cost.verdict(name) == verdict
+        ]
         for name, kind in CORRUPTIONS.items()
     }
     words = [
-        f"{name} ({count} of {len(found)} rows)"
-        for name, count in counts.items()
-        if count
+        f"{name} ({', '.join(titles)})"
+        for name, titles in whose.items()
+        if titles
     ]
-    return ", ".join(words) or "none of them"
+    return "; ".join(words) or "none of them"
+
+
+def nothing_shown(found: list[Cost]) -> str:
+    """The networks for which no excess is shown, in words."""
+    shown = {cost.network: False for cost in found}
+    for cost in found:
+        words = {cost.verdict(name) for name in cost.kinds}
+        shown[cost.network] |= words != {NOT_SHOWN}
+    labels = [
+        recipes.get(name).label for name, any_ in shown.items() if not any_
+    ]
+    return ", ".join(labels) or "none of them"
 
 
 def _mean_accuracy(rows: Iterator[pd.Series]) -> float:
