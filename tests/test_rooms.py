@@ -2,8 +2,10 @@
 
 import ast
 import graphlib
+import importlib
 import re
 
+import nbformat
 import pytest
 
 from ptq import paths
@@ -106,6 +108,26 @@ def test_every_folder_is_a_room_that_tells_its_job():
             own = f"{offered}.".startswith(f"ptq.{name}.")
             assert own or offered == "ptq.registry", ast.unparse(line)
             assert isinstance(line, ast.ImportFrom | ast.Assign)
+
+
+def test_notebooks_import_what_there_is():
+    """A renamed module stops each chapter that has its old name."""
+    seen, missing = 0, []
+    for path in sorted((paths.REPOSITORY / "notebooks").rglob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        code = [c.source for c in cells if c.cell_type == "code"]
+        for node in ast.walk(ast.parse("\n".join(code))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            for alias in node.names if room(node.module) == "ptq" else ():
+                name, seen = f"{node.module}.{alias.name}", seen + 1
+                own = name.removeprefix("ptq.")
+                if not {own, f"{own}.__init__"} & MODULES.keys():
+                    offered = dir(importlib.import_module(node.module))
+                    if alias.name not in offered:
+                        missing.append((path.name, name))
+    assert seen > 200
+    assert missing == []
 
 
 def test_rooms_inside_a_room_see_each_other_one_way():

@@ -42,7 +42,7 @@ class Engine(Protocol):
     ``EXACT`` tells whether its codes are the simulation's, all of them;
     ``IN_FLOAT`` names operations on codes that it computes in float32. One
     that can tell codes has ``inside``, too, and ``parity`` compares them; one
-    that can tell its time has ``spent``, and ``spending`` sums it up.
+    that can tell its time has ``spent``, and ``time_shares`` sums it up.
     """
 
     EXACT: bool

@@ -29,7 +29,7 @@ class Compared:
     """Codes of one node on equal inputs, or of the logits end to end.
 
     ``codes`` were compared, ``unequal`` differ, by ``largest`` at most;
-    ``causes`` says how many for which reason of ``causes``.
+    ``causes`` says how many for which reason of ``parity_causes``.
     """
 
     codes: int = 0

@@ -12,6 +12,8 @@ from ptq.evidence.intervals import Interval
 MIN_ROUNDS, MIN_SESSIONS = 10, 3
 # How far a network's ratio to itself may be from 1 on a quiet machine.
 FLOOR = 0.05
+# How much longer than usual a session may take on a quiet machine.
+SLOW_SESSION = 1.5
 FASTER, SLOWER = "faster", "slower"
 NOT_SHOWN, TOO_FEW = "no difference shown", "too few rounds"
 
@@ -122,6 +124,22 @@ def unsteady(seconds: np.ndarray, twin: np.ndarray) -> list[str]:
         return []
     span = " to ".join(f"{v:.2f}" for v in sorted({min(found), max(found)}))
     return [f"a network against itself came out as {span} times as fast"]
+
+
+def uneven(seconds: np.ndarray) -> list[str]:
+    """A sentence if a session took far longer than the others.
+
+    ``seconds`` is (sessions, rounds), of one network: no ratio shows what
+    slows all networks down alike.
+    """
+    usual = np.median(seconds, axis=1)
+    times = usual.max() / np.median(usual)
+    if times <= SLOW_SESSION:
+        return []
+    return [
+        f"one of {len(usual)} sessions took {times:.1f} times as long as the "
+        "median one"
+    ]
 
 
 def humps(seconds: np.ndarray) -> tuple[float, float] | None:

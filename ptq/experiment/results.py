@@ -196,6 +196,7 @@ def timings(
         first = samples.seconds[conditions.names[0]]
         signs = timer.starved(conditions, plan, found)
         signs += time_ratios.unsteady(first, samples.seconds[TWIN])
+        signs += time_ratios.uneven(first)
         timing = Timing(
             name=f"{title}{conditions.title}",
             key=key,

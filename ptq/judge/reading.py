@@ -138,13 +138,15 @@ def _from_csv(content: bytes, path: Path, part: str) -> np.ndarray:
     names = list(frame)
     if part:
         at = names.index(_chosen(part, names, f"{path}", "column"))
+        _refuse_unsorted(frame.drop(columns=names[at]), path)
         return frame.iloc[:, at].values
     advice = f"; choose a column by {path}:COLUMN" if len(names) > 1 else ""
     for i, name in enumerate(names):
         if frame.iloc[:, i].dtype.kind not in "iuf":
             raise InputError(
                 f"{path}: column {name} (of {_listed(names)}) holds no "
-                f"numbers but {_no_number(frame.iloc[:, i])!r}{advice}"
+                f"numbers but {_no_number(frame.iloc[:, i])!r}: expected "
+                f"numbers, of a class from 0 on{advice}"
             )
     if len(names) > 1 and _counts(frame.iloc[:, 0], path):
         frame = frame.iloc[:, 1:]
@@ -172,6 +174,19 @@ def _refuse_no_outputs(frame: pd.DataFrame, path: Path, advice: str) -> None:
             f"{path}: column {odd[0]} (of {_listed(list(frame))}) looks like "
             f"no output of a network{advice}"
         )
+
+
+def _refuse_unsorted(others: pd.DataFrame, path: Path) -> None:
+    """Refuse numbers of images, beside what was chosen, in disorder."""
+    for name, column in others.items():
+        numbers = column.dtype.kind in "iu" and len(column) > 2
+        rising = column.is_monotonic_increasing
+        if numbers and column.is_unique and not rising:
+            raise InputError(
+                f"{path}: column {name} seems to number the images, and does "
+                "not rise: sort the rows of every file by it, for images are "
+                "compared row by row"
+            )
 
 
 def _table(content: bytes, path: Path) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import textwrap
 from ptq.evidence.intervals import Interval
 
 WORST = 5
+SMALLEST_P = 1e-300
 MEANINGS = {
     "better": "more images gained than lost, beyond chance",
     "worse": "more images lost than gained, beyond chance",
@@ -83,8 +84,13 @@ def facts(found, row) -> list[tuple[str, str]]:
 
 def _p(row, candidates: int) -> str:
     if candidates == 1:
-        return f"{row.p:.3g}"
-    return f"{row.p:.3g}; by Holm over {candidates}: {row.p_holm:.3g}"
+        return _small(row.p)
+    return f"{_small(row.p)}; by Holm over {candidates}: {_small(row.p_holm)}"
+
+
+def _small(p: float) -> str:
+    """A probability; the smallest floats are no numbers to print."""
+    return f"{p:.3g}" if p > SMALLEST_P else f"below {SMALLEST_P:g}"
 
 
 def detectable(row) -> str:

@@ -1,8 +1,8 @@
 """From the text and tensors of a file back to a quantized network.
 
 They come from outside: whatever they hold, one sentence says what is wrong
-with it, or the network is all that they say. ``packed`` tells what is in
-them.
+with it, or the network is all that they say. ``packed_writer`` tells what is
+in them.
 """
 
 import math
@@ -179,7 +179,7 @@ def _graph(text: dict) -> Graph:
 
 
 def _args(given, depth: int = 0):
-    """Arguments, as ``packed`` writes them."""
+    """Arguments, as ``packed_writer`` writes them."""
     if type(given) is list and depth <= DEPTH:
         return tuple(_args(one, depth + 1) for one in given)
     if given is None or type(given) in (bool, float):

@@ -335,6 +335,11 @@ class TestReplication:
             names = ("speedup", "speedup_low", "speedup_high")
             value, low_, high_ = (row[prefix + name] for name in names)
             assert f"{value:.2f} ({low_:.2f}–{high_:.2f}) times" in text
+            low_, high_ = (
+                row[f"{prefix}milliseconds_{q}"] for q in ("q1", "q3")
+            )
+            wide = f"half of its times lie from {low_:.3f} to {high_:.3f}"
+            assert (wide in text) == (high_ > 1.25 * low_)
         little = "expect little of it where images come one at a time"
         assert (little in text) == (row.single_speedup < 2)
         assert low[name] > -0.005

@@ -155,6 +155,16 @@ def test_speedup_refuses_what_are_no_times_of_the_same_rounds(
         time_ratios.speedup(reference, other)
 
 
+def test_a_slow_session_is_said_though_no_ratio_shows_it():
+    rng = np.random.default_rng(9)
+    usual = rng.lognormal(0, 0.05, (8, 5))
+    assert time_ratios.uneven(usual) == []
+    slow = usual * np.where(np.arange(8) == 7, 1.7, 1)[:, None]
+    assert time_ratios.unsteady(slow, 1.01 * slow) == []
+    (told,) = time_ratios.uneven(slow)
+    assert "one of 8 sessions took 1.7 times" in told
+
+
 def test_two_humps_are_found_and_one_is_not():
     rng = np.random.default_rng(9)
     one = rng.lognormal(0, 0.05, (8, 5))

@@ -542,6 +542,26 @@ def test_column_of_a_csv_is_chosen(files):
     assert row["name"] == "class" and row["lost"] == 3
 
 
+def test_a_chosen_column_stands_in_the_order_of_the_images(files):
+    """Row by row, other orders would be judged without a word."""
+    _, second, _ = case31()
+    table = pd.DataFrame({"id": np.arange(1000), "class": second})
+    labels = ["--labels", "labels.npy"]
+    table.to_csv("other.csv", index=False)
+    (row,) = judged("fp32.npy", "other.csv:class", *labels)["rows"]
+    assert row["lost"] == 3
+    for moved in (table.sample(frac=1, random_state=0), table[::-1]):
+        moved.to_csv("other.csv", index=False)
+        told = refused("fp32.npy", "other.csv:class", *labels)
+        assert "column id" in told and "sort the rows" in told
+
+
+def test_a_probability_too_small_for_a_float_is_no_zero():
+    labels = np.arange(3000) % 10
+    found = judgement.judge({"a": labels, "b": (labels + 1) % 10}, labels)
+    assert "below 1e-300" in found.text()
+
+
 def test_arrays_of_an_npz_are_chosen(files):
     first, second, labels = case31()
     np.savez("all.npz", fp32=logits(first), int8=second, truth=labels)
@@ -609,7 +629,7 @@ BAD_CSV = {
     ),
     "text": (
         lambda a: "\n".join(f"tensor({v})" for v in a),
-        r"holds no numbers but 'tensor\(\d\)'$",
+        r"holds no numbers but 'tensor\(\d\)': expected numbers, of a",
     ),
     "underscore": (lambda a: "\n".join(f"{v}_0" for v in a), "no numbers"),
     "many columns": (

@@ -10,6 +10,12 @@ from ptq.experiment.strategies import STRATEGIES
 
 # Below this ratio, predicting one image at a time gains little.
 LITTLE = 2.0
+# Beyond this ratio of quartiles, a median is told with them.
+WIDE = 1.25
+HOT_AND_COLD = (
+    "*Hot* is a loop over one network, *cold* lets others run in between; "
+    "*not judged*: the machine was busy then.\n"
+)
 # What was timed: the prefix of its columns, and what it is.
 TIMED = (
     ("", "{batch} images at a time"),
@@ -35,10 +41,11 @@ def answer(
     shown = sum(order.verdict == "better" for order in orders)
     return (
         f"{_advised(best)} (row *{row.label}* of the table){_little(row)}. "
-        f"Measured for one small CNN, trained {len(changes)} times, on "
+        f"Measured for one small CNN, trained {len(changes)} times, in "
+        "PyTorch's own kernels of integers, on "
         f"{origin['machine']['processor']}. Against the float network as "
         f"published its file is {size:.1f} times smaller, and it runs\n\n"
-        f"{_speeds(frame, best)}\n{_stand_in(origin)}"
+        f"{_speeds(frame, best)}\n{HOT_AND_COLD}\n{_stand_in(origin)}"
         f"**You lose** {_lost(changes[best].to_numpy())}; "
         f"{100 * other:.1f} of 100 predictions change.\n\n"
         "**Believe** the intervals, not a ranking of the quantized networks. "
@@ -71,8 +78,9 @@ def _speeds(frame: pd.DataFrame, best: str) -> str:
         )
     layout = frame.milliseconds["fp32_channels_last"] / row.milliseconds
     lines.append(
-        f"- {layout:.1f} times as fast as floats in their best layout "
-        f"({int(row.batch)} images at a time, {threads(int(row.threads))})"
+        f"- about {layout:.0f} times as fast as PyTorch's floats in their "
+        f"best layout, channels last ({int(row.batch)} images at a time, "
+        f"{threads(int(row.threads))})"
     )
     return "\n".join(lines) + "\n"
 
@@ -85,8 +93,16 @@ def _speed(row: pd.Series, prefix: str) -> str:
     word = "" if told["time"] == time_ratios.FASTER else f", {told['time']}"
     return (
         f"{told['speed-up']} times as fast with {with_threads}, "
-        f"{told['ms per image']} ms an image{word}"
+        f"{told['ms per image']} ms an image{_spread(row, prefix)}{word}"
     )
+
+
+def _spread(row: pd.Series, prefix: str) -> str:
+    """Quartiles of the milliseconds, where their median tells too little."""
+    low, high = (row[f"{prefix}milliseconds_{q}"] for q in ("q1", "q3"))
+    if high <= WIDE * low:
+        return ""
+    return f" (half of its times lie from {low:.3f} to {high:.3f})"
 
 
 def _stand_in(origin: dict) -> str:
