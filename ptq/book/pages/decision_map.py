@@ -230,11 +230,11 @@ def _caption(frame: pd.DataFrame, lacking: list[str]) -> str:
         "images: means over trainings with 95 % intervals; Holm's correction "
         f"over all rows. They are {len(several)} tests of "
         f"{' to '.join(few)} trainings each, so few losses can be shown. "
-        "Gains are not corrected for their number. Of one training nothing is tested: the difference on "
-        "its validation images decides alone, and the interval is that of "
-        "its test images. Below eight bits the first and the last "
-        "layer keep eight. The file is ONNX at eight bits, and packed below; "
-        "CPU seconds are the method's, on one thread."
+        "Gains are not corrected for their number. Of one training nothing "
+        "is tested: the difference on its validation images decides alone, "
+        "and the interval is that of its test images. Below eight bits the "
+        "first and the last layer keep eight. The file is ONNX at eight bits, "
+        "and packed below; CPU seconds are the method's, on one thread."
     )
     if lacking:
         text += (

@@ -134,8 +134,8 @@ def _caption(frame: pd.DataFrame) -> str:
         "below has several), in ONNX Runtime, on "
         f"{first.n:,} test images of CIFAR-10: accuracy in floats, its "
         "change with the paired 95 % interval, the files, and how many times "
-        f"as fast as the same network's float file, hot, {threads} thread{plural}. Weights, as "
-        f"chosen on validation images: {choices}."
+        f"as fast as the same network's float file, hot, {threads} "
+        f"thread{plural}. Weights, as chosen on validation images: {choices}."
     )
     if signs := _signs(frame):
         text += f" This machine was busy: {'; '.join(signs)}."

@@ -105,36 +105,23 @@ def level_word(found: Interval, allowed: float) -> str:
 def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     """Numbers and words of the reference that a text quotes, by name.
 
-    Changes in points are called NETWORK_CASE, gains over the cheaper method
-    NETWORK_CASE_gain, with NETWORK_CASE_word on them. CASE_shown says in how
-    many networks a gain is shown. ``better`` and ``worse`` name the steps
-    whose interval leaves out zero, ``better_pairs`` of all ``pairs``; one
-    word each lists the levels that have it. Sizes are in kB; ``slower`` is
-    how often descent fits into the time of AdaRound, where both were tried.
+    Changes in points are called NETWORK_CASE, with _interval their bounds.
+    ``gains_told`` adds gains. One word each lists the levels that have it.
+    Sizes are in kB; ``slower`` is how often descent fits into the time of
+    AdaRound, in the networks where both were tried.
     """
-    found, words = {}, {"better": [], "worse": []}
-    networks = _networks(frame)
-    for network, title in networks.items():
+    found, networks = gains_told(frame), _networks(frame)
+    for network in networks:
         for name in cases(network):
-            found[f"{network}_{name}"] = 100 * change(frame, network, name)
-        for better, worse in steps(network):
-            gain = 100 * change(frame, network, better.name, worse.name)
-            key = f"{network}_{better.name}"
-            found |= {f"{key}_gain": gain, f"{key}_word": cells.shown(gain)}
-            step = f"{better.label} over {worse.label}"
-            step = f"{step}, {better.bits}, {title}"
-            if found[f"{key}_word"] == "shown":
-                words["better" if gain.low > 0 else "worse"].append(step)
-    words |= {REACHED: [], ON_AVERAGE: [], MISSED: []}
+            moved = 100 * change(frame, network, name)
+            key = f"{network}_{name}"
+            found |= {key: moved.value, f"{key}_interval": moved}
+    words = {REACHED: [], ON_AVERAGE: [], MISSED: []}
     for row in level_rows(frame):
         moved = row["change (points)"].split()[0]
         level = f"{row['network']} {row['bits']} ({moved})"
         words[row["level"]].append(level)
-    found["better_pairs"] = len(words["better"])
-    found["pairs"] = sum(len(steps(network)) for network in networks)
-    found |= _gains_shown(found, networks)
-    for name, listed in words.items():
-        found[name.replace(" ", "_")] = "; ".join(listed) or "none"
+    found |= {n.replace(" ", "_"): _listed(of) for n, of in words.items()}
     there = frame[frame.network == DEAR_NETWORK]
     sizes = there.groupby("strategy").file_bytes.first()
     found |= {f"{n}_kb": size / 1000 for n, size in sizes.items()}
@@ -145,15 +132,34 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     return found | {"slower": float(slower.median())}
 
 
-def _gains_shown(found: dict, networks: dict[str, str]) -> dict[str, str]:
-    """In how many networks a method's gain is shown, by the case's name."""
-    told = {}
-    for better in {b.name: b for n in networks for b, _ in steps(n)}:
-        gains = [found.get(f"{n}_{better}_gain") for n in networks]
-        kept = [gain for gain in gains if gain is not None]
-        count = sum(gain.low > 0 for gain in kept)
-        told[f"{better}_shown"] = f"{count} of {len(kept)}"
-    return told
+def gains_told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
+    """Gains over the cheaper method, in points, and words on them, by name.
+
+    They are called NETWORK_CASE_gain, and NETWORK_CASE_word is on that one.
+    CASE_shown says in how many networks it is above zero. ``better`` and
+    ``worse`` name the steps whose interval leaves out zero, without
+    correction; ``better_pairs`` counts them, of ``pairs``.
+    """
+    found, words, shown = {}, {"better": [], "worse": []}, {}
+    for network, title in _networks(frame).items():
+        for better, worse in steps(network):
+            gain = 100 * change(frame, network, better.name, worse.name)
+            key = f"{network}_{better.name}"
+            found |= {f"{key}_gain": gain, f"{key}_word": cells.shown(gain)}
+            shown.setdefault(better.name, []).append(gain.low > 0)
+            step = f"{better.label} over {worse.label}, {better.bits}"
+            if cells.shown(gain) == "shown":
+                word = "better" if gain.low > 0 else "worse"
+                words[word].append(f"{step}, {title}")
+    for name, each in shown.items():
+        found[f"{name}_shown"] = f"{sum(each)} of {len(each)}"
+    found |= {name: _listed(of) for name, of in words.items()}
+    found["better_pairs"] = len(words["better"])
+    return found | {"pairs": sum(map(len, shown.values()))}
+
+
+def _listed(words: list[str]) -> str:
+    return "; ".join(words) or "none"
 
 
 def _networks(frame: pd.DataFrame) -> dict[str, str]:
