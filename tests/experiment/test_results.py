@@ -277,13 +277,13 @@ def test_one_busy_condition_does_not_condemn_the_others(capsys):
     assert sentence.format("batch 1, 1 thread, cold") in told
     tables.times.caution([TIMING, cold])
     told = capsys.readouterr().out
-    assert "At batch 1, 1 thread, cold (others computed)." in told
+    assert "busy: batch 1, 1 thread, cold (others computed)." in told
     assert "The other conditions were quiet." in told
     assert "batch 64" not in told
     hot = dataclasses.replace(TIMING, busy=busy)
     tables.times.caution([hot, cold])
     told = capsys.readouterr().out
-    assert told.count("(others computed)") == 2
+    assert "hot (others computed); batch 1, 1 thread, cold (oth" in told
 
 
 def test_a_ratio_is_quoted_with_its_verdict():

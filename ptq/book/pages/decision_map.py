@@ -233,8 +233,8 @@ def _caption(frame: pd.DataFrame, lacking: list[str]) -> str:
         "Gains are not corrected for their number. Of one training nothing "
         "is tested: the difference on its validation images decides alone, "
         "and the interval is that of its test images. Below eight bits the "
-        "first and the last layer keep eight. The file is ONNX at eight bits, "
-        "and packed below; CPU seconds are the method's, on one thread."
+        "first and the last layer keep eight. The file is ONNX at eight "
+        "bits, and packed below; CPU seconds are the method's, on one thread."
     )
     if lacking:
         text += (

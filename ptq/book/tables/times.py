@@ -100,8 +100,8 @@ def caution(timings: list[Timing]) -> None:
     """
     if not (noisy := [timing for timing in timings if timing.busy]):
         return
-    signs = (f"{t.conditions} ({'; '.join(t.busy)})" for t in noisy)
-    text = f"**{_not_judged(timings)}** At {'; at '.join(signs)}. "
+    signs = [f"{t.conditions} ({'; '.join(t.busy)})" for t in noisy]
+    text = f"**{_not_judged(signs)}** "
     if len(noisy) < len(timings):
         text += "The other conditions were quiet. "
     text += (
@@ -151,17 +151,15 @@ def remarks(timings: list[Timing], names: list[str]) -> str:
         f"A/A: {'; '.join(floors)}.",
     ]
     if any(timing.busy for timing in timings):
-        found.append(_not_judged(timings))
+        found.append(_not_judged([t.conditions for t in timings if t.busy]))
     humped = [_humped(timing, name) for timing in timings for name in names]
     if humped := list(filter(None, humped)):
         found.append(f"Times with two humps (ms): {'; '.join(humped)}.")
     return " ".join(found)
 
 
-def _not_judged(timings: list[Timing]) -> str:
-    """A sentence that names the conditions under which it was busy."""
-    where = "; ".join(t.conditions for t in timings if t.busy)
-    return f"Not judged, for this machine was busy: {where}."
+def _not_judged(conditions: list[str]) -> str:
+    return f"Not judged, for this machine was busy: {'; '.join(conditions)}."
 
 
 def _humped(timing: Timing, name: str) -> str:

@@ -17,6 +17,7 @@ import ptq
 from ptq import paths
 from ptq.book.pages import engine_pages, run_pages
 from ptq.cli import commands
+from ptq.networks import recipes
 from ptq.running import pipeline, sweep_plan
 
 BOOK = paths.REPOSITORY / "book"
