@@ -73,8 +73,8 @@ def training_rows(
 def safe_words(changes: dict[tuple[str, str], np.ndarray]) -> str:
     """How many rows exclude a mean loss of the margin, and which do not.
 
-    ``changes`` are as for ``training_rows``; those of one training are left
-    out.
+    ``changes`` are as for ``training_rows``, (trainings,) each; those of one
+    training are left out.
     """
     means = {n: intervals.mean(v) for n, v in changes.items() if len(v) > 1}
     rest = [

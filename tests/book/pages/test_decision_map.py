@@ -101,7 +101,7 @@ def test_a_loss_that_holm_leaves_open_is_no_absence_of_loss(folder):
     frame.loc[four, "correct"] = [8940, 8920, 8955]
     frame.to_csv(path, index=False)
     text, (_, row, _) = lines(folder)
-    assert "-0.62 (-1.06 to -0.18) | a loss, not shown over all rows" in row
+    assert "-0.62 (-1.05 to -0.18) | a loss, not shown over all rows" in row
     assert "3 tests of 3 trainings each" in text
     assert decision_map._word(Interval(-0.006, -0.01, 0.001), 0.2) == (
         "no difference shown"
