@@ -133,7 +133,8 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     costs more and less, ``hurt_open`` the networks without either.
     ``hurt_most`` and ``hurt_gain`` are the largest excess of either sign,
     with whose it is. Of the network and method that change most predictions
-    on clean images, ``hurt_title``: shares (%) of these by margin.
+    on clean images, ``hurt_title``: shares (%) of these by margin, beside
+    the range over all of that of least margin.
     ``hurt_class`` loses most of all, ``hurt_class_loss`` points.
     """
     kinds = [
@@ -143,6 +144,12 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     ]
     kinds.sort(key=lambda kind: kind[0].value)
     shown = max(found, key=lambda cost: cost.clean.disagreement)
+    undecided = [
+        100 * changed.iloc[0] / changed.sum()
+        for cost in found
+        for changed in [cost.clean[GROUPS].astype(float)]
+        if changed.sum()
+    ]
     changed = shown.clean[GROUPS].astype(float)
     losing = min(found, key=lambda cost: cost.clean.worst_change)
     return {
@@ -155,6 +162,8 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
         "hurt_gain_of": kinds[-1][1],
         "hurt_title": shown.title,
         "hurt_least_margin": 100 * changed.iloc[0] / changed.sum(),
+        "hurt_least_low": min(undecided),
+        "hurt_least_high": max(undecided),
         "hurt_most_margin": 100 * changed.iloc[-1] / changed.sum(),
         "hurt_classes": int(sum(c.clean.classes_hurt for c in found)),
         "hurt_all_classes": len(cifar10.CLASSES) * len(found),
@@ -169,18 +178,17 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
 
 
 def by_kind(found: list[Cost], verdict: str) -> str:
-    """The corruptions with this verdict, and whose verdict it is."""
-    whose = {
-        kind.label: [
-            cost.title for cost in found if cost.verdict(name) == verdict
-        ]
-        for name, kind in CORRUPTIONS.items()
-    }
-    words = [
-        f"{name} ({', '.join(titles)})"
-        for name, titles in whose.items()
-        if titles
-    ]
+    """The corruptions with this verdict, and in which networks, in words."""
+    words = []
+    for name, kind in CORRUPTIONS.items():
+        whose = {}
+        for cost in found:
+            if cost.verdict(name) == verdict:
+                title = recipes.get(cost.network).label
+                whose.setdefault(title, []).append(label(cost.method))
+        if whose:
+            told = (f"{title} {', '.join(of)}" for title, of in whose.items())
+            words.append(f"{kind.label} ({'; '.join(told)})")
     return "; ".join(words) or "none of them"
 
 

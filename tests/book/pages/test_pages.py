@@ -15,7 +15,7 @@ import yaml
 
 import ptq
 from ptq import paths
-from ptq.book.pages import engine_pages, run_pages
+from ptq.book.pages import engine_pages, frontpage, run_pages
 from ptq.cli import commands
 from ptq.networks import recipes
 from ptq.running import pipeline, sweep_plan
@@ -251,6 +251,16 @@ def test_machine_page_says_what_the_manifest_says(tmp_path):
     assert "/somewhere" not in page
     seconds = json.loads((tmp_path / "out" / "seconds.json").read_text())
     assert seconds == {"01_a": 90.4, "02_b": 29.6}
+
+
+def test_a_busy_machine_is_told_with_its_batches():
+    """The same sign twice is no sign twice, without what it is of."""
+    same = "a network against itself came out as 0.9 times as fast"
+    frame = pd.DataFrame({"batch": [64] * 2, "busy": [same] * 2})
+    frame = frame.assign(single_batch=1, single_busy="no")
+    assert frontpage._busy(frame) == f"batch 64: {same}"
+    frame["single_busy"] = same
+    assert frontpage._busy(frame) == f"batch 64: {same}; batch 1: {same}"
 
 
 def test_the_page_of_engines_tells_each_other_prediction():

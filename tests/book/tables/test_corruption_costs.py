@@ -87,6 +87,9 @@ def test_only_what_costs_more_or_less_is_said_to(frame):
     assert told["hurt_gain"].value == pytest.approx(15)
     assert told["hurt_gain_of"] == "ResNet8 W2A4, noise"
     assert told["hurt_title"] == told["hurt_class_of"] == "ResNet8 W2A4"
+    assert told["hurt_least_low"] == told["hurt_least_high"] == 100
+    both = tables.by_kind(found, tables.NOT_SHOWN)
+    assert "blur (compact CNN INT8, W4A4; ResNet8 INT8, W4A4, W2A4)" in both
     # The last images have the least margin; 20 of them are a twentieth.
     assert told["hurt_least_margin"] == 100 and told["hurt_most_margin"] == 0
     assert (told["hurt_class"], told["hurt_class_loss"]) == ("airplane", 5)
