@@ -57,7 +57,7 @@ def all_images(found: pd.DataFrame | None = None) -> str:
     """
     found = pd.read_csv(PARITY) if found is None else found
     names, most = list(dict.fromkeys(found.network)), found[FLIPS].max()
-    which = ", ".join(names)
+    which = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     if {row.label for row in recipes.NETWORKS.values()} <= set(names):
         which = "all four networks"
     text = (

@@ -303,6 +303,9 @@ def test_what_was_compared_on_all_images_is_told():
         "For ResNet8 all 10,000 were compared once: at most 2 differ, ties "
         "in the exact logits"
     )
+    pair = [row | same, row | same | {"network": "other"}]
+    told = engine_pages.all_images(pd.DataFrame(pair))
+    assert told.startswith("For ResNet8 and other all")
     far = {"why they flip": f"best two 1 codes apart, near tie (1), {tie}"}
     told = engine_pages.all_images(pd.DataFrame([row | far]))
     assert told.endswith("at most 2 differ")
