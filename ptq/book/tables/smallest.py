@@ -52,10 +52,9 @@ def choice_words(found: pd.DataFrame) -> str:
     told = []
     for _, rows in found.groupby(["network", "train_seed"]):
         count = len(small(rows))
-        words = f"{count or 'no'} file{'s' * (count != 1)}"
-        words += ", so nothing was chosen" * (count == 1)
-        told.append(f"{subject(rows.iloc[0])} has {words}")
-    return f"Of at most {SMALLEST / 1000:.0f} kB {'; '.join(told)}."
+        words = f"{count or 'none'} of {subject(rows.iloc[0])}"
+        told.append(words + " (nothing was chosen)" * (count == 1))
+    return f"Files of at most {SMALLEST / 1000:.0f} kB: {'; '.join(told)}."
 
 
 def prices(found: pd.DataFrame) -> list[str]:
