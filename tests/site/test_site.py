@@ -67,8 +67,10 @@ IMAGE_FILE = re.compile(r"\.(svg|png)$")
 LISTINGS = [
     f"_modules/{path.relative_to(ROOT).with_suffix('')}"
     for path in sorted((ROOT / "ptq").rglob("[a-z]*.py"))
-    # Commands are documented by what they print as help.
+    # Commands are documented by what they print as help, and a module of
+    # constants has nothing that links to its listing.
     if not path.stem.endswith(("commands", "_command"))
+    and re.search("^(def|class) ", path.read_text(), re.MULTILINE)
 ]
 # Each page is loaded twice: in both colour schemes, and in both widths.
 PAIRS = (("light-1280", "dark-390"), ("dark-1280", "light-390"))
