@@ -144,12 +144,7 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     ]
     kinds.sort(key=lambda kind: kind[0].value)
     shown = max(found, key=lambda cost: cost.clean.disagreement)
-    undecided = [
-        100 * changed.iloc[0] / changed.sum()
-        for cost in found
-        for changed in [cost.clean[GROUPS].astype(float)]
-        if changed.sum()
-    ]
+    undecided = [share for cost in found for share in _undecided(cost)]
     changed = shown.clean[GROUPS].astype(float)
     losing = min(found, key=lambda cost: cost.clean.worst_change)
     return {
@@ -175,6 +170,12 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
         "hurt_below": sum(c.worse.ece < c.exact_worse.ece for c in found),
         "hurt_rows": len(found),
     }
+
+
+def _undecided(cost: Cost) -> list[float]:
+    """Of clean predictions that change, the share (%) of least margin."""
+    changed = cost.clean[GROUPS].astype(float)
+    return [100 * changed.iloc[0] / changed.sum()] if changed.sum() else []
 
 
 def by_kind(found: list[Cost], verdict: str) -> str:
