@@ -1,4 +1,4 @@
-"""Why INT8 is slow here: one cause at a time, each against its absence."""
+"""Why INT8 is slow here: each cause against its absence, and each layer."""
 
 import json
 import os
@@ -6,14 +6,17 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from ptq.bench import competitors, tables, wrong_ways
-from ptq.bench.competitors import Load, Loaded
+from ptq import engines
+from ptq.bench import competitors, roofline, tables, wrong_ways
+from ptq.bench.competitors import INTEGER, Load, Loaded
 from ptq.bench.report import Report, Table
 from ptq.deploy import times
 from ptq.deploy.inputs import Inputs
+from ptq.engines import time_shares
 from ptq.evidence import time_ratios
 from ptq.experiment.results import Timing
 from ptq.measure import timer
+from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.quantizing import quantize
 
 HEAD = ("cause", "ms with", "without", "times as slow", "verdict")
@@ -47,7 +50,7 @@ FILE = [
         "a fast rival: INT8 against bfloat16",
         "INT8",
         "BF16, channels last",
-        "on processors with AMX or AVX512-BF16 try bfloat16 first",
+        "on processors with AMX or AVX512-BF16 measure bfloat16, too",
     ),
     Knob(
         "Q/DQ not fused",
@@ -108,12 +111,16 @@ STOPWATCH = [
 class Why:
     """Times of a network with each cause and without it.
 
-    ``left_out`` says why a way to run is missing.
+    ``left_out`` says why a way to run is missing. ``peaks`` are those of
+    ``roofline.peaks`` on one thread, or of the fastest layer; ``rates`` by
+    engine and layer those of ``time_shares.layer_rates``.
     """
 
     network: str
     timing: Timing
     left_out: dict[str, str]
+    peaks: dict[str, float]
+    rates: dict[str, dict[str, float]]
 
     def json(self) -> str:
         """Seconds of every way to run, (sessions, rounds), and the rest."""
@@ -133,8 +140,31 @@ class Why:
             found.append((knob.cause, *each, *told))
         return found
 
+    def layer_rows(self) -> list[dict[str, str]]:
+        """A row a layer: each engine's rate, and its share of the peak.
+
+        In billions of multiply-accumulates a second. A layer that an engine
+        does not run in integers has no rate there.
+        """
+        peak = self.peaks[INTEGER]
+
+        def cell(rate: float | None) -> str:
+            if rate is None:
+                return tables.NONE
+            return f"{rate / 1e9:,.1f} ({100 * rate / peak:.1f} %)"
+
+        layers = dict.fromkeys(n for one in self.rates.values() for n in one)
+        return [
+            {"layer": layer}
+            | {
+                engine.replace("_", " "): cell(one.get(layer))
+                for engine, one in self.rates.items()
+            }
+            for layer in layers
+        ]
+
     def report(self) -> Report:
-        """The checklist: a table for file, call and stopwatch each."""
+        """A table for file, call and stopwatch each, and one of layers."""
         facts = [
             f"{self.timing.conditions}; milliseconds an image, all in turns",
             *(f"Left out: {n}: {why}" for n, why in self.left_out.items()),
@@ -153,6 +183,11 @@ class Why:
                 ("In the stopwatch", STOPWATCH),
             )
         ]
+        if rows := self.layer_rows():
+            peak = f"{self.peaks[INTEGER] / 1e9:,.0f}"
+            title = f"Layers: billion MAC/s, and share of the peak of {peak}"
+            cells = [tuple(row.values()) for row in rows]
+            groups.append(Table(title, tuple(rows[0]), cells))
         return Report(f"{self.network}: why INT8 is slow", facts, groups)
 
 
@@ -177,7 +212,25 @@ def measured(
     found, left_out = competitors.made(makers)
     tell("measures times")
     timing = timed(found, given.test, rounds, seed)
-    return Why(name, timing, left_out)
+    tell("measures the peak, and each layer")
+    peaks = roofline.peaks([1], seed)["1"]
+    rates = _rates(network, given.test[: timing.batch])
+    # Beside other programs, a layer may pass what a product reached.
+    seen = [rate for one in rates.values() for rate in one.values()]
+    peaks[INTEGER] = max([peaks[INTEGER], *seen])
+    return Why(name, timing, left_out, peaks, rates)
+
+
+def _rates(
+    network: QuantizedNetwork, images: Tensor
+) -> dict[str, dict[str, float]]:
+    """``layer_rates`` of each engine that tells its time."""
+    return {
+        name: time_shares.layer_rates(network, images, name)
+        for name in engines.ENGINES
+        if engines.get(name).available() is True
+        and hasattr(engines.get(name), "spent")
+    }
 
 
 def timed(

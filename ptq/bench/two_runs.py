@@ -43,7 +43,8 @@ def report(before: Bench, now: Bench) -> Report:
     """How many times as fast as ``FLOAT`` each row was, and is.
 
     Ratios are compared, since a machine's clock may change from run to run.
-    InputError where the two are not comparable.
+    What only one of the two has is named. InputError where the two are not
+    comparable.
     """
     check(before, now.machine, now.network, now.macs)
     versions = [
@@ -51,13 +52,27 @@ def report(before: Bench, now: Bench) -> Report:
         for name, version in now.versions.items()
         if version != before.versions.get(name)
     ]
-    first = {one.conditions: one for one in before.timings}
-    pairs = [(first.get(one.conditions), one) for one in now.timings]
+    first, second = (
+        {one.conditions: one for one in run.timings} for run in (before, now)
+    )
+    alone = _alone("before", before, now) + _alone("now", now, before)
     return Report(
         f"{now.network}: times {FLOAT} as it came, before and now",
-        [f"Versions: {'; '.join(versions) or 'the same'}"],
-        [_table(*pair) for pair in pairs if pair[0]],
+        [f"Versions: {'; '.join(versions) or 'the same'}", *alone],
+        [_table(first[key], second[key]) for key in second if key in first],
     )
+
+
+def _alone(when: str, run: Bench, other: Bench) -> list[str]:
+    """A sentence on the rows and conditions that only one run has."""
+    conditions = {one.conditions for one in other.timings}
+    found = [name for name in run.rows if name not in other.rows]
+    found += [
+        one.conditions
+        for one in run.timings
+        if one.conditions not in conditions
+    ]
+    return [f"Only {when}: {'; '.join(found)}"] if found else []
 
 
 def _table(before: Timing, now: Timing) -> Table:

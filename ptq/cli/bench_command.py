@@ -90,7 +90,9 @@ def bench(network, why, json_file, page, against, **options):
     from ptq.graph import UnsupportedError
 
     errors = checks.InputError, UnsupportedError, registry.UnknownNameError
-    with error_messages.told(*errors, cifar10.DataError, OSError, status=2):
+    known = *errors, cifar10.DataError, OSError
+    then = "nothing was written: times of two runs do not mix"
+    with error_messages.told(*known, status=2, then=then):
         found, *reports = _reported(network, why, against, options)
         if json_file:
             paths.write_whole(Path(json_file), found.json())

@@ -27,12 +27,12 @@ class told:
     Shows the package's own ``errors`` as they are and an interruption as
     such. For a folder that cannot be written it names ``folder``, once known,
     or the folder of the file. ``status`` is the exit status of the package's
-    own errors.
+    own errors; ``then`` says what an interrupted command leaves.
     """
 
-    def __init__(self, *errors, status=1):
+    def __init__(self, *errors, status=1, then="the same command continues"):
         self.errors = (RepositoryError, *errors)
-        self.status, self.folder = status, None
+        self.status, self.then, self.folder = status, then, None
         self.interrupted, self.before = False, {}
 
     def __enter__(self):
@@ -54,7 +54,7 @@ class told:
         interrupted = self.interrupted and not ended
         if interrupted or isinstance(error, KeyboardInterrupt):
             line = "\n" if sys.stderr.isatty() else ""
-            text = f"{line}interrupted; the same command continues"
+            text = f"{line}interrupted; {self.then}"
             click.echo(text, err=True)
             raise SystemExit(130) from error
         if isinstance(error, OSError) and error.errno in UNWRITABLE:

@@ -17,7 +17,8 @@ from ptq.cli import error_messages
     show_default=True,
     help="Loss in points of accuracy that you would accept. Choose it before "
     "you look. Half a point is stricter than the usual demand of benchmarks, "
-    "99 % of the float accuracy, and ten thousand images can exclude it.",
+    "99 % of the float accuracy, wherever the network is right on more than "
+    "half. Ten thousand images can exclude it if few predictions change.",
 )
 @click.option("--classes", type=click.IntRange(2), help="If not in the data.")
 @click.option("--class-names", default="", help="A file, or cat,dog,...")

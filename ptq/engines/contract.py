@@ -42,7 +42,8 @@ class Engine(Protocol):
     ``EXACT`` tells whether its codes are the simulation's, all of them;
     ``IN_FLOAT`` names operations on codes that it computes in float32. One
     that can tell codes has ``inside``, too, and ``parity`` compares them; one
-    that can tell its time has ``spent``, and ``time_shares`` sums it up.
+    that can tell its time has ``spent``, for ``CALLS`` calls, and
+    ``time_shares`` sums it up.
     """
 
     EXACT: bool
@@ -61,10 +62,10 @@ class Engine(Protocol):
     def spent(
         self, network: QuantizedNetwork, images: Tensor
     ) -> list[tuple[Ran, float]]:
-        """What ran on one thread, in order, with its seconds, of some calls.
+        """What ran on one thread, in order, with its seconds, of all calls.
 
-        Each call is for all ``images`` (N, ...), as ``QuantizedNetwork``
-        takes them.
+        Each of the ``CALLS`` is for all ``images`` (N, ...), as
+        ``QuantizedNetwork`` takes them.
         Raises UnsupportedError as ``load``, but nothing is refused.
         """
 

@@ -1,4 +1,4 @@
-"""Where an engine's time goes: integers, floats, and what lies between."""
+"""Where an engine's time goes: integers, floats, conversions, and layers."""
 
 from collections import Counter
 
@@ -6,6 +6,8 @@ from torch import Tensor
 
 from ptq import engines
 from ptq.quantizer.network import QuantizedNetwork
+
+REPEATS = 3
 
 
 def shares(
@@ -22,3 +24,29 @@ def shares(
         spent[one.precision] += seconds
     total = spent.total()
     return {kind: seconds / total for kind, seconds in spent.items()}
+
+
+def layer_rates(
+    network: QuantizedNetwork, images: Tensor, engine: str
+) -> dict[str, float]:
+    """Multiply-accumulates a second of each layer that runs in integers.
+
+    By the layer's name, on one thread, for ``images`` (N, ...) as the network
+    takes them. Of several means the fastest counts, as whatever disturbs can
+    only slow down. Raises as ``shares``.
+    """
+    found, runs = engines.get(engine), []
+    for _ in range(REPEATS):
+        seconds = Counter()
+        for one, taken in found.spent(network, images):
+            if one.precision == "integer":
+                seconds[one.node] += taken / found.CALLS
+        runs.append(seconds)
+    fastest = {name: min(run[name] for run in runs) for name in runs[0]}
+    macs = len(images) * network.layers()["macs"]
+    # A runtime's clock may be too coarse for a tiny layer.
+    return {
+        layer: count / fastest[layer]
+        for layer, count in macs.items()
+        if fastest.get(layer)
+    }

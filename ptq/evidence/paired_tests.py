@@ -172,30 +172,6 @@ def disagreement(reference: np.ndarray, other: np.ndarray) -> float:
     return float((reference != other).mean())
 
 
-def cochran(right: np.ndarray) -> float:
-    """p-value of Cochran's Q test that several networks are equally good.
-
-    ``right`` tells of each network and image whether the prediction is
-    right, bool (networks, N), the same images for all. With two networks it
-    is McNemar's test without its correction (Cochran, 1950). InputError for
-    fewer than two networks, or no image.
-    """
-    right = np.asarray(right, dtype=bool)
-    if right.ndim != 2 or len(right) < 2 or not right.size:
-        raise checks.InputError(
-            f"right has shape {right.shape}: expected (networks, N), with "
-            "two networks or more"
-        )
-    count, of_image = len(right), right.sum(0)
-    spread = (count * of_image - of_image**2).sum()
-    if not spread:  # all are right, or all are wrong, on each image
-        return 1.0
-    of_network = right.sum(1)
-    apart = count * (of_network**2).sum() - of_network.sum() ** 2
-    q = (count - 1) * apart / spread
-    return float(scipy.stats.chi2.sf(q, count - 1))
-
-
 def holm(p_values: list[float]) -> list[float]:
     """p-values adjusted for looking at all of them (Holm, 1979).
 

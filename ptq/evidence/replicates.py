@@ -260,8 +260,10 @@ def safe_sizes(
     ]
 
 
-def power(mean: float, deviation: float, count: int) -> float:
-    """Chance that Student's test at 5 % shows a true mean other than zero.
+def power(
+    mean: float, deviation: float, count: int, level: float = SIGNIFICANCE
+) -> float:
+    """Chance that Student's test at ``level`` shows a true mean, not zero.
 
     ``deviation`` is the standard deviation of the ``count`` repetitions, in
     the unit of ``mean``; the test asks both sides. ValueError where there
@@ -272,24 +274,26 @@ def power(mean: float, deviation: float, count: int) -> float:
             f"count={count}, deviation={deviation}: expected at least 2 "
             "repetitions, and a deviation above 0"
         )
-    edge = scipy.stats.t.ppf(1 - SIGNIFICANCE / 2, count - 1) ** 2
+    edge = scipy.stats.t.ppf(1 - level / 2, count - 1) ** 2
     # The square of t, for both sides at once; scipy's is wrong at exactly 0.
     beyond = max(count * (mean / deviation) ** 2, 1e-12)
     return float(scipy.stats.ncf.sf(edge, 1, count - 1, beyond))
 
 
 def smallest_shown(
-    deviation: float, count: int, chance: float = 0.8
+    deviation: float, count: int, chance: float = 0.8, tests: int = 1
 ) -> float:
     """Smallest true mean that so many repetitions show with this ``chance``.
 
     In the unit of ``deviation``, their standard deviation. A mean that is
-    not shown may be anything smaller. ValueError as of ``power``.
+    not shown may be anything smaller. Of several ``tests`` it is what Holm's
+    correction shows whatever the others are. ValueError as of ``power``.
     """
+    level = SIGNIFICANCE / tests
     power(0, deviation, count)
     return float(
         scipy.optimize.brentq(
-            lambda mean: power(mean, deviation, count) - chance,
+            lambda mean: power(mean, deviation, count, level) - chance,
             0,
             100 * deviation,
         )

@@ -5,7 +5,7 @@
 # several questions.
 SIGNIFICANCE = 0.05
 # The loss of accuracy (a share) that a user would not mind: half a point.
-# It is a convention, chosen before anything was measured. It is stricter
-# than the usual demand on benchmarks, 99 % of the float accuracy, and still
-# large enough for ten thousand images to exclude it.
+# It is a convention. It is stricter than the usual demand on benchmarks, 99 %
+# of the float accuracy, wherever more than half of the images are right. Ten
+# thousand images can exclude it if few predictions change.
 MARGIN = 0.005

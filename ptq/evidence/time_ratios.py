@@ -100,6 +100,18 @@ def time_verdict(found: Interval, floor: Interval) -> str:
     return NOT_SHOWN
 
 
+def told(found: Interval, word: str) -> str:
+    """A ratio with the verdict on it, as a sentence quotes it.
+
+    "1.05 (1.00–1.11; no difference shown)"; "1.90 (not judged)" where there
+    are no bounds.
+    """
+    text = f"{found:.2f}"
+    if text.endswith(")"):
+        return f"{text[:-1]}; {word})"
+    return f"{text} ({word})"
+
+
 def unsteady(seconds: np.ndarray, twin: np.ndarray) -> list[str]:
     """A sentence if a network seems faster or slower than itself.
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ptq import paths
-from ptq.evidence import intervals
+from ptq.evidence import intervals, paired_tests
+from ptq.evidence.paired_tests import Flips
 from ptq.experiment.results import Record
 from ptq.measure import host, timer
 
@@ -24,6 +25,7 @@ NAMES = (
     "factorial",
     "calibration",
     "networks",
+    "ranges",
     "rounding",
     "smallest",
     "corruptions",
@@ -163,6 +165,28 @@ def changes(
         index="train_seed", columns="strategy", values="accuracy"
     )
     return {name: (wide[name] - wide[base]).to_numpy() for name in names}
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a reference that tells ``lost`` and ``gained``, judged.
+
+    Columns are added: ``change`` of accuracy (a share, an Interval) against
+    what a row was compared with, ``p`` McNemar's, by Holm's correction over
+    these rows, and the ``verdict``.
+    """
+    flips = [
+        Flips(lost, gained, n, paired_tests.mcnemar(lost, gained))
+        for lost, gained, n in zip(
+            *(rows[c].astype(int).tolist() for c in ("lost", "gained", "n")),
+            strict=True,
+        )
+    ]
+    adjusted = paired_tests.holm([one.p for one in flips])
+    return rows.assign(
+        change=list(map(paired_tests.difference, flips)),
+        p=adjusted,
+        verdict=list(map(paired_tests.verdict, flips, adjusted)),
+    )
 
 
 def origin(manifest: dict) -> str:

@@ -13,8 +13,8 @@ from ptq.experiment.network_study import Subject
 from ptq.methods.distilled_images import distilled_images
 from ptq.registry import Registry
 
-# Of distilling: fewer than the method's own, for a chapter that waits.
-STEPS = 50
+# Of each source, so that none sees more than another.
+COUNT = 32
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def digits(of: Subject, count: int, seed: int) -> Tensor:
 def distilled(of: Subject, count: int, seed: int) -> Tensor:
     """``distilled_images`` of the network, uint8 (count, 3, 32, 32)."""
     return distilled_images(
-        of.network, cifar10.SHAPE, count, of.normalization, STEPS, seed
+        of.network, cifar10.SHAPE, count, of.normalization, seed=seed
     )
 
 
@@ -78,6 +78,10 @@ SOURCES = Registry(
 )
 
 
-def seeing(of: Subject, pixels: Tensor) -> Subject:
-    """The subject with other calibration images, uint8 (N, 3, 32, 32)."""
-    return replace(of, calibration=pixels)
+def shown(of: Subject, source: str, seed: int = 0) -> Subject:
+    """The subject with ``COUNT`` calibration images of a source.
+
+    UnknownNameError names the ``SOURCES`` that there are.
+    """
+    made = SOURCES.row(source).draw(of, COUNT, seed)
+    return replace(of, calibration=made)

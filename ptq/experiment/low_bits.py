@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ptq.engines import onnx_file
+from ptq.evidence import paired_tests
 from ptq.experiment import network_study, results, source_hash
 from ptq.experiment.network_study import Subject
 from ptq.graph import Graph
@@ -84,3 +85,22 @@ def record(
         return replace(found, parameters=more, file_bytes=size)
 
     return results.kept(folder, name, key, measure)
+
+
+def with_flips(
+    found: results.Record, base: results.Record, labels: Tensor, folder: Path
+) -> results.Record:
+    """A record that tells what is lost and gained against another, kept.
+
+    Its parameters ``lost`` and ``gained`` count test images on which only
+    ``base``, and only this one, is right. ``labels`` are theirs, int64 (N,);
+    ``folder`` keeps the record.
+    """
+    if "lost" in found.parameters:
+        return found
+    pair = base.predictions, found.predictions
+    flips = paired_tests.flips(*pair, labels.numpy(), classes=10)
+    told = {"lost": flips.lost, "gained": flips.gained}
+    found = replace(found, parameters=found.parameters | told)
+    found.save(folder)
+    return found

@@ -5,7 +5,8 @@ import pandas as pd
 from torch import Tensor
 
 from ptq import paths
-from ptq.evidence import network_pairs
+from ptq.evidence import intervals, network_pairs
+from ptq.evidence.intervals import Interval
 from ptq.experiment import committed_sweeps, network_study, results
 from ptq.experiment.network_study import CHOICES, FLOAT
 from ptq.networks import recipes
@@ -31,17 +32,24 @@ def changes(frame: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
 
 def gain(
     found: dict[tuple[str, str], np.ndarray], better: str, worse: str
-) -> float:
+) -> Interval:
     """What one choice gains over another, a share, over all trainings.
 
-    ``found`` are the ``changes``, (trainings,) each.
+    ``found`` are the ``changes``, (trainings,) each. The interval is that of
+    the mean of these trainings, of whichever network.
     """
-    apart = [
+    return intervals.mean(np.concatenate(gains(found, better, worse)))
+
+
+def gains(
+    found: dict[tuple[str, str], np.ndarray], better: str, worse: str
+) -> list[np.ndarray]:
+    """The same by network and training: shares, (trainings,) each."""
+    return [
         found[network, better] - found[network, worse]
         for network, choice in found
         if choice == better
     ]
-    return float(np.concatenate(apart).mean())
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:

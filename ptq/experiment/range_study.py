@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from ptq import graph as graphs
-from ptq import paths
-from ptq.evidence import network_pairs, paired_tests
-from ptq.evidence.network_pairs import Paired
-from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment import low_bits, network_study, results
-from ptq.experiment.image_sources import SOURCES
+from ptq.experiment.image_sources import SOURCES, shown
 from ptq.experiment.network_study import FLOAT, Subject
+from ptq.measure import timer
 from ptq.methods.analytic_bias import correct_biases
 from ptq.methods.bias_matching import match_means
 from ptq.methods.equalization import equalize
@@ -24,7 +21,8 @@ from ptq.networks import recipes
 from ptq.quantizer.network import QuantizedNetwork
 
 VALIDATION_IMAGES = 100
-WORDS = {8: "eight", 4: "four"}
+MINMAX, REAL = "minmax", "real"
+WIDER = 4
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,20 @@ class Choice:
     Bits are those of inner layers, and of what these read. ``least`` puts
     weights on grids of least error instead of min-max ones; ``equalized``
     changes the float network first; ``biases`` is "",
-    "means" (on the calibration images) or "analytic".
+    "means" (on the calibration images) or "analytic". A ``source``, one of
+    ``image_sources.SOURCES``, gives a few calibration images instead.
+    ``wide_logits`` makes the range of the logits ``WIDER`` times as wide.
     """
 
     weights: int = 8
     activations: int = 8
-    observer: str = "minmax"
+    observer: str = MINMAX
     per_channel: bool = True
     least: bool = False
     equalized: bool = False
     biases: str = ""
+    source: str = ""
+    wide_logits: bool = False
 
     @property
     def name(self) -> str:
@@ -55,8 +57,23 @@ class Choice:
             "least" * self.least,
             "equalized" * self.equalized,
             self.biases,
+            self.source,
+            "wide_logits" * self.wide_logits,
         )
         return "-".join(filter(None, parts))
+
+    @property
+    def base(self) -> str:
+        """The record that this one is compared with, by its name.
+
+        Of an observer, min-max; of a source, training images; else the
+        float network.
+        """
+        if self.source not in ("", REAL):
+            return replace(self, source=REAL, wide_logits=False).name
+        if self.source or self.observer == MINMAX:
+            return FLOAT
+        return replace(self, observer=MINMAX).name
 
 
 # What tables call the observers that are studied.
@@ -90,9 +107,36 @@ REPAIRED = {
     for per_channel in (False, True)
 }
 
+# A source; or distilled images, and more room for what BN, which they are
+# distilled from, tells nothing of.
+WIDE = "wide logits"
+IMAGES = {key: {"source": key} for key in SOURCES} | {
+    WIDE: {"source": "distilled", "wide_logits": True}
+}
+IMAGE_WORDS = {key: row.label for key, row in SOURCES.items()} | {
+    WIDE: f"distilled, logits' range times {WIDER}"
+}
+# Bits of activations, and the observer that is usual there.
+CALIBRATED = {
+    bits: {
+        key: Choice(8, bits, observer, **given)
+        for key, given in IMAGES.items()
+    }
+    for bits, observer in ((8, MINMAX), (4, "mse"))
+}
+CHOICES = {
+    choice.name: choice
+    for studied in (OBSERVED, REPAIRED, CALIBRATED)
+    for of in studied.values()
+    for choice in of.values()
+}
+
 
 def made(of: Subject, choice: Choice) -> QuantizedNetwork:
-    """The network by a choice, its additions and pools in integers."""
+    """The network by a choice, its additions and pools in integers.
+
+    Where the choice has a source, ``of`` has its images already: ``shown``.
+    """
     graph, moments = of.folded(), {}
     if choice.biases == "analytic":
         moments = moments_of(of)
@@ -104,6 +148,8 @@ def made(of: Subject, choice: Choice) -> QuantizedNetwork:
         observer=choice.observer,
         per_channel=choice.per_channel,
     )
+    if choice.wide_logits:
+        network = _with_room(network)
     if choice.least:
         network = least_error_grids(network)
     if choice.biases == "means":
@@ -113,6 +159,14 @@ def made(of: Subject, choice: Choice) -> QuantizedNetwork:
     return network
 
 
+def _with_room(network: QuantizedNetwork) -> QuantizedNetwork:
+    """The network with ``WIDER`` steps of its logits' grid."""
+    name = network.owners[network.graph.output]
+    grid = network.grids[name]
+    wide = replace(grid, scale=WIDER * grid.scale)
+    return replace(network, grids=network.grids | {name: wide})
+
+
 def moments_of(of: Subject) -> Moments:
     """What the network's BN remembers, (C,) by the folded graph's nodes."""
     shown = recipes.get(of.name).normalize(of.calibration[:2])
@@ -120,86 +174,51 @@ def moments_of(of: Subject) -> Moments:
 
 
 def records(
-    lab, of: Subject, choices: Iterable[Choice], images: int
-) -> dict[str, results.Record]:
-    """Records by the name of a choice, and ``FLOAT``, of some test images.
+    of: Subject,
+    names: Iterable[str],
+    images: Tensor,
+    labels: Tensor,
+    folder: Path,
+) -> list[results.Record]:
+    """Records of ``FLOAT`` or ``CHOICES`` by name: kept, or measured.
 
-    They are kept in the run folder of ``lab``. Nothing is chosen here, so
-    few validation images are run.
+    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
+    (N,). Nothing is chosen here, so few validation images are run. Images
+    of a source are made once, in the ``cpu_seconds`` of its first record.
     """
-    folder = lab.run_folder / paths.RECORDS / "ranges" / of.name
-    given = lab.test_images[:images], lab.test_labels[:images], folder
     few = slice(VALIDATION_IMAGES)
     asked = replace(of, validation=of.validation[few], labels=of.labels[few])
-    found = {FLOAT: network_study.record(asked, FLOAT, *given)}
-    for one in choices:
-        found[one.name] = low_bits.record(
+    seeing = cache(partial(shown, asked))
+    given = images, labels, folder
+
+    def measured(name: str) -> results.Record:
+        if name == FLOAT:
+            return network_study.record(asked, FLOAT, *given)
+        choice = CHOICES[name]
+        return low_bits.record(
             asked,
-            one.name,
-            lambda one=one: made(of, one),
+            name,
+            lambda: made(
+                seeing(choice.source) if choice.source else asked, choice
+            ),
             *given,
             code=Path(__file__).read_text(),
         )
-    return found
+
+    with timer.pinned_threads(1):
+        return [measured(name) for name in names]
 
 
-def changes(
-    found: dict[str, results.Record], labels: Tensor
-) -> dict[str, Paired]:
-    """Each choice against the float network, by name; Holm's over all.
+def with_flips(
+    made: list[results.Record], labels: Tensor, folder: Path
+) -> list[results.Record]:
+    """All ``records`` of ``CHOICES`` that tell flips against their base.
 
-    ``found`` are ``records``, ``labels`` int64 (N,) the test's first.
+    ``made`` are ``records`` with every base; ``labels`` are int64 (N,).
     """
-    float_one = found[FLOAT].predictions
-    pairs = {
-        name: (float_one, one.predictions)
-        for name, one in found.items()
-        if name != FLOAT
-    }
-    return network_pairs.compared(pairs, labels.numpy())
-
-
-def about_observers(
-    found: dict[str, results.Record], labels: Tensor
-) -> dict[str, float | str]:
-    """Whether observers differ at eight and at four bits, for a text.
-
-    ``found`` are ``records``, ``labels`` int64 (N,) the test's first.
-    ``p_`` are Cochran's, ``apart_`` the points between best and ``worst_``.
-    ``shape`` says whether the first half of MQBench's table, no difference
-    at eight bits, is contradicted; a test cannot confirm it.
-    """
-    told = {}
-    for bits, word in WORDS.items():
-        choices = OBSERVED[bits]
-        of = [found[one.name] for one in choices.values()]
-        right = np.stack([one.predictions == labels.numpy() for one in of])
-        told[f"p_{word}"] = paired_tests.cochran(right)
-        told[f"apart_{word}"] = 100 * float(np.ptp(right.mean(1)))
-        worst = list(choices)[right.mean(1).argmin()]
-        told[f"worst_{word}"] = OBSERVER_WORDS[worst]
-    differ = {
-        word: told[f"p_{word}"] < SIGNIFICANCE for word in WORDS.values()
-    }
-    told["shape"] = "contradicted" if differ["eight"] else "not contradicted"
-    told["at_four"] = "shown" if differ["four"] else "not shown"
-    return told
-
-
-def about_sources(found: dict[tuple[int, str], Paired]) -> dict[str, str]:
-    """A sentence for each number of bits: what other images change.
-
-    ``found`` are against training images, by bits of the activations and a
-    name of ``SOURCES``. Keys are ``sources_eight`` and ``sources_four``.
-    """
-    told = {}
-    for bits, word in WORDS.items():
-        each = [
-            f"{SOURCES.row(name).label} {100 * one.change:+.1f} points, "
-            f"{one.verdict}"
-            for (many, name), one in found.items()
-            if many == bits
-        ]
-        said = f"At {word} bits, against training images: {'; '.join(each)}."
-        told[f"sources_{word}"] = said
-    return told
+    found = {one.strategy: one for one in made}
+    return [
+        low_bits.with_flips(found[name], found[choice.base], labels, folder)
+        for name, choice in CHOICES.items()
+        if name in found
+    ]

@@ -163,6 +163,14 @@ class Timing:
             return Interval(found.value, float("nan"), float("nan"))
         return found
 
+    def told(self, slow: str, fast: str) -> str:
+        """The speed-up of ``fast`` and its verdict, for a sentence.
+
+        As of ``time_ratios.told``, without bounds where it is not judged.
+        """
+        found = self.speedup(slow, fast)
+        return time_ratios.told(self.judged(found), self.word(found))
+
     @property
     def conditions(self) -> str:
         """The conditions of the timing, in words."""

@@ -36,7 +36,7 @@ METHODS = {
 }
 # The dearest method is tried at these, with one network.
 DEAR, DEAR_BITS, DEAR_NETWORK = "adaround", ((4, 4), (2, 4)), "resnet8"
-# Losses (points) that a network may have, asked before anything was measured.
+# Losses (points) that a network may have, set before the sweep was run.
 LEVELS = (
     ("resnet8", (4, 8), 0.5),
     ("resnet8", (4, 4), 1.5),

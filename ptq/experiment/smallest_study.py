@@ -1,18 +1,16 @@
 """The reference "smallest": how small a network's file can get, and at what.
 
 Decisions look at validation images only: which price of a bit to take, and
-which bits a layer gets. The levels were set before anything was measured.
+which bits a layer gets. The levels were set before the sweep was run.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
 
 from ptq import paths
-from ptq.evidence import paired_tests
-from ptq.evidence.paired_tests import Flips
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import committed_sweeps, low_bits, network_study, results
 from ptq.experiment.network_study import FLOAT, Subject
@@ -42,6 +40,11 @@ def price_name(price: float) -> str:
     return f"price_{price:g}"
 
 
+def price_of(name: str) -> float:
+    """The price, in nats for a bit, of a row that is called so."""
+    return float(name.removeprefix("price_"))
+
+
 def made(of: Subject, name: str) -> QuantizedNetwork:
     """The network of a row: of ``PLAIN``, or of a ``price_name``.
 
@@ -54,8 +57,7 @@ def made(of: Subject, name: str) -> QuantizedNetwork:
     start = started(of, bits)
     few = start.normalized(of.calibration[:TELLING])
     matters = fisher_information(start.graph, few)
-    price = float(name.removeprefix("price_"))
-    prices = dict.fromkeys(bits, price)
+    prices = dict.fromkeys(bits, price_of(name))
     return rate_distortion(start, of.calibration, prices, matters)
 
 
@@ -100,37 +102,19 @@ def record(
         coded=name not in PLAIN or name == TERNARY,
         code=Path(__file__).read_text(),
     )
-    if "lost" in found.parameters:
-        return found
-    pair = exact.predictions, found.predictions
-    flips = paired_tests.flips(*pair, labels.numpy(), classes=10)
-    told = {"lost": flips.lost, "gained": flips.gained}
-    found = replace(found, parameters=found.parameters | told)
-    found.save(folder)
-    return found
+    return low_bits.with_flips(found, exact, labels, folder)
 
 
 def rows(frame: pd.DataFrame) -> pd.DataFrame:
     """The reference's networks without ``FLOAT``, the largest file first.
 
-    ``frame`` is as ``committed_sweeps.load`` gives it. Column ``change`` is
-    that of accuracy against FP32 (a share, an Interval), and ``p`` McNemar's,
-    by Holm's correction over all rows.
+    ``frame`` is as ``committed_sweeps.load`` gives it, and the rows are
+    ``judged``, against FP32.
     """
     found = frame[frame.strategy != FLOAT].sort_values(
         ["network", "train_seed", "file_bytes"], ascending=[True, True, False]
     )
-    flips = [
-        Flips(lost, gained, n, paired_tests.mcnemar(lost, gained))
-        for lost, gained, n in zip(
-            *(found[c].astype(int).tolist() for c in ("lost", "gained", "n")),
-            strict=True,
-        )
-    ]
-    return found.assign(
-        change=list(map(paired_tests.difference, flips)),
-        p=paired_tests.holm([one.p for one in flips]),
-    )
+    return committed_sweeps.judged(found)
 
 
 @dataclass(frozen=True)
@@ -154,8 +138,7 @@ class Level:
 def levels(found: pd.DataFrame) -> list[Level]:
     """The levels of one trained network, from its ``rows``.
 
-    Non-inferior is what has a 95 % interval that excludes a loss as large; a
-    loss of at most a point is that of the test images, without an interval.
+    Non-inferior is what has a 95 % interval that excludes a loss as large.
     A level whose rows the reference lacks is left out.
     """
     named = {row.strategy: row for _, row in found.iterrows()}
@@ -168,13 +151,17 @@ def levels(found: pd.DataFrame) -> list[Level]:
         words = "fc1 at 2 bits in 160 kB: non-inferior at 0.5 points"
         fits = row.file_bytes <= 160_000
         told.append(Level(words, row, fits and row.change.low > -MARGIN))
-    small = found[found.strategy.str.startswith("price")]
-    small = small[small.file_bytes <= SMALLEST]
-    if len(small):
-        row = small.loc[small.validation_correct.idxmax()]
-        words = "a file of 70 kB: at most 1.0 point lost"
-        told.append(Level(words, row, row.change.value >= -2 * MARGIN))
+    if len(few := small(found)):
+        row = few.loc[few.validation_correct.idxmax()]
+        words = "a file of 70 kB: non-inferior at 1.0 point"
+        told.append(Level(words, row, row.change.low > -2 * MARGIN))
     return told
+
+
+def small(found: pd.DataFrame) -> pd.DataFrame:
+    """Those ``rows`` with a price whose files are small enough."""
+    priced = found.strategy.str.startswith("price")
+    return found[priced & (found.file_bytes <= SMALLEST)]
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:

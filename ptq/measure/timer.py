@@ -85,6 +85,7 @@ def compare(
     taken = [{name: [] for name in (*c.names, TWIN)} for c in plan]
     watches = [interference.Watch() for _ in plan]
     for count in _sessions(rounds):
+        gc.collect()
         for conditions, found, watching in zip(
             plan, taken, watches, strict=True
         ):
@@ -112,10 +113,12 @@ def starved(
     threads wait for each other, not the network.
     """
     medians = {
-        (c.batch, c.mode, c.threads): np.median(s.seconds[c.names[0]])
+        (c.names[0], c.batch, c.mode, c.threads): np.median(
+            s.seconds[c.names[0]]
+        )
         for c, s in zip(plan, found, strict=True)
     }
-    kind = conditions.batch, conditions.mode
+    kind = conditions.names[0], conditions.batch, conditions.mode
     here = medians[*kind, conditions.threads]
     one = medians.get((*kind, 1), here)
     if here <= STARVED * one:
@@ -207,7 +210,7 @@ def _session(copies, batch, mode, rounds, order) -> dict[str, list[float]]:
         network(batch)
         loops[name] = _calls(_seconds(network, batch))
     seconds = {name: [] for name in copies}
-    gc.collect()
+    gc.collect(1)  # what loading left; all of it takes long
     for _ in range(rounds):
         for name in order.permutation(list(copies)):
             network = copies[name]

@@ -409,7 +409,12 @@ def test_two_ratios_differ_where_intervals_lie_apart(before, now, word):
 def test_two_runs_are_compared_by_their_ratios():
     before, now = a_bench(quiet()), a_bench(quiet(0.0005), versions={})
     told = two_runs.report(before, now).text()
-    assert "faster" in told and "A/A" not in told
+    assert "faster" in told and "A/A" not in told and "Only" not in told
+    more = a_bench({"INT8, x": times_of(0.002)} | quiet())
+    more.timings.append(made_timing(quiet(), batch=64))
+    for pair, when in (((before, more), "now"), ((more, before), "before")):
+        told = " ".join(two_runs.report(*pair).text().split())
+        assert f"Only {when}: INT8, x; batch 64, 1 thread, hot" in told
     for other in (
         {"machine": MACHINE | {"cores": 4}},
         {"network": "another"},
@@ -428,11 +433,18 @@ def test_a_cause_costs_or_saves_time():
             "A/A": times_of(0.001),
         }
     )
-    why = knobs.Why("net", timing, {"simulation": "none"})
+    peaks = {"FP32": 1e9, "BF16": 1e9, "INT8": 8e9, "copy": 1e9}
+    rates = {"one": {"conv": 2e9}, "the_other": {"conv": 4e9, "fc": 1e9}}
+    why = knobs.Why("net", timing, {"simulation": "none"}, peaks, rates)
     (cells,) = why.rows(knobs.FILE)
     assert cells[0] == "Q/DQ not fused" and cells[-1] == "costs time"
     assert float(cells[3].split()[0]) == pytest.approx(3, abs=0.1)
     assert why.rows(knobs.CALL)[0][-1] == "saves time"
     assert why.rows(knobs.STOPWATCH) == []
-    assert "Left out: simulation: none" in why.report().text()
+    assert why.layer_rows() == [
+        {"layer": "conv", "one": "2.0 (25.0 %)", "the other": "4.0 (50.0 %)"},
+        {"layer": "fc", "one": "–", "the other": "1.0 (12.5 %)"},
+    ]
+    told = why.report().text()
+    assert "Left out: simulation: none" in told and "the peak of 8" in told
     assert json.loads(why.json())["network"] == "net"

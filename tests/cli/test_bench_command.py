@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
+from ptq.bench import knobs
 from ptq.cli import commands
 
 ROWS = [
@@ -115,7 +116,21 @@ def test_why_turns_every_knob(here):
         *("one image", "all threads", "simulation", "warm-up", "nothing"),
     ):
         assert cause in done.stdout, cause
-    assert json.loads((here / "why.json").read_text())["left_out"] == {}
+    assert "Layers: billion" in done.stdout
+    found = json.loads((here / "why.json").read_text())
+    assert found["left_out"] == {} and found["rates"]["onnx_runtime"]
+    rates = [v for one in found["rates"].values() for v in one.values()]
+    assert max(rates) <= found["peaks"]["INT8"]
+
+
+def test_an_interrupted_bench_promises_nothing(here, monkeypatch):
+    def stopped(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(knobs, "measured", stopped)
+    done = called("net.py:make", "--input-shape", "1,8,8", "--why", *FEW)
+    assert done.exit_code == 130
+    assert "interrupted; nothing was written" in done.stderr
 
 
 WRONG = {

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import types
 
 import pytest
 import torch
 from small_network import pixels_of, small
 
 from ptq import engines
-from ptq.engines import time_shares
+from ptq.engines import contract, time_shares
 from ptq.graph import UnsupportedError
 from ptq.quantizer import affine
 from ptq.quantizer.quantizing import quantize
@@ -108,6 +109,37 @@ def test_time_is_told_of_what_runs(engine, network, pixels):
     assert sum(by_codes.values()) == pytest.approx(1)
     assert by_codes["integer"] > by_floats["integer"] > 0
     assert by_floats["float"] > by_codes.get("float", 0)
+
+
+def test_rates_are_of_layers_in_integers(engine, pixels):
+    if not hasattr(engine, "spent"):
+        pytest.skip("it tells no time")
+    name = engine.__name__.rpartition(".")[2]
+    kept = quantize(
+        *(small(), pixels),
+        **{"normalization": (0.5, 0.5), "keep_float": ["wide"]},
+    )
+    rates = time_shares.layer_rates(kept, pixels[:32], name)
+    assert list(rates) == ["conv", "fc"] and min(rates.values()) > 0
+
+
+def test_a_rate_is_of_one_call(network, pixels, monkeypatch):
+    """An engine that tells of two calls, the first time disturbed."""
+    told = iter([4.0, 1.0, 1.0])
+
+    def spent(asked, images):
+        seconds = next(told)
+        layer = contract.Ran("conv", "kernel", "integer")
+        beside = contract.Ran("conv", "copy", "conversion")
+        return [(layer, seconds), (layer, seconds), (beside, 9.0)]
+
+    found = types.ModuleType("told")
+    found.spent, found.CALLS = spent, 2
+    monkeypatch.setitem(sys.modules, "told", found)
+    monkeypatch.setitem(engines.ENGINES, "told", "told")
+    macs = network.layers()["macs"]["conv"]
+    rates = time_shares.layer_rates(network, pixels[:5], "told")
+    assert rates == {"conv": pytest.approx(5 * macs)}
 
 
 def test_two_loads_give_the_same(engine, network, pixels):

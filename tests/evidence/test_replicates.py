@@ -207,6 +207,16 @@ def test_smallest_shown_is_shown_with_that_chance(count, chance):
     assert replicates.smallest_shown(0.15, count + 1, chance) < found
 
 
+def test_one_of_several_tests_shows_only_larger_means():
+    """Shown whatever the others are: with a p below 5 % by their number."""
+    alone = replicates.smallest_shown(0.15, 5)
+    least = replicates.smallest_shown(0.15, 5, tests=6)
+    assert least > 1.5 * alone
+    values = np.random.default_rng(12).normal(least, 0.15, (4000, 5))
+    found = stats.ttest_1samp(values, 0, axis=1).pvalue < 0.05 / 6
+    assert found.mean() == pytest.approx(0.8, abs=0.02)
+
+
 @pytest.mark.parametrize(("deviation", "count"), [(0.1, 1), (0.0, 5)])
 def test_no_spread_says_nothing_of_power(deviation, count):
     with pytest.raises(ValueError, match="at least 2 repetitions"):

@@ -68,33 +68,6 @@ def test_disagreement_by_hand():
         paired_tests.disagreement(first, second[:2])
 
 
-def test_cochran_of_two_networks_is_mcnemar_without_correction():
-    """Nine images lost and one gained: (9 - 1)^2 / 10."""
-    right = np.ones((2, 50), bool)
-    right[1, :9] = right[0, 9] = False
-    expected = stats.chi2.sf(6.4, 1)
-    assert paired_tests.cochran(right) == pytest.approx(expected)
-
-
-def test_cochran_agrees_with_permuted_networks():
-    """Where networks are alike, their predictions of an image may swap."""
-    generator = np.random.default_rng(0)
-    right = generator.random((4, 120)) < np.array(
-        [[0.6], [0.6], [0.7], [0.5]]
-    )
-    swapped = [
-        generator.permuted(right, axis=0).sum(1).var() for _ in range(4000)
-    ]
-    share = np.mean(np.array(swapped) >= right.sum(1).var())
-    assert paired_tests.cochran(right) == pytest.approx(share, abs=0.02)
-
-
-def test_cochran_of_equal_networks_shows_nothing():
-    assert paired_tests.cochran(np.ones((3, 5), bool)) == 1
-    with pytest.raises(ValueError, match="two networks or more"):
-        paired_tests.cochran(np.ones((1, 5), bool))
-
-
 def test_holm_by_hand():
     # 0.01·4, 0.02·3, 0.03·2 raised to the one before, 0.5·1.
     found = paired_tests.holm([0.03, 0.01, 0.5, 0.02])

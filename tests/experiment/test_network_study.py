@@ -95,7 +95,12 @@ def test_changes_and_gains_are_paired_by_training():
     found = network_sweep.changes(frame)
     assert found["resnet8", "per_channel"] == pytest.approx([-0.01] * 2)
     gain = network_sweep.gain(found, "per_channel", "per_tensor")
-    assert gain == pytest.approx(0.02)
+    assert gain.value == pytest.approx(0.02)
+    assert gain.low == pytest.approx(gain.high)
+    found["resnet8", "per_channel"] = np.array([0.05, -0.05])
+    spread = network_sweep.gain(found, "per_channel", "per_tensor")
+    assert spread.low < 0 < spread.high
+    assert len(network_sweep.gains(found, "per_channel", "per_tensor")) == 4
 
 
 def test_the_reference_holds_shipped_networks_and_their_parity():

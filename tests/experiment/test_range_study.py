@@ -1,25 +1,17 @@
-"""The study of ranges: what it says, and how its choices are made."""
-
-from dataclasses import replace
+"""The study of ranges: how its choices are made, and from which images."""
 
 import numpy as np
 import pytest
 import torch
 
-from ptq.book import tables
-from ptq.evidence import network_pairs
 from ptq.experiment import network_study, range_study
-from ptq.experiment.range_study import OBSERVED, REPAIRED, Choice
-
-
-class Lab:
-    """Where records are kept, and the test images that they are of."""
-
-    def __init__(self, cifar, folder):
-        self.run_folder = folder
-        self.test_images, self.test_labels = (
-            each[:40] for each in (cifar.test_images, cifar.test_labels)
-        )
+from ptq.experiment.range_study import (
+    CALIBRATED,
+    CHOICES,
+    OBSERVED,
+    REPAIRED,
+    Choice,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,107 +47,54 @@ def test_choices_are_what_their_names_say(residual):
 
 
 def test_names_tell_choices_apart():
-    every = [
-        c
-        for of in (OBSERVED, REPAIRED)
-        for d in of.values()
-        for c in d.values()
-    ]
-    assert len({choice.name for choice in every}) == len(set(every))
-    told = Choice(4, 8, "mse", False, True, True, "means").name
-    assert told == "w4a8-tensor-mse-least-equalized-means"
+    studied = (OBSERVED, REPAIRED, CALIBRATED)
+    every = {c for of in studied for d in of.values() for c in d.values()}
+    assert len(CHOICES) == len(every) == 38
+    assert all(CHOICES[choice.name] == choice for choice in every)
+    told = Choice(4, 8, "mse", False, True, True, "means", "noise").name
+    assert told == "w4a8-tensor-mse-least-equalized-means-noise"
 
 
-def test_records_are_kept_and_compared(cifar, residual, tmp_path):
-    lab = Lab(cifar, tmp_path)
-    asked = [OBSERVED[8]["minmax"], REPAIRED[False]["min-max"]]
-    found = range_study.records(lab, residual, asked, images=40)
-    again = range_study.records(lab, residual, asked, images=40)
-    assert found.keys() == {"fp32", *(one.name for one in asked)}
-    for name, one in found.items():
+def test_records_are_kept_with_their_flips(cifar, residual, tmp_path):
+    """Noise against training images, the others against the float network."""
+    real, noise = (CALIBRATED[4][name].name for name in ("real", "noise"))
+    ruined = REPAIRED[False]["min-max"].name
+    names = ["fp32", ruined, real, noise]
+    labels = cifar.test_labels[:40]
+    given = cifar.test_images[:40], labels, tmp_path
+    made = range_study.records(residual, names, *given)
+    assert [one.strategy for one in made] == names
+    assert made[1].correct < made[0].correct - 8
+    told = range_study.with_flips(made, labels, tmp_path)
+    assert {one.strategy for one in told} == {*names[1:]}
+    again = range_study.records(residual, names, *given)
+    bases = dict(zip(names, [None, *made[:1] * 2, made[2]], strict=True))
+    for one, same in zip(made, again, strict=True):
         assert one.n == 40 and one.parameters["validation_images"] == 40
-        assert np.array_equal(one.predictions, again[name].predictions)
-        assert one.parameters == again[name].parameters  # not made again
-    found = range_study.changes(found, lab.test_labels)
-    ruined = found[asked[1].name]
-    assert ruined.change.high < -0.2 and ruined.verdict == "worse"
+        assert np.array_equal(one.predictions, same.predictions)
+        # Not made again: as many seconds.
+        assert one.parameters.items() <= same.parameters.items()
+        if (base := bases[one.strategy]) is not None:
+            net = same.parameters["gained"] - same.parameters["lost"]
+            assert net == one.correct - base.correct
 
 
-def made_up(loss, few):
-    """Records of all observers; at ``few`` bits each loses images more."""
-    truth = torch.zeros(200, dtype=torch.int64)
-    right = np.zeros(200, np.uint8)
-    right[190:] = 1
-    found = {"fp32": right}
-    for bits, choices in OBSERVED.items():
-        for place, one in enumerate(choices.values()):
-            found[one.name] = right.copy()
-            found[one.name][: loss * place * (bits == few)] = 1
-    return found, truth
+def test_what_a_choice_is_compared_with():
+    wide = CALIBRATED[8]["wide logits"]
+    assert wide.base == CALIBRATED[8]["real"].name
+    assert OBSERVED[4]["gauss"].base == OBSERVED[4]["minmax"].name
+    assert OBSERVED[4]["minmax"].base == "fp32"
 
 
-def as_records(made, base):
-    """Made-up predictions in place of those of a record."""
-    return {
-        name: replace(base, strategy=name, predictions=one, n=len(one))
-        for name, one in made.items()
+def test_only_the_logits_have_room(residual):
+    """Steps of the last grid are four times as large, no other's."""
+    plain, wide = (
+        range_study.made(residual, Choice(wide_logits=one))
+        for one in (False, True)
+    )
+    moved = {
+        name: float(wide.grids[name].scale / grid.scale)
+        for name, grid in plain.grids.items()
     }
-
-
-def test_observers_that_differ_at_four_bits_only_are_said_to(
-    cifar, residual, tmp_path
-):
-    lab = Lab(cifar, tmp_path)
-    base = range_study.records(lab, residual, [], images=40)["fp32"]
-    made, truth = made_up(4, few=4)
-    found = as_records(made, base)
-    told = range_study.about_observers(found, truth)
-    assert told["shape"] == "not contradicted" and told["p_eight"] == 1
-    assert told["at_four"] == "shown" and told["p_four"] < 1e-6
-    assert told["apart_eight"] == 0
-    assert told["worst_four"] == "analytic, Gauss"
-    assert told["apart_four"] == pytest.approx(12)
-    rows = tables.ranges.observer_rows(range_study.changes(found, truth))
-    assert [row["observer"] for row in rows][-1] == "analytic, Gauss"
-    assert rows[-1]["4 bits (points)"].startswith("-12.0 (")
-    assert rows[-1]["4 bits, verdict"] == "worse"
-    assert rows[-1]["8 bits (points)"].startswith("+0.0")
-
-
-def test_observers_that_differ_at_eight_bits_contradict_the_shape(
-    cifar, residual, tmp_path
-):
-    lab = Lab(cifar, tmp_path)
-    base = range_study.records(lab, residual, [], images=40)["fp32"]
-    made, truth = made_up(4, few=8)
-    told = range_study.about_observers(as_records(made, base), truth)
-    assert told["shape"] == "contradicted" and told["p_eight"] < 1e-6
-    assert told["at_four"] == "not shown" and told["p_four"] == 1
-
-
-def test_sources_are_held_to_training_images():
-    """Of 200 images noise loses 60 at four bits; nothing else changes."""
-    truth = np.zeros(200, np.uint8)
-    ruined = truth.copy()
-    ruined[:60] = 1
-    pairs = {
-        (bits, name): (
-            truth,
-            ruined if (bits, name) == (4, "noise") else truth,
-        )
-        for bits in (8, 4)
-        for name in ("distilled", "noise")
-    }
-    found = network_pairs.compared(pairs, truth, classes=10)
-    told = range_study.about_sources(found)
-    assert "At eight bits" in told["sources_eight"]
-    assert "noise -30.0 (" in told["sources_four"]
-    assert told["sources_four"].endswith(") points, worse.")
-    assert "worse" not in told["sources_eight"]
-    rows = tables.ranges.source_rows(found)
-    assert [row["images"] for row in rows] == [
-        "distilled from BN",
-        "uniform noise",
-    ]
-    assert rows[1]["4 bits, verdict"] == "worse"
-    assert rows[0]["4 bits (points)"].startswith("+0.0 (")
+    assert moved.pop("fc") == 4
+    assert set(moved.values()) == {1}

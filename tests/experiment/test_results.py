@@ -260,11 +260,50 @@ def test_a_busy_machine_is_said_and_gives_no_verdict(capsys):
     table = tables.times.timing_rows([busy], ["fp32", "naive"])
     assert table.time.tolist() == ["reference", "not judged", "not judged"]
     assert table["ms per image"].tolist() == ["9.375", "4.688", "9.375"]
-    assert "not judged" in tables.times.remarks([busy], ["fp32"])
+    assert busy.told("fp32", "naive") == "2.00 (not judged)"
+    assert "Not judged" in tables.times.remarks([busy], ["fp32"])
     tables.times.caution([busy])
-    assert "busy" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "busy" in told and "other conditions" not in told
     tables.times.caution([TIMING])
     assert capsys.readouterr().out == ""
+
+
+def test_one_busy_condition_does_not_condemn_the_others(capsys):
+    busy = ["others computed"]
+    cold = dataclasses.replace(TIMING, batch=1, mode="cold", busy=busy)
+    told = tables.times.remarks([TIMING, cold], ["fp32"])
+    sentence = "Not judged, for this machine was busy: {}."
+    assert sentence.format("batch 1, 1 thread, cold") in told
+    tables.times.caution([TIMING, cold])
+    told = capsys.readouterr().out
+    assert "busy: batch 1, 1 thread, cold (others computed)." in told
+    assert "The other conditions were quiet." in told
+    assert "batch 64" not in told
+    hot = dataclasses.replace(TIMING, busy=busy)
+    tables.times.caution([hot, cold])
+    told = capsys.readouterr().out
+    assert "hot (others computed); batch 1, 1 thread, cold (oth" in told
+
+
+def test_a_ratio_is_quoted_with_its_verdict():
+    assert TIMING.told("fp32", "naive") == "2.00 (2.00–2.00; faster)"
+    assert TIMING.told("fp32", "A/A").endswith("; no difference shown)")
+    few = with_times(**{n: [v[0]] for n, v in TIMING.seconds.items()})
+    assert few.told("fp32", "naive") == "2.00 (too few rounds)"
+
+
+@pytest.mark.parametrize(("inside", "often"), [(35, True), (38, False)])
+def test_how_often_intervals_held_is_told(inside, often):
+    """Of 40, 38 are compatible with 95 %, and 35 are not."""
+    equal = {"trials": 40, "inside": inside, "judged": 0}
+    twice = {"trials": 40, "inside": 37, "judged": 40}
+    real = {"equal": equal, "twice": twice, "busy": 2}
+    told = tables.times.held({"real": real, "machine": {"processor": "Ω"}})
+    assert f"in {inside} of 40 with equal networks (" in told
+    assert ("less often than 95 % promise" in told) == often
+    assert "on Ω (2 of 41 busy)" in told and "in 37 of 40 with twice" in told
+    assert "none came out as faster" in told
 
 
 def test_too_few_rounds_are_said_in_every_table():

@@ -108,6 +108,9 @@ def test_tables_have_every_method_and_network_once():
     assert len(set(names)) == len(names) == 13
     assert names[0] == ("W4A8", "nearest")
     w3a3 = dict(zip(names, rows, strict=True))["W3A3", "descent toward float"]
+    assert w3a3["CPU s"] == "1.5"
+    dear = [row["CPU s"] for row in rows if "AdaRound" in row["method"]]
+    assert dear == ["3.0 (ResNet8)"] * 2
     assert w3a3["ResNet8"].startswith("-10.15 ± ")
     levels = tables.level_rows(frame)
     missed = [r["bits"] for r in levels if r["level"] == tables.MISSED]
@@ -121,7 +124,16 @@ def test_tables_have_every_method_and_network_once():
 
 def test_a_text_is_told_what_the_tables_say():
     lost = {("resnet8", "w2a4_gptq"): 0.4, ("depthwise", "w4a4_gptq"): 0.05}
-    told = tables.told(table(lost=lost))
+    frame = table(lost=lost)
+    # What one network alone was asked for is compared there alone.
+    frame.loc[frame.network != "resnet8", "cpu_seconds"] = 100.0
+    told = tables.told(frame)
+    assert told["resnet8_w2a4_gptq_interval"].value < -40
+    assert told["resnet8_w2a4_gptq_gain"].value == pytest.approx(-39)
+    assert told["resnet8_w2a4_gptq_word"] == "shown"
+    assert told["resnet8_w4a4_gptq_word"] == "not shown"
+    assert told["w2a4_descent_own_shown"] == "1 of 4"
+    assert told["w2a4_adaround_shown"] == "0 of 1"
     assert told["resnet8_w2a4_gptq"] == pytest.approx(-40.15)
     assert told["better_pairs"] == told["better"].count(";") + 1
     assert told["pairs"] == 26

@@ -75,9 +75,30 @@ def test_the_small_file_is_chosen_on_validation_images():
     (level,) = smallest_study.levels(found(small, best_seen, large))
     assert level.row.strategy == "price_3e-07"
     assert level.word == "missed"
-    assert words(row("price_3e-07", 69, 300, 200)) == ["reached"]
+    # Non-inferior: the interval counts, not the change alone.
+    assert words(row("price_3e-07", 69, 300, 250)) == ["reached"]
+    assert words(row("price_3e-07", 69, 300, 210)) == ["missed"]
     assert words(large) == []
     assert tables.level_rows([level])[0]["file (kB)"] == "69.0"
+
+
+def test_a_choice_of_one_file_is_no_choice():
+    small, other = (row(f"price_{p}e-07", 60, 9, 9) for p in (4, 5))
+    large = row("price_1e-07", 71, 9, 9)
+    told = tables.choice_words(found(small, large))
+    assert told == (
+        "Files of at most 70 kB: 1 of compact CNN, seed 42 (nothing was "
+        "chosen)."
+    )
+    told = tables.choice_words(found(small, other, large))
+    assert told.endswith(": 2 of compact CNN, seed 42.")
+    assert ": none of compact" in tables.choice_words(found(large))
+
+
+def test_a_price_is_told_once():
+    rows = [row(f"price_{p}e-07", 60, 9, 9) for p in (3.6, 3.3, 3.6)]
+    assert tables.prices(found(*rows)) == ["3.3e-07", "3.6e-07"]
+    assert tables.prices(found(row("fc1_4", 280, 9, 9))) == []
 
 
 def test_the_reference_has_a_float_network_beside_each_row():

@@ -218,6 +218,19 @@ def test_threads_that_starve_each_other_are_seen(one, two, expected):
     assert bool(timer.starved(plan[1], plan, found)) is expected
 
 
+def test_threads_are_compared_on_the_same_network():
+    """A plan may have several networks; a small one is no slow thread."""
+    plan = [
+        timer.Conditions((name,), 1, threads)
+        for name, threads in (("a", 1), ("small", 1), ("a", 2))
+    ]
+    found = [
+        timer.Samples({one.names[0]: np.full((3, 4), seconds)}, [])
+        for one, seconds in zip(plan, (1.0, 0.01, 1.2), strict=True)
+    ]
+    assert timer.starved(plan[2], plan, found) == []
+
+
 @pytest.mark.parametrize("clock", coverage.CLOCKS)
 def test_the_next_session_lies_in_the_interval(clock):
     """In about 95 % of the cases; equal networks are told apart in few."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ptq.book import show, style
 from ptq.book.figures.four_networks import look
 from ptq.book.style import NEUTRAL
-from ptq.book.tables.smallest import subject
+from ptq.book.tables.smallest import prices, subject
 from ptq.experiment.smallest_study import SMALLEST
 
 
@@ -24,7 +24,8 @@ def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
         name,
         "Change of accuracy (with paired 95 % intervals) over the bytes of "
         "the whole file. Open marks: fc1 at few bits without a price; filled "
-        "marks: entropy coded, each at another price of a bit. The smallest "
+        "marks: entropy coded, at a price of a bit of "
+        f"{' or '.join(prices(found))} nats. The smallest "
         f"file ({subject(least)}) has {least.file_bytes / 1000:.0f} kB and "
         f"changes by {100 * least.change.value:+.2f} points. The vertical "
         f"line is {SMALLEST / 1000:.0f} kB.",

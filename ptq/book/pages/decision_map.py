@@ -25,6 +25,7 @@ EIGHT, FEWER = "networks", "rounding"
 # At eight bits, from the simpler grids to the finer ones.
 GRANULARITIES = "per_tensor", "per_channel"
 ONE = "one training"
+LOSS = "a loss, not shown over all rows"
 CELL = ["network", "weight_bits", "activation_bits"]
 COLUMNS = (
     *(*CELL, "train_seed", "rank", "method", "change", "seen"),
@@ -142,14 +143,23 @@ def _judged(frame: pd.DataFrame) -> pd.DataFrame:
     known = frame.p.notna()
     adjusted = frame.p.copy()
     adjusted[known] = paired_tests.holm(frame.p[known].tolist())
-    words = [
-        ONE if np.isnan(p) else paired_tests.verdict(change, p)
-        for change, p in zip(frame.change, adjusted, strict=True)
-    ]
+    words = list(map(_word, frame.change, adjusted))
     order = {name: place for place, name in enumerate(recipes.NETWORKS)}
     frame = frame.assign(verdict=words, place=frame.network.map(order))
     by = ["place", "weight_bits", "activation_bits"]
     return frame.sort_values(by, ascending=[True, False, False])
+
+
+def _word(change: Interval, p: float) -> str:
+    """The verdict on a change (shares), ``p`` by Holm, NaN of one training.
+
+    Below zero as a whole, and not shown: more than no difference.
+    """
+    if np.isnan(p):
+        return ONE
+    if p >= SIGNIFICANCE and change.low <= -MARGIN and change.high < 0:
+        return LOSS
+    return paired_tests.verdict(change, p)
 
 
 def sentence(frame: pd.DataFrame) -> str:
@@ -176,7 +186,9 @@ def write(target: Path, folder: Path = paths.REFERENCE) -> None:
     eight, _ = committed_sweeps.load(EIGHT, folder)
     fewer = committed_sweeps.load(FEWER, folder)[0] if there else None
     frame, lacking = rows(tried(eight, fewer))
-    table = captioned(_readable(frame), "decision-map", _caption(lacking))
+    table = captioned(
+        _readable(frame), "decision-map", _caption(frame, lacking)
+    )
     text = f"{sentence(frame)}\n\n{table}"
     paths.write_whole(target / "decision_map.md", text)
 
@@ -206,7 +218,9 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _caption(lacking: list[str]) -> str:
+def _caption(frame: pd.DataFrame, lacking: list[str]) -> str:
+    several = frame.trainings[frame.trainings > 1]
+    few = sorted({str(n) for n in (several.min(), several.max())})
     text = (
         "The method to take, by network and bits of weights (W) and "
         "activations (A): the simplest that is, on validation images, not "
@@ -214,11 +228,13 @@ def _caption(lacking: list[str]) -> str:
         f"{100 * MARGIN:.1f} points below it. Change of accuracy against "
         "floats, and gain over the simplest method, in points, on test "
         "images: means over trainings with 95 % intervals; Holm's correction "
-        "over all rows. Of one training nothing is tested: the difference on "
-        "its validation images decides alone, and the interval is that of "
-        "its test images. Below eight bits the first and the last "
-        "layer keep eight. The file is ONNX at eight bits, and packed below; "
-        "CPU seconds are the method's, on one thread."
+        f"over all rows. They are {len(several)} tests of "
+        f"{' to '.join(few)} trainings each, so few losses can be shown. "
+        "Gains are not corrected for their number. Of one training nothing "
+        "is tested: the difference on its validation images decides alone, "
+        "and the interval is that of its test images. Below eight bits the "
+        "first and the last layer keep eight. The file is ONNX at eight "
+        "bits, and packed below; CPU seconds are the method's, on one thread."
     )
     if lacking:
         text += (

@@ -6,10 +6,12 @@ from ptq import paths
 from ptq.book.show import captioned
 from ptq.evidence import time_ratios
 from ptq.experiment.results import NOT_JUDGED
+from ptq.networks import recipes
 
 PARITY = paths.REFERENCE / "parity.csv"
 BAR = paths.REFERENCE / "bar.csv"
-SHOWN = ("network", "engine", "other predictions", "logits equal (%)")
+FLIPS, TIE = "other predictions", "best two 0 codes apart"
+SHOWN = ("network", "engine", FLIPS, "logits equal (%)")
 NODES = ("worst operation (%)", "largest difference", "causes")
 
 
@@ -20,7 +22,7 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
     how far a code is off on equal inputs.
     """
     found = pd.read_csv(PARITY) if found is None else found
-    flips, images = found["other predictions"], int(found["images"].min())
+    flips, images = found[FLIPS], int(found["images"].min())
     most = f"{flips.max()} at most" if flips.any() else "none of them"
     text = (
         f"Asked for {images:,} test images of each network below, an engine "
@@ -31,7 +33,8 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
     )
     whys = found.loc[flips > 0, ["network", "engine", "why they flip"]]
     told = [
-        f"- {network}, {_words(engine)}: {why}."
+        f"- {network}, {_words(engine)}: "
+        f"{why.replace(TIE, 'a tie of the two best exact logits')}."
         for network, engine, why in whys.itertuples(index=False)
     ]
     if told:
@@ -44,6 +47,28 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
     )
     table = captioned(frame, "parity-all", caption, text=True)
     return f"{text}\n\n{table}"
+
+
+def all_images(found: pd.DataFrame | None = None) -> str:
+    """A sentence on ``PARITY``, or rows like it: which networks, how many.
+
+    Names the networks that were compared on all test images, the most other
+    predictions of one row, and whether all of them are ties.
+    """
+    found = pd.read_csv(PARITY) if found is None else found
+    names, most = list(dict.fromkeys(found.network)), found[FLIPS].max()
+    which = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if {row.label for row in recipes.NETWORKS.values()} <= set(names):
+        which = "all four networks"
+    text = (
+        f"For {which} all {int(found.images.min()):,} were compared once: "
+        f"at most {most} differ"
+    )
+    if not most:
+        return text.replace("at most 0 differ", "none differs")
+    whys = found.loc[found[FLIPS] > 0, "why they flip"]
+    ties = whys.str.count("best two") == whys.str.count(TIE)
+    return text + ", ties in the exact logits" * bool(ties.all())
 
 
 def bar_page(found: pd.DataFrame | None = None) -> str:

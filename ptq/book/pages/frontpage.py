@@ -98,12 +98,14 @@ def _busy(frame: pd.DataFrame) -> str:
     Every other condition is judged, or not, on its own.
     """
     signs = {
-        sign
+        f"batch {batch:.0f}: {sign}": None
         for prefix in ("", "single_")
-        for sign in frame[f"{prefix}busy"].unique()
+        for batch, sign in zip(
+            frame[f"{prefix}batch"], frame[f"{prefix}busy"], strict=True
+        )
         if sign != QUIET
     }
-    return "; ".join(sorted(signs))
+    return "; ".join(signs)
 
 
 def update_readme(run_folder: Path) -> None:

@@ -130,13 +130,40 @@ def _caption(frame: pd.DataFrame) -> str:
     threads = int(first.batch_threads)
     plural = "s" * (threads > 1)
     text = (
-        f"Four networks at eight bits in ONNX Runtime, on {first.n:,} test "
-        "images of CIFAR-10: accuracy in floats, its change with the paired "
-        "95 % interval, the files, and how many times as fast as the same "
-        f"network's float file, hot, {threads} thread{plural}. Weights, as "
-        f"chosen on validation images: {choices}."
+        "Four networks at eight bits, one training of each (the decision map "
+        "below has several), in ONNX Runtime, on "
+        f"{first.n:,} test images of CIFAR-10: accuracy in floats, its "
+        "change with the paired 95 % interval, the files, and how many times "
+        f"as fast as the same network's float file, hot, {threads} "
+        f"thread{plural}. Weights, as chosen on validation images: {choices}."
     )
-    busy = frame[["single_busy", "batch_busy"]].astype(object).fillna("")
-    if signs := sorted({s for s in busy.to_numpy().flatten() if s}):
+    if signs := _signs(frame):
         text += f" This machine was busy: {'; '.join(signs)}."
     return text
+
+
+def _signs(frame: pd.DataFrame) -> list[str]:
+    """Why times are not judged, with their conditions."""
+    return [
+        f"at batch {size}, hot, {signs}"
+        for prefix in ("single", "batch")
+        for size, signs in dict(
+            zip(frame[f"{prefix}_size"], frame[f"{prefix}_busy"], strict=True)
+        ).items()
+        if isinstance(signs, str) and signs
+    ]
+
+
+def ranged(frame: pd.DataFrame, prefix: str) -> str:
+    """The least and largest speed-up of ``answers``, and the verdicts.
+
+    "1.4 to 1.8 times as fast (faster: 3 of 4; not judged: 1 of 4)".
+    ``prefix`` is "single" or "batch".
+    """
+    found = frame[f"{prefix}_speedup"]
+    counts = frame[f"{prefix}_time"].value_counts(sort=False)
+    words = (f"{word}: {n} of {len(frame)}" for word, n in counts.items())
+    return (
+        f"{found.min():.1f} to {found.max():.1f} times as fast "
+        f"({'; '.join(words)})"
+    )

@@ -150,8 +150,8 @@ def _lost(changes: np.ndarray) -> str:
     least = replicates.smallest_shown(deviation, len(changes))
     return (
         f"{shown}. "
-        f"A mean loss of {100 * least:.2f} points or more would have been "
-        "shown in four cases of five"
+        f"Tested alone, a mean loss of {100 * least:.2f} points or more "
+        "would have been shown in four cases of five"
     )
 
 

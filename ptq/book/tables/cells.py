@@ -15,6 +15,11 @@ def between(found: Interval, form: str = "+.2f") -> str:
     return f"{found.low:{form}} to {found.high:{form}}"
 
 
+def shown(found: Interval) -> str:
+    """Whether an interval by itself, uncorrected, leaves out zero."""
+    return "shown" if found.low > 0 or found.high < 0 else "not shown"
+
+
 def top_1(share: Interval) -> dict[str, str]:
     """An accuracy, given as a share, in percent."""
     top = 100 * share

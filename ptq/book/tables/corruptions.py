@@ -130,10 +130,12 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     """Numbers and words that a text quotes, by name; changes in points.
 
     ``hurt_more`` and ``hurt_less`` name corruptions on which quantization
-    costs more and less. ``hurt_most`` and ``hurt_gain`` are the largest
-    excess of either sign, with whose it is. Of the network and method that
-    change most predictions on clean images, ``hurt_title``: shares (%) of
-    these by margin. ``hurt_class`` loses most of all.
+    costs more and less, ``hurt_open`` the networks without either.
+    ``hurt_most`` and ``hurt_gain`` are the largest excess of either sign,
+    with whose it is. Of the network and method that change most predictions
+    on clean images, ``hurt_title``: shares (%) of these by margin, beside
+    the range over all of that of least margin.
+    ``hurt_class`` loses most of all, ``hurt_class_loss`` points.
     """
     kinds = [
         (interval(row, "excess"), f"{cost.title}, {CORRUPTIONS.row(n).label}")
@@ -142,23 +144,27 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     ]
     kinds.sort(key=lambda kind: kind[0].value)
     shown = max(found, key=lambda cost: cost.clean.disagreement)
+    undecided = [share for cost in found for share in _undecided(cost)]
     changed = shown.clean[GROUPS].astype(float)
     losing = min(found, key=lambda cost: cost.clean.worst_change)
     return {
         "hurt_more": by_kind(found, MORE),
         "hurt_less": by_kind(found, LESS),
+        "hurt_open": nothing_shown(found),
         "hurt_most": kinds[0][0],
         "hurt_most_of": kinds[0][1],
         "hurt_gain": kinds[-1][0],
         "hurt_gain_of": kinds[-1][1],
         "hurt_title": shown.title,
         "hurt_least_margin": 100 * changed.iloc[0] / changed.sum(),
+        "hurt_least_low": min(undecided),
+        "hurt_least_high": max(undecided),
         "hurt_most_margin": 100 * changed.iloc[-1] / changed.sum(),
         "hurt_classes": int(sum(c.clean.classes_hurt for c in found)),
         "hurt_all_classes": len(cifar10.CLASSES) * len(found),
         "hurt_class": cifar10.CLASSES[int(losing.clean.worst_class)],
         "hurt_class_of": losing.title,
-        "hurt_class_change": 100 * losing.clean.worst_change,
+        "hurt_class_loss": -100 * losing.clean.worst_change,
         "hurt_exact_clean": _mean_accuracy(c.exact_clean for c in found),
         "hurt_exact_worse": _mean_accuracy(c.exact_worse for c in found),
         "hurt_below": sum(c.worse.ece < c.exact_worse.ece for c in found),
@@ -166,18 +172,37 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     }
 
 
+def _undecided(cost: Cost) -> list[float]:
+    """Of clean predictions that change, the share (%) of least margin."""
+    changed = cost.clean[GROUPS].astype(float)
+    return [100 * changed.iloc[0] / changed.sum()] if changed.sum() else []
+
+
 def by_kind(found: list[Cost], verdict: str) -> str:
-    """The corruptions with this verdict, and how many rows have it."""
-    counts = {
-        kind.label: sum(cost.verdict(name) == verdict for cost in found)
-        for name, kind in CORRUPTIONS.items()
-    }
-    words = [
-        f"{name} ({count} of {len(found)} rows)"
-        for name, count in counts.items()
-        if count
+    """The corruptions with this verdict, and in which networks, in words."""
+    words = []
+    for name, kind in CORRUPTIONS.items():
+        whose = {}
+        for cost in found:
+            if cost.verdict(name) == verdict:
+                title = recipes.get(cost.network).label
+                whose.setdefault(title, []).append(label(cost.method))
+        if whose:
+            told = (f"{title} {', '.join(of)}" for title, of in whose.items())
+            words.append(f"{kind.label} ({'; '.join(told)})")
+    return "; ".join(words) or "none of them"
+
+
+def nothing_shown(found: list[Cost]) -> str:
+    """The networks for which no excess is shown, in words."""
+    shown = {cost.network: False for cost in found}
+    for cost in found:
+        words = {cost.verdict(name) for name in cost.kinds}
+        shown[cost.network] |= words != {NOT_SHOWN}
+    labels = [
+        recipes.get(name).label for name, any_ in shown.items() if not any_
     ]
-    return ", ".join(words) or "none of them"
+    return ", ".join(labels) or "none of them"
 
 
 def _mean_accuracy(rows: Iterator[pd.Series]) -> float:

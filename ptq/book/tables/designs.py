@@ -6,7 +6,7 @@ from ptq.book.tables import cells
 from ptq.evidence import intervals, paired_tests, replicates
 from ptq.evidence.intervals import Interval
 from ptq.evidence.replicates import Ordering
-from ptq.evidence.thresholds import MARGIN
+from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import effect_words, factors
 from ptq.experiment.calibration_study import Asked
 from ptq.experiment.strategies import STRATEGIES
@@ -93,6 +93,16 @@ def change_rows(
         }
         for (name, _), order in orders.items()
     ]
+
+
+def only_alone(orders: dict[tuple[str, str], Ordering]) -> str:
+    """First strategies that a test of its own shows, but not after Holm."""
+    labels = [
+        STRATEGIES[name].label
+        for (name, _), order in orders.items()
+        if order.p < SIGNIFICANCE <= order.p_holm
+    ]
+    return ", ".join(labels) or "none"
 
 
 def order_rows(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ptq.evidence import intervals, paired_tests, replicates
+from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import network_study
 from ptq.experiment.comparison import Paired
 from ptq.experiment.network_study import CHOICES, FLOAT
@@ -67,6 +68,25 @@ def training_rows(
             row |= {"Holm p": "–", "verdict": ONE}
         rows.append(row)
     return rows
+
+
+def safe_words(changes: dict[tuple[str, str], np.ndarray]) -> str:
+    """How many rows exclude a mean loss of the margin, and which do not.
+
+    ``changes`` are as for ``training_rows``, (trainings,) each; those of one
+    training are left out.
+    """
+    means = {n: intervals.mean(v) for n, v in changes.items() if len(v) > 1}
+    rest = [
+        f"{recipes.get(network).label} {CHOICES[choice].label}"
+        for (network, choice), mean in means.items()
+        if mean.low <= -MARGIN
+    ]
+    text = (
+        f"{len(means) - len(rest)} of {len(means)} rows exclude a mean loss "
+        f"of {100 * MARGIN:.1f} points"
+    )
+    return f"{text}, all but {', '.join(rest)}" if rest else text
 
 
 def time_rows(

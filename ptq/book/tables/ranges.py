@@ -1,53 +1,88 @@
-"""Tables of ranges: observers, and what repairs few bits of weights."""
+"""Tables of ranges: observers, repairs of few bits, sources of images."""
 
-from ptq.experiment.comparison import Paired
-from ptq.experiment.image_sources import SOURCES
-from ptq.experiment.range_study import OBSERVED, OBSERVER_WORDS, REPAIRED
+from collections.abc import Hashable, Mapping
+
+import pandas as pd
+
+from ptq.experiment import range_sweep
+from ptq.experiment.range_study import (
+    CALIBRATED,
+    IMAGE_WORDS,
+    MINMAX,
+    OBSERVED,
+    OBSERVER_WORDS,
+    REPAIRED,
+    REPAIRS,
+    Choice,
+)
+from ptq.experiment.range_sweep import SHOWN
+from ptq.networks import recipes
 
 
-def observer_rows(found: dict[str, Paired]) -> list[dict[str, str]]:
-    """Changes in points by observer, with their intervals and verdicts.
+def observer_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """Changes in points by bits of activations and observer.
 
-    ``found`` are ``range_study.changes``; two columns for each of the bits.
+    ``frame`` is the reference "ranges". Min-max is held to the float
+    network, the others to min-max.
     """
-    rows = []
-    for observer, words in OBSERVER_WORDS.items():
-        row = {"observer": words}
-        for bits, choices in OBSERVED.items():
-            one = found[choices[observer].name]
-            row[f"{bits} bits (points)"] = f"{100 * one.change:+.1f}"
-            row[f"{bits} bits, verdict"] = one.verdict
-        rows.append(row)
+    titles = {bits: {"bits": str(bits)} for bits in OBSERVED}
+    base = f"{OBSERVER_WORDS[MINMAX]}, against FP32"
+    words = OBSERVER_WORDS | {MINMAX: base}
+    names = {one: {"observer": told} for one, told in words.items()}
+    return _rows(frame, OBSERVED, titles, names)
+
+
+def repair_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """Changes in points of 4-bit weights by grid and repair.
+
+    ``frame`` is the reference "ranges".
+    """
+    titles = {False: {"one grid": "a layer"}, True: {"one grid": "a channel"}}
+    names = {words: {"what is done": words} for words in REPAIRS}
+    return _rows(frame, REPAIRED, titles, names)
+
+
+def source_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """Changes in points by network and source, with intervals and verdicts.
+
+    ``frame`` is the reference "ranges". Training images are held to the
+    float network, the others to training images.
+    """
+    found, rows = range_sweep.judged(frame, CALIBRATED), []
+    for network in range_sweep.networks(frame):
+        for key, words in IMAGE_WORDS.items():
+            row = {"network": recipes.get(network).label, "images": words}
+            for bits in CALIBRATED:
+                one = found.loc[(network, bits, key)]
+                row[f"{bits} bits (points)"] = f"{100 * one.change:+.1f}"
+                row[f"{bits} bits, verdict"] = one.verdict
+            rows.append(row)
     return rows
 
 
-def repair_rows(found: dict[str, Paired]) -> list[dict[str, str]]:
-    """Changes in points of 4-bit weights by repair, with their intervals.
-
-    ``found`` are ``range_study.changes``.
-    """
-    titles = {False: "per tensor (points)", True: "per channel (points)"}
-    return [
-        {"what is done": words}
-        | {
-            titles[per_channel]: f"{100 * found[one[words].name].change:+.1f}"
-            for per_channel, one in REPAIRED.items()
-        }
-        for words in REPAIRED[False]
-    ]
-
-
-def source_rows(
-    found: dict[tuple[int, str], Paired],
+def _rows(
+    frame: pd.DataFrame,
+    studied: Mapping[Hashable, Mapping[str, Choice]],
+    titles: Mapping[Hashable, dict[str, str]],
+    names: Mapping[str, dict[str, str]],
 ) -> list[dict[str, str]]:
-    """Changes in points by source of images, with intervals and verdicts.
+    """A row a choice; a network has a column, with half its interval.
 
-    ``found`` are against training images, by bits of the activations and a
-    name of ``image_sources.SOURCES``.
+    A verdict is said where a difference is shown.
     """
-    rows = {}
-    for (bits, source), one in found.items():
-        row = rows.setdefault(source, {"images": SOURCES.row(source).label})
-        row[f"{bits} bits (points)"] = f"{100 * one.change:+.1f}"
-        row[f"{bits} bits, verdict"] = one.verdict
-    return list(rows.values())
+    found, rows = range_sweep.judged(frame, studied), []
+    for group, choices in studied.items():
+        for name in choices:
+            row = titles[group] | names[name]
+            for network in range_sweep.networks(frame):
+                told = _told(found.loc[(network, group, name)])
+                row[recipes.get(network).label] = told
+            rows.append(row)
+    return rows
+
+
+def _told(row: pd.Series) -> str:
+    change = 100 * row.change
+    half = (change.high - change.low) / 2
+    verdict = f" {row.verdict}" if row.verdict in SHOWN else ""
+    return f"{change.value:+.1f} ± {half:.1f}{verdict}"

@@ -2,9 +2,17 @@
 
 import pandas as pd
 
+from ptq.book.tables import cells
 from ptq.evidence.intervals import Interval
 from ptq.experiment import rounding_sweep
-from ptq.experiment.rounding_sweep import LEVELS, Case, cases, change, steps
+from ptq.experiment.rounding_sweep import (
+    DEAR_NETWORK,
+    LEVELS,
+    Case,
+    cases,
+    change,
+    steps,
+)
 from ptq.networks import recipes
 
 MISSED, REACHED = "missed", "reached"
@@ -16,8 +24,9 @@ def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 
     ``frame`` is the reference. A network has a column, with half the width
     of its 95 % interval; CPU seconds are medians over all trained networks.
+    Networks are named where a method was not tried with all.
     """
-    seconds = frame.groupby("strategy").cpu_seconds.median()
+    by_method = frame.groupby("strategy")
     networks = _networks(frame)
     known = {n: c for network in networks for n, c in cases(network).items()}
     rows = []
@@ -29,7 +38,12 @@ def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
                 found = 100 * change(frame, network, case.name)
                 half = (found.high - found.low) / 2
                 row[title] = f"{found.value:+.2f} ± {half:.2f}"
-        rows.append(row | {"CPU s": f"{seconds[case.name]:.1f}"})
+        of = by_method.get_group(case.name)
+        told = f"{of.cpu_seconds.median():.1f}"
+        if (tried := set(of.network)) < networks.keys():
+            titles = [t for n, t in networks.items() if n in tried]
+            told += f" ({', '.join(titles)})"
+        rows.append(row | {"CPU s": told})
     return rows
 
 
@@ -91,37 +105,61 @@ def level_word(found: Interval, allowed: float) -> str:
 def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     """Numbers and words of the reference that a text quotes, by name.
 
-    Changes in points are called NETWORK_CASE. ``better`` and ``worse`` name
-    the steps whose interval leaves out zero, ``better_pairs`` of all
-    ``pairs``; one word each lists the levels that have it. Sizes are in kB;
-    ``slower`` is how often descent fits into the time of AdaRound.
+    Changes in points are called NETWORK_CASE, with _interval their bounds.
+    ``gains_told`` adds gains. One word each lists the levels that have it.
+    Sizes are in kB; ``slower`` is how often descent fits into the time of
+    AdaRound, in the networks where both were tried.
     """
-    found, words = {}, {"better": [], "worse": []}
-    networks = _networks(frame)
-    for network, title in networks.items():
+    found, networks = gains_told(frame), _networks(frame)
+    for network in networks:
         for name in cases(network):
-            moved = change(frame, network, name)
-            found[f"{network}_{name}"] = 100 * moved.value
-        for better, worse in steps(network):
-            gain = change(frame, network, better.name, worse.name)
-            step = f"{better.label} over {worse.label}"
-            step = f"{step}, {better.bits}, {title}"
-            if gain.low > 0 or gain.high < 0:
-                words["better" if gain.low > 0 else "worse"].append(step)
-    words |= {REACHED: [], ON_AVERAGE: [], MISSED: []}
+            moved = 100 * change(frame, network, name)
+            key = f"{network}_{name}"
+            found |= {key: moved.value, f"{key}_interval": moved}
+    words = {REACHED: [], ON_AVERAGE: [], MISSED: []}
     for row in level_rows(frame):
         moved = row["change (points)"].split()[0]
         level = f"{row['network']} {row['bits']} ({moved})"
         words[row["level"]].append(level)
-    found["better_pairs"] = len(words["better"])
-    found["pairs"] = sum(len(steps(network)) for network in networks)
-    for name, listed in words.items():
-        found[name.replace(" ", "_")] = "; ".join(listed) or "none"
-    sizes = frame[frame.network == "resnet8"].groupby("strategy").file_bytes
-    found |= {f"{n}_kb": size / 1000 for n, size in sizes.first().items()}
-    seconds = frame.groupby("strategy").cpu_seconds.median()
+    found |= {n.replace(" ", "_"): _listed(of) for n, of in words.items()}
+    there = frame[frame.network == DEAR_NETWORK]
+    sizes = there.groupby("strategy").file_bytes.first()
+    found |= {f"{n}_kb": size / 1000 for n, size in sizes.items()}
+    seconds = there.pivot(
+        index="train_seed", columns="strategy", values="cpu_seconds"
+    )
     slower = seconds["w2a4_adaround"] / seconds["w2a4_descent"]
-    return found | {"slower": slower}
+    return found | {"slower": float(slower.median())}
+
+
+def gains_told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
+    """Gains over the cheaper method, in points, and words on them, by name.
+
+    They are called NETWORK_CASE_gain, and NETWORK_CASE_word is on that one.
+    CASE_shown says in how many networks it is above zero. ``better`` and
+    ``worse`` name the steps whose interval leaves out zero, without
+    correction; ``better_pairs`` counts them, of ``pairs``.
+    """
+    found, words, shown = {}, {"better": [], "worse": []}, {}
+    for network, title in _networks(frame).items():
+        for better, worse in steps(network):
+            gain = 100 * change(frame, network, better.name, worse.name)
+            key = f"{network}_{better.name}"
+            found |= {f"{key}_gain": gain, f"{key}_word": cells.shown(gain)}
+            shown.setdefault(better.name, []).append(gain.low > 0)
+            step = f"{better.label} over {worse.label}, {better.bits}"
+            if cells.shown(gain) == "shown":
+                word = "better" if gain.low > 0 else "worse"
+                words[word].append(f"{step}, {title}")
+    for name, each in shown.items():
+        found[f"{name}_shown"] = f"{sum(each)} of {len(each)}"
+    found |= {name: _listed(of) for name, of in words.items()}
+    found["better_pairs"] = len(words["better"])
+    return found | {"pairs": sum(map(len, shown.values()))}
+
+
+def _listed(words: list[str]) -> str:
+    return "; ".join(words) or "none"
 
 
 def _networks(frame: pd.DataFrame) -> dict[str, str]:

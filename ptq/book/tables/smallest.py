@@ -2,7 +2,14 @@
 
 import pandas as pd
 
-from ptq.experiment.smallest_study import PLAIN, TERNARY, Level
+from ptq.experiment.smallest_study import (
+    PLAIN,
+    SMALLEST,
+    TERNARY,
+    Level,
+    price_of,
+    small,
+)
 from ptq.networks import recipes
 
 
@@ -37,6 +44,25 @@ def level_rows(levels: list[Level]) -> list[dict[str, str]]:
     ]
 
 
+def choice_words(found: pd.DataFrame) -> str:
+    """How many files of each network qualify for the last level, in words.
+
+    ``found`` is ``smallest_study.rows``.
+    """
+    told = []
+    for _, rows in found.groupby(["network", "train_seed"]):
+        count = len(small(rows))
+        words = f"{count or 'none'} of {subject(rows.iloc[0])}"
+        told.append(words + " (nothing was chosen)" * (count == 1))
+    return f"Files of at most {SMALLEST / 1000:.0f} kB: {'; '.join(told)}."
+
+
+def prices(found: pd.DataFrame) -> list[str]:
+    """The prices of a bit among the rows, in nats, from the lowest."""
+    priced = {n for n in found.strategy if n.startswith("price")}
+    return sorted({f"{price_of(name):.2g}" for name in priced}, key=float)
+
+
 def subject(row) -> str:
     """Which training of which network a row is of, in words."""
     return f"{recipes.get(row.network).label}, seed {row.train_seed}"
@@ -48,4 +74,4 @@ def in_words(name: str) -> str:
         return "fc1 of -1, 0 and 1"
     if name in PLAIN:
         return f"fc1 at {PLAIN[name]} bit{'s' * (PLAIN[name] > 1)}"
-    return f"{float(name.removeprefix('price_')):.2g} nats a bit"
+    return f"{price_of(name):.2g} nats a bit"

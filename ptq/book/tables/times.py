@@ -1,6 +1,7 @@
 """Times and speed-ups, and all that must be said beside them."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,14 @@ from IPython.display import display
 
 from ptq.book import show
 from ptq.book.tables import cells
-from ptq.evidence import time_ratios
-from ptq.experiment import comparison
+from ptq.evidence import intervals, time_ratios
+from ptq.experiment import comparison, coverage
 from ptq.experiment.results import Timing
 from ptq.experiment.strategies import STRATEGIES
 from ptq.measure.timer import TWIN
+
+# So many signs of a busy machine are told.
+SIGNS = 4
 
 
 def timing_rows(timings: list[Timing], names: list[str]) -> pd.DataFrame:
@@ -69,18 +73,45 @@ def session_table(timings: list[Timing], names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def held(found: dict | None = None) -> str:
+    """How often intervals of a speed-up held on a real machine, in words.
+
+    ``found`` is that of ``coverage.keep``, or that of its file.
+    """
+    found = found or json.loads(coverage.FILE.read_text())
+    real, nominal = found["real"], 100 * intervals.LEVEL
+    equal, twice = real["equal"], real["twice"]
+    share = 100 * intervals.wilson(equal["inside"], equal["trials"])
+    often = ""
+    if share.high < nominal:
+        often = f" less often than {nominal:.0f} % promise"
+    return (
+        f"In real sessions on {found['machine']['processor']} "
+        f"({real['busy']} of {equal['trials'] + 1} busy) they held{often}: "
+        f"in {equal['inside']} of {equal['trials']} with equal networks "
+        f"({share.value:.1f} %, {share.low:.1f}–{share.high:.1f}), and in "
+        f"{twice['inside']} of {twice['trials']} with twice the work. Of the "
+        f"equal pairs {equal['judged'] or 'none'} came out as faster or "
+        "slower."
+    )
+
+
 def caution(timings: list[Timing]) -> None:
-    """If the machine was busy, display that its times are not judged.
+    """Display which times are not judged, as the machine was busy, and why.
 
     Nothing is displayed if it was quiet.
     """
-    signs = sorted({sign for timing in timings for sign in timing.busy})
-    if not signs:
+    if not (noisy := [timing for timing in timings if timing.busy]):
         return
-    text = (
-        "**This machine was busy; times are not judged.** "
-        f"{'; '.join(signs).capitalize()}. The numbers stand as they were "
-        "measured. `python -m ptq run --times` measures them again."
+    signs = [f"{t.conditions} ({'; '.join(t.busy)})" for t in noisy]
+    if (more := len(signs) - SIGNS) > 0:
+        signs[SIGNS:] = [f"{more} more conditions"]
+    text = f"**{_not_judged(signs)}** "
+    if len(noisy) < len(timings):
+        text += "The other conditions were quiet. "
+    text += (
+        "The numbers stand as they were measured. "
+        "`python -m ptq run --times` measures them again."
     )
     block = f":::{{warning}}\n{text}\n:::\n"
     display({"text/markdown": block, "text/plain": text}, raw=True)
@@ -119,17 +150,21 @@ def remarks(timings: list[Timing], names: list[str]) -> str:
     found = [
         f"Measured for this run on {first.measured}, in {sessions} "
         f"session{'s' * (sessions > 1)} of {rounds} rounds.",
-        "Intervals: where the next session's ratio lies, with 95 %."
+        "Intervals: where the next session's ratio lies, nominally with 95 %."
         if time_ratios.enough(first.of(names[0]))
         else "Too few rounds for intervals and verdicts.",
         f"A/A: {'; '.join(floors)}.",
     ]
     if any(timing.busy for timing in timings):
-        found.append("This machine was busy: times are not judged.")
+        found.append(_not_judged([t.conditions for t in timings if t.busy]))
     humped = [_humped(timing, name) for timing in timings for name in names]
     if humped := list(filter(None, humped)):
         found.append(f"Times with two humps (ms): {'; '.join(humped)}.")
     return " ".join(found)
+
+
+def _not_judged(conditions: list[str]) -> str:
+    return f"Not judged, for this machine was busy: {'; '.join(conditions)}."
 
 
 def _humped(timing: Timing, name: str) -> str:
@@ -147,21 +182,22 @@ def steps(name: str, session: Timing, networks: dict[str, str]) -> None:
     """
     names = list(networks)
     shares = time_ratios.decomposition([session.of(n) for n in names])
-    whole = session.speedup(names[0], names[-1]).value
+    whole = session.told(names[0], names[-1])
     rows = [
         {
             "step": networks[after],
-            "speed-up by itself": f"{session.speedup(before, after):.2f}",
+            "speed-up by itself": f"{session.judged(pair):.2f}",
             "time": session.time_verdict(before, after),
             "share of the whole (%)": f"{100 * share:.0f}",
         }
         for (before, after), share in zip(
             itertools.pairwise(names), shares, strict=True
         )
+        for pair in [session.speedup(before, after)]
     ]
     caption = (
-        f"What makes the folded integer network {whole:.1f} times as fast as "
-        f"FP32 as published ({session.conditions}). "
+        f"What makes the folded integer network {whole} times as fast as "
+        f"FP32 as published: {session.conditions}. "
         f"{remarks([session], names)}"
     )
     show.table(rows, name, caption)

@@ -8,6 +8,7 @@ import pytest
 
 from ptq.book.pages import decision_map
 from ptq.book.pages.decision_map import simplest
+from ptq.evidence.intervals import Interval
 
 SEEDS = 42, 1, 2
 FLOAT_RIGHT = 9000
@@ -90,6 +91,24 @@ def test_the_simplest_that_is_as_good_is_taken(folder):
         "at W8A8 per tensor (2); at W4A8 nearest (2); at W2A4 descent "
         "toward float (2)."
     ) in text
+
+
+def test_a_loss_that_holm_leaves_open_is_no_absence_of_loss(folder):
+    """Below zero as a whole: the word beside it does not say otherwise."""
+    path = folder / "rounding.csv"
+    frame = pd.read_csv(path)
+    four = (frame.network == "resnet8") & (frame.strategy == "w4a8_nearest")
+    frame.loc[four, "correct"] = [8940, 8920, 8955]
+    frame.to_csv(path, index=False)
+    text, (_, row, _) = lines(folder)
+    assert "-0.62 (-1.05 to -0.18) | a loss, not shown over all rows" in row
+    assert "3 tests of 3 trainings each" in text
+    assert decision_map._word(Interval(-0.006, -0.01, 0.001), 0.2) == (
+        "no difference shown"
+    )
+    assert decision_map._word(Interval(-0.002, -0.003, -0.001), 0.2) == (
+        "non-inferior"
+    )
 
 
 def test_one_training_has_the_interval_of_its_images_and_no_verdict(folder):

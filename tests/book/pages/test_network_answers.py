@@ -72,13 +72,43 @@ def test_times_of_a_busy_machine_are_marked(run, tmp_path):
     timings = [timing(64), timing(1, busy=["another program ran"])]
     text = page(run, timings, tmp_path)
     assert text.count("(not judged)") == len(NAMES)
-    assert "busy: another program ran" in text
+    assert "busy: at batch 1, hot, another program ran." in text
+    both = [timing(n, busy=[f"sign {n}"]) for n in (64, 1)]
+    text = page(run, both, tmp_path)
+    assert "at batch 1, hot, sign 1; at batch 64, hot, sign 64." in text
+
+
+def test_a_range_of_ratios_is_told_with_its_verdicts(run):
+    timings = [timing(64), timing(1, busy=["another program ran"])]
+    found = network_answers.answers(*run, timings)
+    told = network_answers.ranged(found, "single")
+    assert told == "4.0 to 4.0 times as fast (not judged: 2 of 2)"
+    found.loc["resnet8", ["batch_speedup", "batch_time"]] = 0.9, "slower"
+    told = network_answers.ranged(found, "batch")
+    assert "0.9 to 4.0 times" in told
+    assert "slower: 1 of 2" in told and "faster: 1 of 2" in told
 
 
 def test_without_answers_the_page_says_how_to_make_them(tmp_path):
     network_answers.write(tmp_path, tmp_path)
     text = (tmp_path / "networks.md").read_text()
     assert "python -m ptq run --only 16_four_networks" in text
+
+
+def test_rows_that_exclude_a_loss_are_counted_and_the_others_named():
+    safe, wide = np.array([-0.001, 0, 0.001]), np.array([-0.01, 0.01, 0.0])
+    changes = {
+        ("resnet8", "per_channel"): safe,
+        ("resnet8", "per_tensor"): wide,
+        ("compact_cnn", "per_channel"): np.array([-0.1]),
+    }
+    told = four_networks.safe_words(changes)
+    assert told == (
+        "1 of 2 rows exclude a mean loss of 0.5 points, all but ResNet8 "
+        "per tensor"
+    )
+    del changes["resnet8", "per_tensor"]
+    assert "all but" not in four_networks.safe_words(changes)
 
 
 def test_one_training_gets_no_interval_and_no_verdict():

@@ -15,8 +15,9 @@ import yaml
 
 import ptq
 from ptq import paths
-from ptq.book.pages import engine_pages, run_pages
+from ptq.book.pages import engine_pages, frontpage, run_pages
 from ptq.cli import commands
+from ptq.networks import recipes
 from ptq.running import pipeline, sweep_plan
 
 BOOK = paths.REPOSITORY / "book"
@@ -252,6 +253,16 @@ def test_machine_page_says_what_the_manifest_says(tmp_path):
     assert seconds == {"01_a": 90.4, "02_b": 29.6}
 
 
+def test_a_busy_machine_is_told_with_its_batches():
+    """The same sign twice is no sign twice, without what it is of."""
+    same = "a network against itself came out as 0.9 times as fast"
+    frame = pd.DataFrame({"batch": [64] * 2, "busy": [same] * 2})
+    frame = frame.assign(single_batch=1, single_busy="no")
+    assert frontpage._busy(frame) == f"batch 64: {same}"
+    frame["single_busy"] = same
+    assert frontpage._busy(frame) == f"batch 64: {same}; batch 1: {same}"
+
+
 def test_the_page_of_engines_tells_each_other_prediction():
     row = {
         "network": "ResNet8",
@@ -269,12 +280,42 @@ def test_the_page_of_engines_tells_each_other_prediction():
     page = engine_pages.parity_page(pd.DataFrame([row, same]))
     for told in (
         *("10,000 test images", "for 2 at most", "more than 1,", "99.97 %"),
-        "- ResNet8, onnx runtime: best two 0 codes apart, near tie (2).",
+        "- ResNet8, onnx runtime: a tie of the two best exact logits, near",
     ):
         assert told in page
     assert page.count("\n- ") == 1
     page = engine_pages.parity_page(pd.DataFrame([same]))
     assert "has its cause" not in page
+
+
+def test_what_was_compared_on_all_images_is_told():
+    """Which networks; and of no other prediction nothing is said."""
+    tie = "best two 0 codes apart, near tie (2)"
+    row = {
+        "network": "ResNet8",
+        "images": 10_000,
+        "other predictions": 2,
+        "why they flip": tie,
+    }
+    same = {"other predictions": 0, "why they flip": "-"}
+    told = engine_pages.all_images(pd.DataFrame([row, row | same]))
+    assert told == (
+        "For ResNet8 all 10,000 were compared once: at most 2 differ, ties "
+        "in the exact logits"
+    )
+    pair = [row | same, row | same | {"network": "other"}]
+    told = engine_pages.all_images(pd.DataFrame(pair))
+    assert told.startswith("For ResNet8 and other all")
+    far = {"why they flip": f"best two 1 codes apart, near tie (1), {tie}"}
+    told = engine_pages.all_images(pd.DataFrame([row | far]))
+    assert told.endswith("at most 2 differ")
+    every = [
+        row | same | {"network": network.label}
+        for network in recipes.NETWORKS.values()
+    ]
+    told = engine_pages.all_images(pd.DataFrame(every))
+    assert told.startswith("For all four networks all 10,000")
+    assert told.endswith("none differs")
 
 
 def test_the_committed_parity_holds_what_engines_promise():

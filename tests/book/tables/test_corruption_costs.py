@@ -79,21 +79,27 @@ def test_only_what_costs_more_or_less_is_said_to(frame):
     raw = frame[frame.strategy == "w2a4_noise"].excess_p.iloc[0]
     assert last == pytest.approx(20 * raw)
     told = tables.told(found)
-    assert told["hurt_more"] == "low contrast (1 of 5 rows)"
-    assert told["hurt_less"] == "noise (1 of 5 rows)"
+    assert told["hurt_more"] == "low contrast (ResNet8 W2A4)"
+    assert told["hurt_less"] == "noise (ResNet8 W2A4)"
+    assert told["hurt_open"] == "compact CNN"
     assert told["hurt_most"].value == pytest.approx(-15)
     assert told["hurt_most_of"] == "ResNet8 W2A4, low contrast"
     assert told["hurt_gain"].value == pytest.approx(15)
     assert told["hurt_gain_of"] == "ResNet8 W2A4, noise"
     assert told["hurt_title"] == told["hurt_class_of"] == "ResNet8 W2A4"
+    assert told["hurt_least_low"] == told["hurt_least_high"] == 100
+    both = tables.by_kind(found, tables.NOT_SHOWN)
+    assert "blur (compact CNN INT8, W4A4; ResNet8 INT8, W4A4, W2A4)" in both
     # The last images have the least margin; 20 of them are a twentieth.
     assert told["hurt_least_margin"] == 100 and told["hurt_most_margin"] == 0
-    assert (told["hurt_class"], told["hurt_class_change"]) == ("airplane", -5)
+    assert (told["hurt_class"], told["hurt_class_loss"]) == ("airplane", 5)
     assert (told["hurt_exact_clean"], told["hurt_exact_worse"]) == (
         100,
         93.75,
     )
-    assert tables.told(found[:-1])["hurt_more"] == "none of them"
+    fewer = tables.told(found[:-1])
+    assert fewer["hurt_more"] == "none of them"
+    assert fewer["hurt_open"] == "compact CNN, ResNet8"
 
 
 def test_the_table_marks_an_excess_that_is_shown(frame):

@@ -5,6 +5,8 @@ import pandas as pd
 import torch
 
 from ptq.book import tables
+from ptq.evidence.intervals import Interval
+from ptq.evidence.replicates import Ordering
 from ptq.measure import grid_effects
 from ptq.measure.diagnostics import GridUse
 from ptq.quantizer.affine import affine_grid
@@ -23,6 +25,30 @@ def test_rows_follow_the_longest_reading():
         {"module": "quant", "SQNR (dB)": "–", "grid": "to 2"},
         {"module": "conv1", "SQNR (dB)": "31.4", "grid": "to 2"},
     ]
+
+
+def test_what_leaves_out_zero_is_shown():
+    words = {
+        (0.1, 0.2): "shown",
+        (-0.2, -0.1): "shown",
+        (-0.1, 0.2): "not shown",
+        (0.0, 0.2): "not shown",
+        (np.nan, np.nan): "not shown",
+    }
+    for (low, high), word in words.items():
+        assert tables.cells.shown(Interval(0.1, low, high)) == word
+
+
+def test_only_a_test_of_its_own_shows_these():
+    found = {"naive": (0.01, 0.07), "folded": (0.01, 0.04)}
+    found |= {"bias_correction": (0.2, 0.4)}
+    orders = {
+        (name, "fp32"): Ordering(Interval(-1, -2, 0), 0, 5, *ps)
+        for name, ps in found.items()
+    }
+    assert tables.designs.only_alone(orders) == "Naive"
+    del orders["naive", "fp32"]
+    assert tables.designs.only_alone(orders) == "none"
 
 
 def test_scales_stand_beside_range_and_both_divisors(capsys):

@@ -1,0 +1,140 @@
+"""The reference "ranges": observers, repairs and sources of images."""
+
+from collections.abc import Hashable, Mapping
+
+import pandas as pd
+
+from ptq import paths
+from ptq.experiment import committed_sweeps, network_study, range_study
+from ptq.experiment.range_study import (
+    CALIBRATED,
+    MINMAX,
+    OBSERVED,
+    OBSERVER_WORDS,
+    WIDE,
+    Choice,
+)
+from ptq.networks import recipes
+
+NAME = "ranges"
+WORDS = {8: "eight", 4: "four"}
+SHOWN = ("better", "worse")
+# A chapter measures some of these again, with the shipped networks.
+REPEATED = (
+    ("compact_cnn", OBSERVED[4]["mse"].name),
+    ("depthwise", "w4a8-channel-minmax-analytic"),
+    ("resnet8", CALIBRATED[8]["noise"].name),
+)
+
+
+def networks(frame: pd.DataFrame) -> list[str]:
+    """The networks of the reference, in the order of the registry."""
+    measured = set(frame.network)
+    return [name for name in recipes.NETWORKS if name in measured]
+
+
+def judged(
+    frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
+) -> pd.DataFrame:
+    """Rows of what was ``studied``, each against its base, judged together.
+
+    ``frame`` is the reference, of one training of each network. The rows
+    are by network and both names that ``studied`` has for a choice; columns
+    are as ``committed_sweeps.judged`` gives them.
+    """
+    places = {
+        one.name: (group, name)
+        for group, of in studied.items()
+        for name, one in of.items()
+    }
+    found = committed_sweeps.judged(frame[frame.strategy.isin(places)])
+    index = [
+        (row.network, *places[row.strategy]) for row in found.itertuples()
+    ]
+    found.index = pd.MultiIndex.from_tuples(index)
+    return found
+
+
+def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
+    """Whether observers differ at eight and at four bits, for a text.
+
+    ``frame`` is the reference. ``shown_`` of ``asked_`` comparisons with
+    min-max show a difference: those of the observers in ``differ_``.
+    ``best_`` and ``worst_`` name the observers of the highest and the lowest
+    accuracy on average over networks, which are ``apart_`` points apart.
+    ``shape`` says whether the first half of MQBench's table, no difference
+    at eight bits, is contradicted; a test cannot confirm it.
+    """
+    found, told = judged(frame, OBSERVED), {}
+    for bits, word in WORDS.items():
+        of = found.xs(bits, level=1)
+        others = of.drop(MINMAX, level=1)
+        means = 100 * of.groupby(level=1).accuracy.mean()
+        told[f"asked_{word}"] = len(others)
+        differ = others[others.verdict.isin(SHOWN)].index.unique(1)
+        told[f"shown_{word}"] = int(others.verdict.isin(SHOWN).sum())
+        told[f"differ_{word}"] = ", ".join(
+            words for key, words in OBSERVER_WORDS.items() if key in differ
+        )
+        told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
+        told[f"worst_{word}"] = OBSERVER_WORDS[means.idxmin()]
+        told[f"apart_{word}"] = float(means.max() - means.min())
+    shown = told["shown_eight"] > 0
+    told["shape"] = "contradicted" if shown else "not contradicted"
+    return told
+
+
+def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
+    """What images without data cost each network, for a text.
+
+    ``frame`` is the reference. ``distilled_eight`` lists the changes against
+    training images, in points, by network; ``wide_eight`` has them where the
+    logits have room; ``worst_noise_eight`` is the largest loss by noise.
+    ``distilled_seconds`` is the most that making images took, of a
+    processor.
+    """
+    found, told = judged(frame, CALIBRATED), {}
+    for bits, word in WORDS.items():
+        for name, key in (("distilled", "distilled"), ("wide", WIDE)):
+            told[f"{name}_{word}"] = "; ".join(
+                f"{recipes.get(network).label} "
+                f"{100 * found.change[network, bits, key]:+.1f}, "
+                f"*{found.verdict[network, bits, key]}*"
+                for network in networks(frame)
+            )
+        noise = found.xs((bits, "noise"), level=(1, 2)).change
+        told[f"worst_noise_{word}"] = 100 * min(one.value for one in noise)
+    made = frame.strategy.str.endswith("distilled")
+    seconds = float(frame[made].cpu_seconds.max())
+    return told | {"distilled_seconds": seconds}
+
+
+def repaired(frame: pd.DataFrame, network: str) -> dict[bool, dict]:
+    """Changes (points) of a network by grid per channel, and by repair."""
+    found = judged(frame, range_study.REPAIRED)
+    return {
+        per_channel: {
+            words: 100 * found.change[network, per_channel, words].value
+            for words in of
+        }
+        for per_channel, of in range_study.REPAIRED.items()
+    }
+
+
+def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
+    """Measure a part of the reference again, with shipped networks.
+
+    How many of ``REPEATED`` depends on the run's test images. Returns
+    ``committed_sweeps.agreement``.
+    """
+    there = lab.shipped()
+    known = frame[frame.train_seed == 42].set_index(["network", "strategy"])
+    count = lab.settings["test_images"]
+    asked = committed_sweeps.repeated(REPEATED, count, fewest=1)
+    given, found = (there.test_images, there.test_labels), []
+    for network, name in asked:
+        models = there.run_folder / paths.MODELS
+        of = network_study.subject(there.cifar, network, models)
+        folder = there.run_folder / NAME / network
+        found += range_study.records(of, [name], *given, folder)
+    return committed_sweeps.agreement(known.loc[asked], found, manifest)

@@ -1,0 +1,109 @@
+"""The sweep of ranges: what is said of observers, repairs and sources."""
+
+import pandas as pd
+import pytest
+
+from ptq.book import tables
+from ptq.experiment import range_sweep
+from ptq.experiment.range_study import CALIBRATED, CHOICES, OBSERVED, REPAIRED
+
+NETWORKS = ("compact_cnn", "resnet8", "depthwise")
+
+
+def table(lost=None):
+    """A reference of three networks; ``lost`` of 1,000 images by name."""
+    lost = lost or {}
+    rows = [
+        {
+            "network": network,
+            "train_seed": 42,
+            "strategy": name,
+            "lost": lost.get(name, 3),
+            "gained": 3,
+            "n": 1000,
+            "accuracy": 0.9 + (3 - lost.get(name, 3)) / 1000,
+            "cpu_seconds": 7.0 if name.endswith("distilled") else 0.5,
+        }
+        for network in NETWORKS
+        for name in ("fp32", *CHOICES)
+    ]
+    return pd.DataFrame(rows)
+
+
+def ladder(bits):
+    """Each observer loses ten images more than the one before it."""
+    return {c.name: 3 + 10 * i for i, c in enumerate(OBSERVED[bits].values())}
+
+
+def test_a_row_is_judged_among_those_of_its_table():
+    """Of 42 rows: p of 30 lost and 3 gained, times 42; others show none."""
+    name = OBSERVED[4]["gauss"].name
+    found = range_sweep.judged(table({name: 30}), OBSERVED)
+    assert len(found) == len(NETWORKS) * 14
+    one = found.loc[("resnet8", 4, "gauss")]
+    assert one.change.value == pytest.approx(-0.027)
+    # 2 (1 + 33 + 528 + 5456) / 2^33, by 42 rows.
+    assert one.p == pytest.approx(42 * 2 * 6018 / 2**33)
+    assert one.verdict == "worse"
+    rest = found.drop("gauss", level=2).verdict
+    assert set(rest) == {"no difference shown"}
+
+
+def test_observers_that_differ_at_four_bits_only_are_said_to():
+    told = range_sweep.about_observers(table(ladder(4)))
+    assert told["shape"] == "not contradicted" and told["shown_eight"] == 0
+    assert told["asked_four"] == 18
+    assert told["shown_four"] >= 12
+    assert told["differ_eight"] == ""
+    assert told["differ_four"].endswith("analytic, Laplace, analytic, Gauss")
+    assert told["best_four"] == "min-max"
+    assert told["worst_four"] == "analytic, Gauss"
+    assert told["apart_four"] == pytest.approx(6)
+    assert told["apart_eight"] == pytest.approx(0)
+
+
+def test_observers_that_differ_at_eight_bits_contradict_the_shape():
+    told = range_sweep.about_observers(table(ladder(8)))
+    assert told["shape"] == "contradicted" and told["shown_four"] == 0
+
+
+def test_sources_are_held_to_training_images():
+    lost = {CALIBRATED[8]["distilled"].name: 103}
+    lost |= {CALIBRATED[4]["noise"].name: 303}
+    told = range_sweep.about_sources(table(lost))
+    assert told["distilled_eight"].startswith("compact CNN -10.0 (")
+    assert told["distilled_eight"].count(", *worse*") == 3
+    assert "worse" not in told["wide_eight"] + told["distilled_four"]
+    assert told["worst_noise_four"] == pytest.approx(-30)
+    assert told["worst_noise_eight"] == pytest.approx(0)
+    assert told["distilled_seconds"] == 7
+
+
+def test_tables_have_a_row_a_choice_and_a_column_a_network():
+    lost = {REPAIRED[False]["equalized"].name: 128}
+    frame = table(lost | ladder(4) | {CALIBRATED[8]["noise"].name: 43})
+    rows = tables.ranges.observer_rows(frame)
+    assert [row["bits"] for row in rows] == ["8"] * 7 + ["4"] * 7
+    assert rows[0]["observer"] == "min-max, against FP32"
+    assert rows[-1]["ResNet8"].startswith("-6.0 ± 1.")
+    assert rows[-1]["ResNet8"].endswith(" worse")
+    assert rows[0]["ResNet8"] == "+0.0 ± 0.6"
+    repairs = tables.ranges.repair_rows(frame)
+    assert list(repairs[0])[2:] == ["compact CNN", "ResNet8", "depthwise CNN"]
+    told = {(r["one grid"], r["what is done"]): r["ResNet8"] for r in repairs}
+    assert told["a layer", "equalized"].startswith("-12.5 ± ")
+    assert told["a channel", "equalized"] == "+0.0 ± 0.6"
+    changes = range_sweep.repaired(frame, "resnet8")
+    assert changes[False]["equalized"] == pytest.approx(-12.5)
+
+
+def test_sources_have_a_row_in_each_network():
+    frame = table({CALIBRATED[8]["noise"].name: 43})
+    rows = tables.ranges.source_rows(frame)
+    assert len(rows) == 3 * 5
+    assert rows[3]["network"] == "compact CNN"
+    assert rows[3]["images"] == "uniform noise"
+    assert rows[3]["8 bits (points)"].startswith("-4.0 (")
+    assert rows[3]["8 bits, verdict"] == "worse"
+    assert rows[3]["4 bits, verdict"] == "no difference shown"
+    assert rows[4]["images"] == "distilled, logits' range times 4"
