@@ -308,7 +308,7 @@ def test_functions_return_images_with_or_without_labels(tmp_path):
         "def three(): return [*test(), None]\n"
         "from torch.utils import data\n"
         "def loader(): return data.DataLoader([1, 2])\n"
-        "def pairs(): return data.TensorDataset(*map(torch.as_tensor, test()))\n"
+        "def pairs(): return data.TensorDataset(test()[0], test()[0])\n"
         "def nothing(): pass\n"
     )
     spec = tmp_path / "data.py"
