@@ -76,12 +76,11 @@ def read(
         try:
             return _images(str(spec), *(made if pair else (made,)))
         except InputError as error:
-            kind = type(made).__name__
             odd = isinstance(made, data.Dataset | data.DataLoader)
             raise InputError(
                 f"{spec if odd else error}; the function is to return an "
                 "array of images, or a pair of images and labels, and "
-                f"returned a {kind}"
+                f"returned a {type(made).__name__}"
             ) from error
     missing = "" if path.exists() else "; there is nothing of this name"
     raise InputError(
