@@ -84,6 +84,17 @@ def names(annotation):
     return set().union(*map(names, ast.iter_child_nodes(annotation)))
 
 
+def test_signatures_name_nothing_of_torchs_eager_quantization():
+    """Where torch has none, the pages that list them are built with -W."""
+    wrong = [
+        one.place
+        for one in public()
+        for annotation in filter(None, annotations(one.node))
+        if re.search(r"\b(ao|nnq)\.", ast.unparse(annotation))
+    ]
+    assert wrong == []
+
+
 def raised(node):
     """Names of the exceptions that stand behind ``raise`` in a body."""
     for child in ast.iter_child_nodes(node):

@@ -21,6 +21,7 @@ import ptq
 from ptq import checkpoint_bytes, input_checks
 from ptq.book import drawings, exercises
 from ptq.data import image_sets
+from ptq.deploy import risks
 from ptq.engines import (
     eager_layers,
     eager_settings,
@@ -249,6 +250,10 @@ USES = {
     "distilled_images.statistics_distance": lambda g: (
         distilled_images.statistics_distance(g.network)(g.images)
     ),
+    "distilled_images.statistics_distances": lambda g: (
+        distilled_images.statistics_distances(g.network)(g.images)
+    ),
+    "risks.of_training": lambda g: risks.of_training(g.network, g.images),
 }
 USES |= {
     f"strategies.{s.build.__name__}": lambda g, build=s.build: build(
@@ -300,6 +305,7 @@ OTHER = {
     "user_code.reason",
     # They take files, a laboratory, or the parts of the timer.
     "captioned.observers",
+    "captioned.one_box",
     "checkpoints.filled",
     "input_checks.fitting",
     "interference.parts",

@@ -69,7 +69,7 @@ def test_a_network_takes_its_images_and_tells_its_classes(name):
     assert x[:, 0, 0, 0].tolist() == pytest.approx(ends)
     with torch.no_grad():
         assert network(x).shape == (2, len(row.classes))
-    assert sum(resources.macs(network, row.shape).values()) > 1e6
+    assert min(resources.macs(network, row.shape).values()) > 0
     assert recipes.of(name, seed=3).network == name
     again = recipes.untrained(name, 1).state_dict()
     for key, tensor in network.state_dict().items():

@@ -50,7 +50,7 @@ FILE = [
         "a fast rival: INT8 against bfloat16",
         "INT8",
         "BF16, channels last",
-        "on processors with AMX or AVX512-BF16 try bfloat16 first",
+        "on processors with AMX or AVX512-BF16 measure bfloat16, too",
     ),
     Knob(
         "Q/DQ not fused",

@@ -31,6 +31,7 @@ def data(folder):
 @click.option("--data-dir", default="", help="Default: notebooks/data.")
 def train(seed, epochs, network, run_dir, data_dir):
     """Train from scratch; an interrupted training continues."""
+    from ptq import data as data_sets
     from ptq import paths, registry
     from ptq.data import cifar10
     from ptq.experiment import parameters
@@ -49,9 +50,10 @@ def train(seed, epochs, network, run_dir, data_dir):
         settings = parameters.DEFAULTS | given | {"run_dir": run_dir}
         told.folder = parameters.run_folder(settings)
         folder = told.folder / paths.MODELS
+        images = data_sets.get(recipes.get(network).data_set)
         with locks.folder(told.folder):
-            cifar = cifar10.load(data_dir)
-            _, card = training.trained(recipe, cifar, folder, retrain=True)
+            loaded = images.load(data_dir)
+            _, card = training.trained(recipe, loaded, folder, retrain=True)
     click.echo(
         f"{card['test_correct']:,} of {card['test_images']:,} test images "
         f"right; see {folder / recipe.name}.pt and .json"

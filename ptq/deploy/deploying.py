@@ -220,6 +220,9 @@ class _Deployment:
                 *risks.of_choice(choice),
                 *risks.of_judgement(self.judgement),
                 *risks.of_images(given.calibration, given.test),
+                *risks.of_training(
+                    given.network, network.normalized(given.calibration)
+                ),
                 *risks.of_network(network),
                 *risks.of_times(self.times),
                 *(failed + notes),

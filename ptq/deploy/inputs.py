@@ -39,8 +39,11 @@ class Inputs:
     def described(self) -> dict[str, str]:
         """The images in words, by what they are for."""
         labels = "no labels" if self.labels is None else "with labels"
+        image = f"{_shape(self.test)} (C x H x W), {_kind(self.test)}"
+        if self.test.dtype != torch.uint8:
+            image += ", taken as normalized"
         return {
-            "image": f"{_shape(self.test)} (C x H x W), {_kind(self.test)}",
+            "image": image,
             "calibration": f"{len(self.calibration):,} images",
             "judged on": f"{len(self.test):,} images, {labels}",
         }
@@ -127,7 +130,8 @@ def _normalized(pixels: Tensor, normalization) -> Tensor:
     if normalization is None:
         raise InputError(
             "images are uint8 pixels, and no normalization is given: expected"
-            " (mean, std) of pixels from 0 to 1, as in the network's training"
+            " (mean, std) of pixels from 0 to 1, as the network was trained;"
+            " its code may say it, too: normalization = mean, std"
         )
     return normalize(pixels, *plain_normalization(normalization, pixels))
 

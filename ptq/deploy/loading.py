@@ -1,5 +1,6 @@
 """How to load the file of a deployment: five lines of Python, or fewer."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def lines(network: QuantizedNetwork, images: Tensor, export=("onnx",)) -> str:
 
 def _array(values: tuple[float, ...]) -> str:
     """A number, or an array of one for each channel, as code."""
-    told = [f"{value:.9g}" for value in values]
+    told = [str(np.float32(value)) for value in values]
     if len(set(told)) == 1:
         return told[0]
     return f"np.array([[[{']], [['.join(told)}]]])"

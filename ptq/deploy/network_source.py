@@ -45,9 +45,10 @@ def read(spec: str, checkpoint: str | Path = "") -> Source:
 
     ``spec`` is "package.module:factory" or "path/to/file.py:factory"; the
     factory is called without arguments. ``normalization``, ``input_shape``
-    and ``classes`` are read from the factory, else from its module. Without
-    checkpoint, random weights are drawn by a fixed seed. Raises InputError,
-    or UnsupportedError for the checkpoint, in one sentence.
+    and ``classes`` are read from the factory, else from the network's class,
+    else from the factory's module. Without checkpoint, random weights are
+    drawn by a fixed seed. Raises InputError, or UnsupportedError for the
+    checkpoint, in one sentence.
     """
     factory, module = code_source.found(spec)
     with torch.random.fork_rng(devices=[]):
@@ -61,18 +62,22 @@ def read(spec: str, checkpoint: str | Path = "") -> Source:
     with remarks.collected() as told:
         if checkpoint:
             network = checkpoints.filled(network, checkpoint)
+    owners = factory, type(network), module
     said = {
-        name: next(
-            (
-                getattr(owner, name)
-                for owner in (factory, module)
-                if hasattr(owner, name)
-            ),
-            None,
-        )
+        name: _said(name, owners)
         for name in ("normalization", "input_shape", "classes")
     }
     return Source(network, **_plain(spec, said), notes=told())
+
+
+def _said(name: str, owners: tuple):
+    """The first value of this name; a method or function of it is none."""
+    for owner in owners:
+        value = getattr(owner, name, None)
+        odd = callable(value) or isinstance(value, property)
+        if value is not None and not odd:
+            return value
+    return None
 
 
 def _plain(spec: str, said: dict) -> dict:

@@ -1,6 +1,8 @@
 """What may go wrong with a deployed network, a sentence each."""
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from ptq.deploy import outputs
 from ptq.deploy.choice import Choice
@@ -9,10 +11,14 @@ from ptq.evidence.time_ratios import SLOWER, TOO_FEW
 from ptq.experiment.results import NOT_JUDGED
 from ptq.judge import wording
 from ptq.judge.judgement import Judgement
+from ptq.methods import distilled_images
 from ptq.quantizer.network import QuantizedNetwork
 
 # Ranges of fewer images than these miss much of what will come.
 FEW_IMAGES = 64
+# Eight images of the training's kind have at most 0.012, on seven networks;
+# with a wrong normalization 0.09 or more.
+UNLIKE = 0.05
 TIMES = {
     SLOWER: "INT8 is slower than float on this machine",
     TOO_FEW: "too few rounds for a verdict on times",
@@ -64,6 +70,28 @@ def of_images(calibration, test) -> list[str]:
             "among those that calibrate"
         )
     return told
+
+
+def of_training(network: nn.Module, images: Tensor) -> list[str]:
+    """Whether the first BN saw other images in training.
+
+    Later ones also tell how far a training had come when it ended.
+
+    ``network`` is the float one, ``images`` float32 (N, C, H, W), normalized.
+    """
+    try:
+        distances = distilled_images.statistics_distances(network)
+    except ValueError:  # no BN remembers any
+        return []
+    with torch.inference_mode():
+        found = float(distances(images[:FEW_IMAGES])[0])
+    if found < UNLIKE:
+        return []
+    return [
+        "the images are unlike those of the training, by what the first BN "
+        f"stored of these (distance {found:.2g}; of alike ones below "
+        f"{UNLIKE:g}): is the normalization that of the training?"
+    ]
 
 
 def of_network(network: QuantizedNetwork) -> list[str]:

@@ -49,8 +49,8 @@ class QConfig:
     bits: int = 7
     observer: str = "minmax"
 
-    def as_torch(self) -> "ao.QConfig":
-        """The same choice as torch writes it.
+    def as_torch(self) -> tuple:
+        """The same choice as torch's own ``QConfig``, a named tuple.
 
         Raises EngineError where ``bits`` is not 1 to 8 or torch has no eager
         kernels, UnknownNameError where the observer is none of

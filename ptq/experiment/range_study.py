@@ -19,7 +19,6 @@ from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.normal_moments import Moments, divided, normal_moments
 from ptq.networks import recipes
 from ptq.quantizer.network import QuantizedNetwork
-from ptq.quantizer.observers import OBSERVERS
 
 VALIDATION_IMAGES = 100
 MINMAX, REAL = "minmax", "real"
@@ -77,7 +76,7 @@ class Choice:
         return replace(self, observer=MINMAX).name
 
 
-# What tables call an observer.
+# What tables call the observers that are studied.
 OBSERVER_WORDS = {
     "minmax": "min-max",
     "moving_average": "moving average",
@@ -88,7 +87,7 @@ OBSERVER_WORDS = {
     "gauss": "analytic, Gauss",
 }
 OBSERVED = {
-    bits: {observer: Choice(8, bits, observer) for observer in OBSERVERS}
+    bits: {name: Choice(8, bits, name) for name in OBSERVER_WORDS}
     for bits in (8, 4)
 }
 REPAIRS = {

@@ -52,10 +52,20 @@ def statistics_distance(network: nn.Module) -> Callable[[Tensor], Tensor]:
     """How far a batch's statistics are from those that BN stored.
 
     A function of images, float32 (N, C, H, W), normalized, that gives a
-    scalar to differentiate: the sum over all BN of the mean over channels of
-    (m - M)^2 / S^2 + (s / S - 1)^2, where m and s are mean and deviation of
-    a channel in the batch, M and S the stored ones. ``network`` stays as it
-    is. Equation (eq-distilled). ValueError where no BN of it stores any.
+    scalar to differentiate: the sum of ``statistics_distances``, which says
+    what is raised. Equation (eq-distilled).
+    """
+    distances = statistics_distances(network)
+    return lambda images: distances(images).sum()
+
+
+def statistics_distances(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The same for each BN of ``network`` that runs, which stays as it is.
+
+    A function of images, float32 (N, C, H, W), normalized, that gives float32
+    (n,): the mean over channels of (m - M)^2 / S^2 + (s / S - 1)^2, where m
+    and s are mean and deviation of a channel in the batch, M and S the stored
+    ones. ValueError where no BN stores any.
     """
     watched = copy.deepcopy(network).eval().requires_grad_(False)
     found = []
@@ -79,9 +89,9 @@ def statistics_distance(network: nn.Module) -> Callable[[Tensor], Tensor]:
     for norm in stored:
         norm.register_forward_pre_hook(see)
 
-    def distance(images: Tensor) -> Tensor:
+    def distances(images: Tensor) -> Tensor:
         found.clear()
         watched(images)
-        return torch.stack(found).sum()
+        return torch.stack(found or [torch.zeros(())])
 
-    return distance
+    return distances

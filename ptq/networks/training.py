@@ -42,7 +42,8 @@ def train(
     )
     optimizer = _optimizer(network, recipe)
     history, seconds = _resume(progress_file, recipe, network, optimizer)
-    shown, asked = image_sets.split(recipe.seed)
+    size = len(cifar.train_labels)
+    shown, asked = image_sets.split(recipe.seed, size)
     shown = shown[: recipe.train_images]
     train_set = cifar.train_images[shown].to(where), cifar.train_labels[shown]
     validation_set = cifar.train_images[asked], cifar.train_labels[asked]

@@ -36,6 +36,10 @@ def page(source: Path, missing: str, results: str) -> str:
     """
     notebook = nbformat.read(source, as_version=4)
     quoted_numbers.leave_out(notebook)
+    for cell in notebook.cells:
+        # Without its output, code that is left out would leave a gap.
+        if "remove-input" in cell.metadata.get("tags", []):
+            del cell.metadata["tags"]
     note = NOTE.format(missing=missing, results=results)
     told = nbformat.v4.new_markdown_cell(note, id="not-executed")
     notebook.cells.insert(1, told)

@@ -147,6 +147,8 @@ def test_the_front_page_shows_the_record_where_torch_has_no_kernels(
     told = (tmp_path / "out" / "headline.md").read_text()
     kept = json.loads((paths.REFERENCE / paths.MANIFEST).read_text())
     assert eager_settings.missing() in told and kept["commit"] in told
+    answer = (tmp_path / "out" / "answer.md").read_text()
+    assert eager_settings.missing() in answer and "committed" in answer
     drawn = paths.REFERENCE / "frontier.svg"
     shown = tmp_path / "out" / drawn.name
     assert shown.read_bytes() == drawn.read_bytes()

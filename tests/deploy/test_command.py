@@ -239,6 +239,9 @@ def test_a_chapter_then_shows_the_committed_record(tmp_path):
         assert fact in page.cells[1].source
     assert not any(c.get("outputs") for c in page.cells)
     assert "show.quote" not in "".join(c.source for c in page.cells)
+    # What would show functions names them, where it cannot show them.
+    shown = [c for c in page.cells if c.source.startswith("show.source(")]
+    assert shown and not any("tags" in c.metadata for c in shown)
     assert pipeline.earlier(tmp_path)["chapters"] == {}
 
 

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from traps import TRAPS
 
-from ptq.deploy import deploying, exports, inputs, network_source
+from ptq.deploy import deploying, exports, inputs, network_source, risks
 from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
@@ -146,10 +146,13 @@ def test_five_lines_load_it(card, folder, net, monkeypatch, channels):
     code = card.load
     if channels == 3:
         other = QuantizedNetwork.load("network.ptq")
-        other.normalization = (0.5, 0.5, 0.5), (0.5, 0.4, 0.5)
+        # As it is kept, in float32; the code has the number that was given.
+        narrow = float(np.float32(0.4))
+        other.normalization = (0.5, 0.5, 0.5), (0.5, narrow, 0.5)
         code = deploying.loading.lines(
             other, torch.zeros(1, dtype=torch.uint8)
         )
+        assert "[[0.4]]" in code
         np.save("example.npy", np.full((1, 3, 1, 1), 51, np.uint8))
         scope = {}
         exec("\n".join(code.splitlines()[:1] + code.splitlines()[3:4]), scope)
@@ -233,6 +236,22 @@ def test_a_warning_is_a_risk(net, tmp_path):
         fresh, *images, out=tmp_path, normalization=(0.5, 0.5), rounds=1
     )
     assert any("was the checkpoint loaded?" in risk for risk in card.risks)
+
+
+@pytest.mark.parametrize(
+    "mean, std, told", [(0.5, 0.5, 0), (0, 1, 1), (0, 0.5, 1)]
+)
+def test_another_normalization_than_the_training_s_is_told(
+    net, mean, std, told
+):
+    """Accuracy alone may not show it, and there may be no labels."""
+    images = torch.from_numpy(net.calibration[:, None]).float() / 255
+    found = risks.of_training(net.network, (images - mean) / std)
+    assert len([risk for risk in found if "normalization" in risk]) == told
+
+
+def test_without_bn_nothing_is_told_of_the_training():
+    assert risks.of_training(torch.nn.Conv2d(1, 2, 3), torch.ones(1)) == []
 
 
 def test_a_card_is_of_the_files_beside_it(net, tmp_path, monkeypatch):

@@ -48,6 +48,21 @@ def test_a_module_of_a_package_and_what_a_factory_says(tmp_path):
         source.check(torch.zeros(5, 1, 8, 8))
 
 
+def test_what_the_class_of_a_network_says_is_read(tmp_path):
+    """Also where a function makes it; a method of that name says nothing."""
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Linear):\n"
+        "    normalization = 0.1, 0.3\n"
+        "    classes = property(lambda self: 2)\n"
+        "    def input_shape(self): return 1\n"
+        "def make(): return Net(2, 2)\n"
+    )
+    source = network_source.read(f"{tmp_path / 'net.py'}:make")
+    assert source.normalization == (0.1, 0.3)
+    assert source.classes is None and source.input_shape is None
+
+
 CODE = {
     "net.py": "expected package.module:name or path/to/file.py:name",
     "nowhere.py:make": "there is no file nowhere.py",

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
-from ptq import checkpoint_bytes, paths
+from ptq import checkpoint_bytes, data, paths
+from ptq.cli import commands
 from ptq.data import cifar10
 from ptq.networks import checkpoints, recipes, training
 from ptq.registry import UnknownNameError
@@ -34,6 +36,47 @@ def generated():
 def trained(generated, tmp_path_factory):
     progress = tmp_path_factory.mktemp("trained") / "progress.pt"
     return training.train(SMALL, generated, progress)
+
+
+SQUARES = """
+import torch
+from torch import nn
+
+from ptq.data import image_sets
+from ptq.data.cifar10 import Cifar10
+
+CLASSES, SHAPE = ["dark", "light"], (1, 4, 4)
+
+
+def load(folder=""):
+    labels = torch.arange(image_sets.VALIDATION_IMAGES + 128) % 2
+    pixels = (labels * 200).to(torch.uint8)[:, None, None, None]
+    pixels = pixels.repeat(1, *SHAPE)
+    return Cifar10(pixels, labels, pixels[:40], labels[:40])
+
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 2)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+"""
+
+
+def test_a_network_is_trained_on_the_data_set_of_its_row(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "squares.py").write_text(SQUARES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(data.DATA_SETS, "squares", "squares")
+    recipe = recipes.Recipe(epochs=1, train_images=128, learning_rate=0.1)
+    row = recipes.Network("flat", "squares:Flat", recipe, "squares")
+    monkeypatch.setitem(recipes.NETWORKS, "flat", row)
+    given = "train", "--network", "flat", "--run-dir", str(tmp_path / "run")
+    done = CliRunner().invoke(commands.main, given)
+    assert "40 of 40 test images right" in done.output, done.output
 
 
 def same_weights(one, other):

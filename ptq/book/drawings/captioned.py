@@ -9,6 +9,7 @@ from ptq.book.drawings import networks, numbers
 from ptq.book.drawings.parts import number
 from ptq.engines import torch_eager
 from ptq.evidence.paired_tests import Flips
+from ptq.methods import folding
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
 
@@ -55,6 +56,51 @@ def observers(
         "the convolutions, BN and the linear layers stands an observer with "
         "two numbers and a bar for the range. Ranges are wide behind fc1 and "
         "fc2 and narrow behind conv1.",
+    )
+
+
+def one_box(
+    name: str, network: nn.Module, folded: nn.Module, folder: Path
+) -> None:
+    """Show how a convolution, its BN and its ReLU become one layer.
+
+    They are the second block of a float ``network`` with ``blocks``;
+    ``folded`` is its folded copy. EngineError where torch has no kernels.
+    """
+    rounded = [
+        {place.removeprefix("module.") for place in torch_eager.observed(it)}
+        for it in (
+            torch_eager.prepare(network),
+            torch_eager.prepare(folded, folding.fusable(network)),
+        )
+    ]
+    show.figure(
+        networks.folding(network.blocks[1], (network, folded), rounded),
+        folder,
+        name,
+        "The second convolution, its BN and its ReLU, and the one layer that "
+        "does what the three did.",
+        "Three boxes in a row, conv2, bn2 and relu2, with arrows from all of "
+        "them to one box below. Marks of a rounding stand behind conv2 and "
+        "bn2 above, and once behind the one box.",
+    )
+
+
+def channel_grids(name: str, weight: Tensor, folder: Path) -> None:
+    """Show one grid for the folded conv1, and one for each channel.
+
+    ``weight`` is float32 (C, ...).
+    """
+    show.figure(
+        numbers.grids(weight),
+        folder,
+        name,
+        "The weights of three channels of the folded conv1, those with the "
+        "largest, a middling and the smallest range. Lines: the points of a "
+        "grid of 3 bits. Below each: the SQNR on a grid of 8 bits.",
+        "Three rows of dots, once over one wide grid that all share, once "
+        "over grids that are as wide as each row. In the lowest row the "
+        "shared grid has few points among the dots, the other has eight.",
     )
 
 

@@ -102,7 +102,7 @@ class Reports:
     def quantities(
         self, times: dict[int, dict[str, Interval]], records: list[Record]
     ) -> list[Quantity]:
-        """Six measures of all strategies, for ``explorers.strategies``.
+        """Six measures of all strategies, which their explorer shows.
 
         ``times`` holds ms per image by batch size.
         """

@@ -106,7 +106,13 @@ def _spread(row: pd.Series, prefix: str) -> str:
 
 
 def _stand_in(origin: dict) -> str:
-    """What a busy machine means for the times; empty if it was quiet."""
+    """Whose times these are, where they are not of a quiet run of this."""
+    when = f"{origin['machine']['processor']}, {origin['finished'][:10]}"
+    if missing := origin.get("missing"):
+        return (
+            f"\n**This machine could not measure it** ({missing}): all of "
+            f"this is the committed record, of {when}.\n\n"
+        )
     if "busy" not in origin:
         return ""
     text = (
@@ -114,10 +120,7 @@ def _stand_in(origin: dict) -> str:
         f"({origin['busy']}), so that its times are not judged."
     )
     if origin["stand_in"]:
-        text += (
-            f" These are the last quiet ones, of "
-            f"{origin['machine']['processor']}, {origin['finished'][:10]}."
-        )
+        text += f" These are the last quiet ones, of {when}."
     return f"{text}\n\n"
 
 
