@@ -132,10 +132,8 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     ``hurt_more`` and ``hurt_less`` name corruptions on which quantization
     costs more and less, ``hurt_open`` the networks without either.
     ``hurt_most`` and ``hurt_gain`` are the largest excess of either sign,
-    with whose it is. Of the network and method that change most predictions
-    on clean images, ``hurt_title``: shares (%) of these by margin, beside
-    the range over all of that of least margin.
-    ``hurt_class`` loses most of all, ``hurt_class_loss`` points.
+    with whose it is. ``hurt_class`` loses most of all, ``hurt_class_loss``
+    points. ``margins`` adds who changes.
     """
     kinds = [
         (interval(row, "excess"), f"{cost.title}, {CORRUPTIONS.row(n).label}")
@@ -143,11 +141,8 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
         for n, row in cost.kinds.items()
     ]
     kinds.sort(key=lambda kind: kind[0].value)
-    shown = max(found, key=lambda cost: cost.clean.disagreement)
-    undecided = [share for cost in found for share in _undecided(cost)]
-    changed = shown.clean[GROUPS].astype(float)
     losing = min(found, key=lambda cost: cost.clean.worst_change)
-    return {
+    return margins(found) | {
         "hurt_more": by_kind(found, MORE),
         "hurt_less": by_kind(found, LESS),
         "hurt_open": nothing_shown(found),
@@ -155,11 +150,6 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
         "hurt_most_of": kinds[0][1],
         "hurt_gain": kinds[-1][0],
         "hurt_gain_of": kinds[-1][1],
-        "hurt_title": shown.title,
-        "hurt_least_margin": 100 * changed.iloc[0] / changed.sum(),
-        "hurt_least_low": min(undecided),
-        "hurt_least_high": max(undecided),
-        "hurt_most_margin": 100 * changed.iloc[-1] / changed.sum(),
         "hurt_classes": int(sum(c.clean.classes_hurt for c in found)),
         "hurt_all_classes": len(cifar10.CLASSES) * len(found),
         "hurt_class": cifar10.CLASSES[int(losing.clean.worst_class)],
@@ -172,10 +162,27 @@ def told(found: list[Cost]) -> dict[str, float | int | str | Interval]:
     }
 
 
-def _undecided(cost: Cost) -> list[float]:
-    """Of clean predictions that change, the share (%) of least margin."""
-    changed = cost.clean[GROUPS].astype(float)
-    return [100 * changed.iloc[0] / changed.sum()] if changed.sum() else []
+def margins(found: list[Cost]) -> dict[str, float | str]:
+    """Clean predictions that change, by FP32's margin: shares (%) by name.
+
+    ``hurt_title`` changes most of them: the shares in the fifths of least
+    and of most margin; and the range over all networks and methods of that
+    of least margin.
+    """
+    shares = {}
+    for cost in sorted(found, key=lambda cost: cost.clean.disagreement):
+        changed = cost.clean[GROUPS].astype(float)
+        if changed.sum():
+            shares[cost.title] = 100 * changed / changed.sum()
+    title, most = list(shares.items())[-1]
+    least = [float(share.iloc[0]) for share in shares.values()]
+    return {
+        "hurt_title": title,
+        "hurt_least_margin": most.iloc[0],
+        "hurt_most_margin": most.iloc[-1],
+        "hurt_least_low": min(least),
+        "hurt_least_high": max(least),
+    }
 
 
 def by_kind(found: list[Cost], verdict: str) -> str:
