@@ -11,8 +11,15 @@ import pandas as pd
 from torch import Tensor
 
 from ptq import paths
+from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
-from ptq.experiment import committed_sweeps, low_bits, network_study, results
+from ptq.experiment import (
+    committed_sweeps,
+    low_bits,
+    network_study,
+    results,
+    rounding_sweep,
+)
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.rate_distortion import fisher_information, rate_distortion
@@ -162,6 +169,31 @@ def small(found: pd.DataFrame) -> pd.DataFrame:
     """Those ``rows`` with a price whose files are small enough."""
     priced = found.strategy.str.startswith("price")
     return found[priced & (found.file_bytes <= SMALLEST)]
+
+
+def about_twin(found: pd.DataFrame) -> dict[str, Interval | float | str]:
+    """What the files of the well-trained twin cost, for a text.
+
+    ``found`` is ``rows`` of the reference. The last of its ``tuned_asked``
+    files has ``tuned`` kB; ``tuned_each`` lists all. ``even``, beside
+    ``tuned_change``, is what three bits in all inner layers cost it without
+    a price on bits, over its trainings; both are in points.
+    """
+    network = "compact_cnn_tuned"
+    twin = found[found.network == network]
+    rounded, _ = committed_sweeps.load("rounding")
+    even = rounding_sweep.change(rounded, network, "w3a8_descent")
+    last = twin.iloc[-1]
+    return {
+        "tuned_asked": len(twin),
+        "tuned": last.file_bytes / 1000,
+        "tuned_change": 100 * last.change,
+        "tuned_each": "; ".join(
+            f"{row.file_bytes / 1000:.0f} kB {100 * row.change:+.2f}"
+            for row in twin.itertuples()
+        ),
+        "even": 100 * even,
+    }
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:

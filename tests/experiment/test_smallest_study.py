@@ -111,3 +111,14 @@ def test_the_reference_has_a_float_network_beside_each_row():
         same = exact[(exact[keys] == (row_.network, row_.train_seed)).all(1)]
         (correct,) = same.correct
         assert row_.correct - correct == row_.gained - row_.lost
+
+
+def test_the_twin_is_told_by_all_its_files():
+    frame, _ = committed_sweeps.load("smallest")
+    rows = smallest_study.rows(frame)
+    told = smallest_study.about_twin(rows)
+    twin = rows[rows.network == "compact_cnn_tuned"]
+    assert told["tuned_asked"] == len(twin) > 1
+    assert told["tuned_each"].count(" kB ") == len(twin)
+    assert told["tuned_each"].endswith(f"{told['tuned_change']:+.2f}")
+    assert told["tuned"] == pytest.approx(twin.file_bytes.iloc[-1] / 1000)
