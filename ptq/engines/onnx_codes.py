@@ -54,30 +54,42 @@ def put_out(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, str]:
 
 
 def centre(model: onnx.ModelProto) -> None:
-    """Write codes around ``MIDDLE`` as int8 around 0: the same numbers.
+    """Write codes ``around_middle`` as int8 around 0: the same numbers.
 
     A kernel then corrects no sum for a zero point, which takes a small first
-    layer up to half of its time. Codes that the file puts out, or computes
-    with, stay as they are.
+    layer up to half of its time.
     """
-    graph, codes = model.graph, defaultdict(list)
-    for node in graph.node:
+    graph, zeros = model.graph, _arrays(model.graph)
+    for name, nodes in around_middle(model).items():
+        for node in nodes:
+            signed = np.zeros_like(zeros[node.input[2]], np.int8)
+            node.input[2] += "/centred"
+            graph.initializer.append(_tensor(signed, node.input[2]))
+        if name == "images":
+            _centre_images(graph, nodes)
+
+
+def around_middle(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+    """Codes whose zero point is ``MIDDLE``: their nodes, by the codes' name.
+
+    Codes that the file puts out, or computes with, are not among them.
+    """
+    codes, zeros = defaultdict(list), _arrays(model.graph)
+    for node in model.graph.node:
         for name in [*node.input, *node.output]:
             codes[name].append(node)
-    zeros = {
-        tensor.name: onnx.numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
+    given = {value.name for value in model.graph.output}
+    return {
+        name: nodes
+        for name, nodes in codes.items()
+        if name not in given
+        and all(_around_middle(node, name, zeros) for node in nodes)
     }
-    kept = {value.name for value in graph.output}
-    for name, nodes in codes.items():
-        around = all(_around_middle(node, name, zeros) for node in nodes)
-        if around and name not in kept:
-            for node in nodes:
-                signed = np.zeros_like(zeros[node.input[2]], np.int8)
-                node.input[2] += "/centred"
-                graph.initializer.append(_tensor(signed, node.input[2]))
-            if name == "images":
-                _centre_images(graph, nodes)
+
+
+def _arrays(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    to_array = onnx.numpy_helper.to_array
+    return {tensor.name: to_array(tensor) for tensor in graph.initializer}
 
 
 def _around_middle(node: onnx.NodeProto, codes: str, zeros: dict) -> bool:
