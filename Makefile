@@ -82,7 +82,7 @@ bench: MORE = --images 10000
 bench: data .venv/.peers ## time the four networks in every runtime here
 	$(BENCH)
 
-bench-bar: MORE = --bar --threads 1
+bench-bar: MORE = --bar --threads 1 --rounds 96
 bench-bar: KEPT := runs/bench/$(shell date -u +%Y-%m-%dT%H-%MZ)
 bench-bar: data .venv/.peers ## time only what ptq recommends, and its peers
 	$(BENCH)

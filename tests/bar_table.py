@@ -10,6 +10,7 @@ from pathlib import Path
 from engines_table import rows_written
 
 from ptq.bench import against_peers, measuring
+from ptq.bench.competitors import RECOMMENDED
 from ptq.book.pages.engine_pages import BAR
 from ptq.networks import recipes
 
@@ -17,6 +18,7 @@ KEYS = ("session", "network", "conditions")
 COLUMNS = (
     *KEYS,
     *("recommended", "ms", "best peer", "peer's ms", "ratio", "verdict"),
+    *("images", "change (points)"),
     *("features", "versions"),
 )
 
@@ -27,9 +29,12 @@ def rows(folder):
         found = measuring.load(folder / f"{name}.json")
         versions = ", ".join(f"{n} {v}" for n, v in found.versions.items())
         features = " ".join(found.machine["features"])
+        images = int(found.images.split()[0].replace(",", ""))
+        change = found.rows[RECOMMENDED].accuracy
         for row in against_peers.table(found.timings, found.choices).rows:
-            named = folder.name, recipe.label, *row, features, versions
-            yield dict(zip(COLUMNS, named, strict=True))
+            named = folder.name, recipe.label, *row, images, change
+            made = *named, features, versions
+            yield dict(zip(COLUMNS, made, strict=True))
 
 
 if __name__ == "__main__":

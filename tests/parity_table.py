@@ -2,8 +2,9 @@
 
 ``python tests/parity_table.py NETWORK ...`` adds this machine's rows for
 networks of the book (all of them, if none is named), or replaces those that
-it wrote before for the same processor and versions. Logits of exact integers
-are kept in runs/parity, as they take minutes.
+it wrote before for the same processor and versions: of the file by default, and of the one that the
+bench recommends. Logits of exact integers are kept in runs/parity, as they
+take minutes.
 """
 
 import sys
@@ -14,21 +15,28 @@ import torch
 from engines_table import rows_written, version_of
 
 from ptq import engines, paths
+from ptq.bench import measuring
 from ptq.data import cifar10
 from ptq.engines import integers, parity
 from ptq.experiment import network_study
-from ptq.measure import host
+from ptq.measure import host, inference
 from ptq.networks import recipes
 from ptq.quantizer import affine
 from ptq.quantizer.quantizing import quantize
 
 FILE = paths.REFERENCE / "parity.csv"
-KEYS = ("network", "engine", "version", "features")
+KEYS = ("network", "file", "engine", "version", "features")
 COLUMNS = (
     *KEYS,
     *("images", "other predictions", "logits equal (%)"),
     *("worst operation (%)", "largest difference", "causes", "why they flip"),
+    "change (points)",
 )
+# How a file is quantized, beyond the default.
+FILES = {
+    "default": {},
+    "pixels, symmetric": {"on_pixels": True, "symmetric": True},
+}
 ENGINES = ("onnx_runtime", "openvino")
 INSIDE, PIECE = 1000, 500
 
@@ -46,16 +54,16 @@ def exact_logits(network, images, name):
     return torch.cat(found)
 
 
-def row(network, name, engine, images, exact):
+def row(network, named, engine, images, exact, change):
     """What the page shows of an engine and a network."""
     told = parity.compare(network, images, engine, INSIDE, exact)
     features = " ".join(host.machine()["features"])
     share, ends = 100 * told.share, 100 * told.ends.share
     values = (
-        *(recipes.get(name).label, engine, version_of(engine), features),
+        *(*named, engine, version_of(engine), features),
         *(told.images, told.flips, f"{ends:.2f}", f"{share:.4f}"),
         *(told.largest, parity.in_words(told.causes)),
-        flips(network, engine, images, exact),
+        *(flips(network, engine, images, exact), change),
     )
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -75,17 +83,25 @@ def flips(network, engine, images, exact):
 
 
 def rows(name):
-    """A row for each engine that is here."""
+    """A row for each file, and each engine that is here."""
     cifar = cifar10.load()
     of = network_study.subject(cifar, name, paths.run_folder() / "models")
-    network = quantize(
-        of.network, of.calibration, normalization=of.normalization
-    )
-    images = cifar.test_images
-    exact = exact_logits(network, images, name)
-    for engine in ENGINES:
-        if engines.get(engine).available() is True:
-            yield row(network, name, engine, images, exact)
+    images, labels = cifar.test_images, cifar.test_labels.numpy()
+    before = inference.logits(of.network, images, of.normalization)
+    for file, given in FILES.items():
+        network = quantize(
+            of.network,
+            of.calibration,
+            normalization=of.normalization,
+            **given,
+        )
+        exact = exact_logits(network, images, f"{name}-{file}")
+        pair = before.argmax(1).numpy(), exact.argmax(1).numpy()
+        change = measuring.change(*pair, labels)
+        named = recipes.get(name).label, file
+        for engine in ENGINES:
+            if engines.get(engine).available() is True:
+                yield row(network, named, engine, images, exact, change)
 
 
 if __name__ == "__main__":

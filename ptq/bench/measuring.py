@@ -139,6 +139,21 @@ def measured(
     )
 
 
+def change(reference, other, labels) -> str:
+    """Points of accuracy more, with interval and verdict; "" of itself.
+
+    ``reference`` and ``other`` are predictions (N,), ``labels`` (N,) the
+    right classes, or None where there are none: "" then, too.
+    """
+    if labels is None or reference is other:
+        return ""
+    flips = paired_tests.flips(reference, other, labels)
+    word = paired_tests.verdict(flips, flips.p)
+    shares = astuple(paired_tests.difference(flips))
+    points = Interval(*(100 * share for share in shares))
+    return f"{points:+.2f}, {word}"
+
+
 def _shown(given: Inputs, real: bool) -> str:
     shown = f"{len(given.test):,} images" if real else "random pixels"
     return f"{shown}, {given.described()['image']}"
@@ -182,22 +197,11 @@ def _rows(found: dict, classes: dict, given: Inputs) -> dict[str, Row]:
         more = None, ""
         if classes:
             pair = classes[FLOAT], classes[name]
-            change = _change(*pair, given.labels)
-            more = paired_tests.disagreement(*pair), change
+            told = change(*pair, given.labels)
+            more = paired_tests.disagreement(*pair), told
         share = one.shares(some).get("integer", 0.0) if one.shares else None
         rows[name] = Row(one.arithmetic, one.bytes, one.memory, *more, share)
     return rows
-
-
-def _change(reference, other, labels) -> str:
-    """Points of accuracy more, with interval and verdict; "" of itself."""
-    if labels is None or reference is other:
-        return ""
-    flips = paired_tests.flips(reference, other, labels)
-    word = paired_tests.verdict(flips, flips.p)
-    change = paired_tests.difference(flips)
-    points = Interval(*(100 * v for v in astuple(change)))
-    return f"{points:+.2f}, {word}"
 
 
 @torch.inference_mode()

@@ -283,12 +283,12 @@ def test_a_change_of_accuracy_is_judged():
     labels = np.arange(1000) % 10
     same, worse = labels.copy(), labels.copy()
     worse[:60] = (worse[:60] + 1) % 10
-    told = measuring._change(labels, same, labels)
+    told = measuring.change(labels, same, labels)
     assert told.startswith("+0.00") and told.endswith("non-inferior")
-    told = measuring._change(labels, worse, labels)
+    told = measuring.change(labels, worse, labels)
     assert told.startswith("-6.00") and told.endswith("worse")
-    assert measuring._change(labels, labels, labels) == ""
-    assert measuring._change(labels, same, None) == ""
+    assert measuring.change(labels, labels, labels) == ""
+    assert measuring.change(labels, same, None) == ""
 
 
 def test_flatten_without_codes_runs_the_layer_in_float(pair):

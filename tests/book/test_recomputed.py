@@ -18,7 +18,7 @@ from scipy import stats
 
 from ptq import paths
 from ptq.book import claims
-from ptq.book.pages import strategy_answer
+from ptq.book.pages import frontpage, strategy_answer
 from ptq.evidence import intervals, replicates, time_ratios
 from ptq.experiment import (
     committed_sweeps,
@@ -30,6 +30,7 @@ from ptq.experiment import (
 from ptq.networks import compact_cnn
 
 Z = 1.959963984540054
+RUNS = pd.read_csv(frontpage.RUNS)
 
 
 def by_hand_holm(p_values):
@@ -307,14 +308,18 @@ class TestReplication:
         quick.loc[name, "milliseconds"] = 0.001
         sweep = committed_sweeps.load("replication")[1]
         for frame, word in ((quick, "Stay"), (committed, "Use")):
-            text = strategy_answer.answer(frame, replication, sweep, ORIGIN)
+            text = strategy_answer.answer(
+                frame, replication, sweep, ORIGIN, RUNS
+            )
             assert text.startswith(f"**{word}**")
 
     def test_front_page_says_what_the_tables_say(
         self, replication, committed
     ):
         sweep = committed_sweeps.load("replication")[1]
-        text = strategy_answer.answer(committed, replication, sweep, ORIGIN)
+        text = strategy_answer.answer(
+            committed, replication, sweep, ORIGIN, RUNS
+        )
         text = text.replace("\u2212", "-")
         label = text.split("(row *")[1].split("* of the table")[0]
         (name,) = committed.index[committed.label == label]

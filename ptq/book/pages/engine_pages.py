@@ -11,8 +11,10 @@ from ptq.networks import recipes
 PARITY = paths.REFERENCE / "parity.csv"
 BAR = paths.REFERENCE / "bar.csv"
 FLIPS, TIE = "other predictions", "best two 0 codes apart"
-SHOWN = ("network", "engine", FLIPS, "logits equal (%)")
+NAMED = ("network", "file", "engine")
+SHOWN = (*NAMED, FLIPS, "logits equal (%)")
 NODES = ("worst operation (%)", "largest difference", "causes")
+CHANGE = "change (points)"
 
 
 def parity_page(found: pd.DataFrame | None = None) -> str:
@@ -31,18 +33,22 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
         f"{int(found['largest difference'].max())}, and at least "
         f"{found['worst operation (%)'].min():.2f} % of its codes are equal."
     )
-    whys = found.loc[flips > 0, ["network", "engine", "why they flip"]]
+    whys = found.loc[flips > 0, [*NAMED, "why they flip"]]
     told = [
-        f"- {network}, {_words(engine)}: "
+        f"- {network}, {file}, {_words(engine)}: "
         f"{why.replace(TIE, 'a tie of the two best exact logits')}."
-        for network, engine, why in whys.itertuples(index=False)
+        for network, file, engine, why in whys.itertuples(index=False)
     ]
     if told:
         text += " Each other prediction has its cause:\n\n" + "\n".join(told)
-    frame = found[[*SHOWN, *NODES]].assign(engine=found.engine.map(_words))
+    frame = found[[*SHOWN, *NODES, CHANGE]].assign(
+        engine=found.engine.map(_words)
+    )
     caption = (
-        "Engines beside exact integers on all test images. The last three "
-        "columns are on equal inputs, for the first thousand of them. "
+        "Engines beside exact integers on all test images. The three "
+        "columns in front of the last are on equal inputs, for the first "
+        "thousand of them. The last is the file's accuracy against FP32, "
+        "by exact integers. "
         f"Executed on {', '.join(sorted(set(found.version)))}."
     )
     table = captioned(frame, "parity-all", caption, text=True)
@@ -75,7 +81,8 @@ def bar_page(found: pd.DataFrame | None = None) -> str:
     """MyST of sentences and a table of ``BAR``, or of rows like it.
 
     Sentences tell how many comparisons were judged, and each that came out
-    slower. A ratio is the peer's time over that of what is recommended.
+    slower; a row is of a network and number of images, over all sessions. A
+    ratio is the peer's time over that of what is recommended.
     """
     found = pd.read_csv(BAR) if found is None else found
     judged = found[found["verdict"] != NOT_JUDGED]
@@ -95,12 +102,47 @@ def bar_page(found: pd.DataFrame | None = None) -> str:
         )
     caption = (
         "The recommended deployment beside the fastest flow of others, hot. "
-        "The ratio is how many times as fast ours is. Executed on "
+        "A ratio is how many times as fast ours is, one for each session; "
+        "one with an interval was judged. Executed on "
         f"{'; '.join(sorted(set(found['features'])))} with "
         f"{'; '.join(sorted(set(found['versions'])))}."
     )
-    shown = found.drop(columns=["features", "versions"])
-    return f"{text}\n\n{captioned(shown, 'bar', caption, text=True)}"
+    shown = [
+        _bar_row(*asked, group)
+        for asked, group in found.groupby(
+            ["network", "conditions"], sort=False
+        )
+    ]
+    table = captioned(pd.DataFrame(shown), "bar", caption, text=True)
+    return f"{text}\n\n{_bar_accuracy(found)}\n\n{table}"
+
+
+def _bar_row(network: str, conditions: str, group: pd.DataFrame) -> dict:
+    """All sessions of a network and a number of images."""
+    verdicts = group["verdict"].value_counts(sort=False)
+    times = " / ".join(
+        f"{group[name].astype(float).median():.3f}"
+        for name in ("ms", "peer's ms")
+    )
+    return {
+        "network": network,
+        "conditions": conditions,
+        "recommended": " or ".join(group["recommended"].unique()),
+        "best peer": " or ".join(group["best peer"].unique()),
+        "ms (median session)": times,
+        "ratios": ", ".join(group["ratio"].astype(str)),
+        "verdicts": ", ".join(f"{n} {word}" for word, n in verdicts.items()),
+    }
+
+
+def _bar_accuracy(found: pd.DataFrame) -> str:
+    """What the recommended files lose, where most images were asked."""
+    most = found.sort_values("images").groupby("network", sort=False).tail(1)
+    told = [
+        f"{row['network']} {row['change (points)']} ({row['images']:,} images)"
+        for row in most.to_dict("records")
+    ]
+    return f"Points of accuracy against FP32: {'; '.join(told)}."
 
 
 def _words(engine: str) -> str:

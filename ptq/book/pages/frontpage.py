@@ -7,7 +7,7 @@ import pandas as pd
 
 from ptq import paths
 from ptq.book.pages import decision_map, network_answers
-from ptq.book.pages.strategy_answer import answer, threads
+from ptq.book.pages.strategy_answer import answer, recommended, threads
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
 from ptq.experiment import committed_sweeps, parameters
@@ -20,6 +20,8 @@ from ptq.experiment.comparison import (
 
 COMPARISON = "06_comparison"
 MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
+# What runs that were kept measured of the recommended row, the last one last.
+RUNS = paths.REFERENCE / "runs.csv"
 
 
 def write_headline(run_folder: Path, target: Path) -> None:
@@ -34,8 +36,7 @@ def write_headline(run_folder: Path, target: Path) -> None:
     if missing := origin.get("missing"):
         text += f"\nThese rows are the committed record: here, {missing}.\n"
     paths.write_whole(target / "headline.md", text)
-    found = answer(frame, *committed_sweeps.load("replication"), origin)
-    paths.write_whole(target / "answer.md", found)
+    paths.write_whole(target / "answer.md", _answer(frame, origin))
     # A busy run's figure shows its own times; the kept one shows quiet ones.
     folder = paths.figures_folder(run_folder)
     if origin.get("stand_in") or missing:
@@ -135,6 +136,7 @@ def update_readme(run_folder: Path) -> None:
             "`python -m ptq run --times` measures them again"
         )
     kept = {k: manifest[k] for k in ("parameters", "machine")} | told
+    _keep_times(frame, kept)
     save_comparison(frame, paths.REFERENCE)
     paths.write_json(paths.REFERENCE / paths.MANIFEST, kept)
     for name in ("frontier.svg", "frontier.png"):
@@ -147,11 +149,31 @@ def update_readme(run_folder: Path) -> None:
     paths.write_whole(readme, text)
 
 
+def _answer(frame: pd.DataFrame, origin: dict) -> str:
+    replication = committed_sweeps.load("replication")
+    return answer(frame, *replication, origin, pd.read_csv(RUNS))
+
+
+def _keep_times(frame: pd.DataFrame, kept: dict) -> None:
+    """Add a run's times of the recommended row to ``RUNS``."""
+    best = recommended(frame, committed_sweeps.load("replication")[0])
+    runs = pd.read_csv(RUNS)
+    now = {
+        "finished": kept["finished"],
+        "commit": kept["commit"],
+        "processor": kept["machine"]["processor"],
+        "features": " ".join(kept["machine"]["features"]),
+    } | {name: frame.loc[best, name] for name in runs.columns[4:]}
+    others = runs[runs.commit != kept["commit"]]
+    table = pd.concat([others, pd.DataFrame([now])], ignore_index=True)
+    paths.write_whole(RUNS, table.to_csv(index=False))
+
+
 def readme_block() -> str:
     """What the README shows of the committed references."""
     frame, kept = committed()
     return (
-        f"{answer(frame, *committed_sweeps.load('replication'), kept)}\n"
+        f"{_answer(frame, kept)}\n"
         f"{markdown(front_page(frame))}\n\n{which_differ(frame)}\n\n"
         "![Change of accuracy over time per image, with intervals]"
         f"(book/reference/frontier.png)\n\n{_caption(frame, kept)}\n"

@@ -25,12 +25,17 @@ TIMED = (
 
 
 def answer(
-    frame: pd.DataFrame, table: pd.DataFrame, sweep: dict, origin: dict
+    frame: pd.DataFrame,
+    table: pd.DataFrame,
+    sweep: dict,
+    origin: dict,
+    runs: pd.DataFrame,
 ) -> str:
     """The answer to the book's question in three paragraphs and a note.
 
     ``frame`` is the comparison of a run, ``origin`` says where its times
-    are from; ``table`` and ``sweep`` are the replication and its manifest.
+    are from; ``table`` and ``sweep`` are the replication and its manifest;
+    ``runs`` has what earlier runs measured, a row each.
     """
     changes = replicates.paired_differences(table)
     best = recommended(frame, table)
@@ -45,7 +50,8 @@ def answer(
         "PyTorch's own kernels of integers, on "
         f"{origin['machine']['processor']}. Against the float network as "
         f"published its file is {size:.1f} times smaller, and it runs\n\n"
-        f"{_speeds(frame, best)}\n{HOT_AND_COLD}\n{_stand_in(origin)}"
+        f"{_speeds(frame, best)}{_earlier(runs, origin)}\n{HOT_AND_COLD}\n"
+        f"{_stand_in(origin)}"
         f"**You lose** {_lost(changes[best].to_numpy())}; "
         f"{100 * other:.1f} of 100 predictions change.\n\n"
         "**Believe** the intervals, not a ranking of the quantized networks. "
@@ -94,6 +100,25 @@ def _speed(row: pd.Series, prefix: str) -> str:
     return (
         f"{told['speed-up']} times as fast with {with_threads}, "
         f"{told['ms per image']} ms an image{_spread(row, prefix)}{word}"
+    )
+
+
+def _earlier(runs: pd.DataFrame, origin: dict) -> str:
+    """An item on what other runs measured, hot and with one thread."""
+    others = runs[runs.commit != origin["commit"]]
+    if others.empty:
+        return ""
+    found = [
+        " and ".join(f"{v:.2f}" for v in others[column])
+        for column in ("speedup", "single_speedup")
+    ]
+    days = " and ".join(when[:10] for when in others.finished)
+    where = " and ".join(others.processor.unique())
+    return (
+        f"- in earlier runs ({days}; {where}): "
+        f"{found[0]} times as fast with {int(others.batch.iloc[-1])} images, "
+        f"{found[1]} times with one, hot: an interval here is of the next "
+        "session in the same run, and not of another machine or day\n"
     )
 
 

@@ -266,6 +266,7 @@ def test_a_busy_machine_is_told_with_its_batches():
 def test_the_page_of_engines_tells_each_other_prediction():
     row = {
         "network": "ResNet8",
+        "file": "default",
         "engine": "onnx_runtime",
         "version": "onnxruntime 1.0",
         "images": 10_000,
@@ -275,12 +276,13 @@ def test_the_page_of_engines_tells_each_other_prediction():
         "largest difference": 1,
         "causes": "near tie (7)",
         "why they flip": "best two 0 codes apart, near tie (2)",
+        "change (points)": "-0.10 (-0.40 to +0.20), non-inferior",
     }
     same = row | {"network": "other", "other predictions": 0}
     page = engine_pages.parity_page(pd.DataFrame([row, same]))
     for told in (
         *("10,000 test images", "for 2 at most", "more than 1,", "99.97 %"),
-        "- ResNet8, onnx runtime: a tie of the two best exact logits, near",
+        "- ResNet8, default, onnx runtime: a tie of the two best exact logits, near",
     ):
         assert told in page
     assert page.count("\n- ") == 1
@@ -349,17 +351,24 @@ def test_the_page_of_engines_tells_where_ours_is_slower():
         "network": "ResNet8",
         "conditions": "batch 1, 1 thread",
         "recommended": "openvino on 1 thread",
+        "ms": "0.2",
         "best peer": "NNCF into OpenVINO",
+        "peer's ms": "0.18",
         "ratio": "0.90 (0.84–0.96)",
         "verdict": "slower",
+        "images": 1000,
+        "change (points)": "-0.30 (-1.06 to +0.46), no difference shown",
         "features": "avx2",
         "versions": "torch 1",
     }
     busy = row | {"session": "second", "verdict": "not judged"}
+    busy |= {"ratio": "1.01", "images": 10_000, "change (points)": "-0.20"}
     page = engine_pages.bar_page(pd.DataFrame([row, busy]))
     for told in (
         *("In 2 sessions, 1 of 2", "faster in 0 and slower in 1"),
         "Slower: ResNet8, batch 1, 1 thread, with 0.90 (0.84–0.96) times",
+        "| 0.90 (0.84–0.96), 1.01 | 1 slower, 1 not judged |",
+        "ResNet8 -0.20 (10,000 images).",
     ):
         assert told in page
     page = engine_pages.bar_page(pd.DataFrame([busy]))
