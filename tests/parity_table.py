@@ -2,9 +2,9 @@
 
 ``python tests/parity_table.py NETWORK ...`` adds this machine's rows for
 networks of the book (all of them, if none is named), or replaces those that
-it wrote before for the same processor and versions: of the file by default, and of the one that the
-bench recommends. Logits of exact integers are kept in runs/parity, as they
-take minutes.
+it wrote before for the same processor and versions. One file is the default,
+one what the bench recommends. Logits of exact integers are kept in
+runs/parity.
 """
 
 import sys
