@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ptq.bench import competitors, wrong_ways
 from ptq.bench.competitors import FLOAT, INTEGER, Loaded
 from ptq.deploy import times
+from ptq.evidence import number_text
 from ptq.experiment.results import Timing
 from ptq.measure import timer
 from ptq.quantizer.quantizing import quantize
@@ -42,10 +43,9 @@ class Size:
         return f"{FLOAT}, {shape}", f"{INTEGER}, {shape}"
 
     def __str__(self):
-        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return (
             f"batch {self.batch}, width {self.width}, depth {self.depth}, "
-            f"{threads}"
+            f"{number_text.threads(self.threads)}"
         )
 
 

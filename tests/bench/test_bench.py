@@ -177,7 +177,7 @@ def test_the_fastest_is_found_in_turns():
     best, seconds = fastest_engine.fastest(runs, torch.zeros(1))
     assert best.threads == 2 and 0 < seconds < 0.02
     assert str(best) == "openvino on 2 threads"
-    assert str(slow) == "openvino on 1 thread"
+    assert str(slow) == "openvino on one thread"
 
 
 @pytest.fixture
@@ -267,9 +267,9 @@ def test_the_bar_is_the_fastest_peer(ours, word):
     }
     timing = made_timing(seconds)
     (row,) = against_peers.table(
-        [timing], {timing.name: "openvino on 1 thread"}
+        [timing], {timing.name: "openvino on one thread"}
     ).rows
-    assert row[1] == "openvino on 1 thread" and row[-1] == word
+    assert row[1] == "openvino on one thread" and row[-1] == word
     assert row[3] == PEER.partition(", ")[2]
     assert float(row[-2].split()[0]) == pytest.approx(0.002 / ours, rel=0.05)
     busy = made_timing(seconds, busy=["other programs"])
@@ -414,7 +414,7 @@ def test_two_runs_are_compared_by_their_ratios():
     more.timings.append(made_timing(quiet(), batch=64))
     for pair, when in (((before, more), "now"), ((more, before), "before")):
         told = " ".join(two_runs.report(*pair).text().split())
-        assert f"Only {when}: INT8, x; batch 64, 1 thread, hot" in told
+        assert f"Only {when}: INT8, x; batch 64, one thread, hot" in told
     for other in (
         {"machine": MACHINE | {"cores": 4}},
         {"network": "another"},

@@ -349,8 +349,8 @@ def test_the_page_of_engines_tells_where_ours_is_slower():
     row = {
         "session": "first",
         "network": "ResNet8",
-        "conditions": "batch 1, 1 thread",
-        "recommended": "openvino on 1 thread",
+        "conditions": "batch 1, one thread",
+        "recommended": "openvino on one thread",
         "ms": "0.2",
         "best peer": "NNCF into OpenVINO",
         "peer's ms": "0.18",
@@ -366,7 +366,7 @@ def test_the_page_of_engines_tells_where_ours_is_slower():
     page = engine_pages.bar_page(pd.DataFrame([row, busy]))
     for told in (
         *("In 2 sessions, 1 of 2", "faster in 0 and slower in 1"),
-        "Slower: ResNet8, batch 1, 1 thread, with 0.90 (0.84–0.96) times",
+        "Slower: ResNet8, batch 1, one thread, with 0.90 (0.84–0.96) times",
         "| 0.90 (0.84–0.96), 1.01 | 1 slower, 1 not judged |",
         "ResNet8 -0.20 (10,000 images).",
     ):
