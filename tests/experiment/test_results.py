@@ -286,6 +286,17 @@ def test_one_busy_condition_does_not_condemn_the_others(capsys):
     assert "hot (others computed); batch 1, one thread, cold (o" in told
 
 
+def test_busy_times_are_named_as_asked_the_noisiest_first(capsys):
+    """Networks of two sizes may have one batch and number of threads."""
+    small = dataclasses.replace(TIMING, busy=["others computed"])
+    large = dataclasses.replace(
+        with_times(**{"A/A": [(SESSION / 4).tolist()] * 3}), busy=["itself"]
+    )
+    tables.times.caution([small, large], ["width 8", "width 64"])
+    told = capsys.readouterr().out
+    assert "busy: width 64 (itself); width 8 (others computed)." in told
+
+
 def test_a_ratio_is_quoted_with_its_verdict():
     assert TIMING.told("fp32", "naive") == "2.00 (2.00–2.00; faster)"
     assert TIMING.told("fp32", "A/A").endswith("; no difference shown)")
