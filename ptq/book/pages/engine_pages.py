@@ -103,7 +103,20 @@ def bar_page(found: pd.DataFrame | None = None) -> str:
             f" Slower: {row['network']}, {row['conditions']}, with "
             f"{row['ratio']} times the speed of {row['best peer']}."
         )
-    caption = (
+    shown = [
+        _bar_row(*asked, group)
+        for asked, group in found.groupby(
+            ["network", "conditions"], sort=False
+        )
+    ]
+    table = captioned(
+        pd.DataFrame(shown), "bar", _bar_caption(found), text=True
+    )
+    return f"{text}\n\n{_bar_accuracy(found)}\n\n{table}"
+
+
+def _bar_caption(found: pd.DataFrame) -> str:
+    return (
         "The recommended deployment beside the fastest flow of others, hot. "
         "A ratio is how many times as fast ours is, one for each session; "
         "one with an interval was judged. It compares calls side by side, "
@@ -113,14 +126,6 @@ def bar_page(found: pd.DataFrame | None = None) -> str:
         f"{'; '.join(sorted(set(found['features'])))} with "
         f"{'; '.join(sorted(set(found['versions'])))}."
     )
-    shown = [
-        _bar_row(*asked, group)
-        for asked, group in found.groupby(
-            ["network", "conditions"], sort=False
-        )
-    ]
-    table = captioned(pd.DataFrame(shown), "bar", caption, text=True)
-    return f"{text}\n\n{_bar_accuracy(found)}\n\n{table}"
 
 
 def _bar_row(network: str, conditions: str, group: pd.DataFrame) -> dict:
