@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ptq import engines, paths
 from ptq.engines.contract import Run
+from ptq.evidence import number_text
 from ptq.experiment import source_hash
 from ptq.graph import UnsupportedError
 from ptq.measure import host, interference, timer
@@ -45,8 +46,7 @@ class Choice:
     threads: int
 
     def __str__(self):
-        plural = "s" if self.threads > 1 else ""
-        return f"{self.way} on {self.threads} thread{plural}"
+        return f"{self.way} on {number_text.threads(self.threads)}"
 
     def load(self, network: QuantizedNetwork) -> Run:
         """The network there, for uint8 images; errors as of the engine."""

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptq.bench import competitors, wrong_ways
+from ptq.bench import competitors, two_runs, wrong_ways
 from ptq.bench.competitors import FLOAT, INTEGER, Loaded
 from ptq.deploy import times
-from ptq.experiment.results import Timing
+from ptq.evidence import number_text, time_ratios
+from ptq.experiment.results import NOT_JUDGED, Timing
 from ptq.measure import timer
 from ptq.quantizer.quantizing import quantize
 
 SIDE = 16  # pixels of an image
 CALIBRATION = 8  # images; any will do
+GAINS = {time_ratios.FASTER: "more", time_ratios.SLOWER: "less"}
 VALUES = {
     "batch": (1, 4, 16, 64),
     "width": (8, 16, 32, 64),
@@ -42,10 +44,9 @@ class Size:
         return f"{FLOAT}, {shape}", f"{INTEGER}, {shape}"
 
     def __str__(self):
-        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return (
             f"batch {self.batch}, width {self.width}, depth {self.depth}, "
-            f"{threads}"
+            f"{number_text.threads(self.threads)}"
         )
 
 
@@ -99,6 +100,29 @@ def measured(rounds: int, seed: int) -> dict[str, dict[int, Timing]]:
         knob: {value: told[size] for value, size in of.items()}
         for knob, of in asked.items()
     }
+
+
+def by_size(grown: dict[str, dict[int, Timing]]) -> dict[str, Timing]:
+    """The timings of ``measured``, each once, by its size in words."""
+    return {
+        str(dataclasses.replace(BASE, **{knob: value})): timing
+        for knob, values in grown.items()
+        for value, timing in values.items()
+    }
+
+
+def gain(timings: dict[int, Timing]) -> str:
+    """Whether INT8 gains more at the last value than at the first.
+
+    ``timings`` are those of one knob. "more" or "less" where the intervals
+    of the two ratios lie apart, else "no difference shown"; "not judged"
+    where one of the two is not, and "too few rounds" without intervals.
+    """
+    ends = [timings[pick(timings)] for pick in (min, max)]
+    if any(timing.busy for timing in ends):
+        return NOT_JUDGED
+    first, last = (timing.speedup(FLOAT, INTEGER) for timing in ends)
+    return GAINS.get(word := two_runs.changed(first, last), word)
 
 
 def _pair(size: Size, images: Tensor, seed: int) -> dict[str, Loaded]:

@@ -14,11 +14,13 @@ from ptq.deploy import times
 from ptq.deploy.inputs import Inputs
 from ptq.engines import time_shares
 from ptq.evidence import time_ratios
+from ptq.evidence.intervals import Interval
 from ptq.experiment.results import Timing
 from ptq.measure import timer
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.quantizing import quantize
 
+PRODUCT = "a large matrix product"
 HEAD = ("cause", "ms with", "without", "times as slow", "verdict")
 WORDS = {
     time_ratios.FASTER: "costs time",
@@ -41,7 +43,7 @@ class Knob:
 
 FILE = [
     Knob(
-        "layout of float: FP32 gets NHWC",
+        "layout of float: channels one after the other",
         "FP32",
         "FP32, channels last",
         "compare INT8 with floats in their best layout",
@@ -112,8 +114,8 @@ class Why:
     """Times of a network with each cause and without it.
 
     ``left_out`` says why a way to run is missing. ``peaks`` are those of
-    ``roofline.peaks`` on one thread, or of the fastest layer; ``rates`` by
-    engine and layer those of ``time_shares.layer_rates``.
+    ``roofline.peaks`` on one thread; ``rates`` by engine and layer those of
+    ``time_shares.layer_rates``, by each runtime's own clock.
     """
 
     network: str
@@ -134,24 +136,49 @@ class Why:
             if not set(pair) <= self.timing.seconds.keys():
                 continue
             ratio = self.timing.speedup(*pair)
-            word = self.timing.word(ratio)
             each = [f"{self.timing.milliseconds(n).value:.3f}" for n in pair]
-            told = f"{self.timing.judged(ratio):.3g}", WORDS.get(word, word)
+            told = f"{self.timing.judged(ratio):.3g}", self._word(ratio)
             found.append((knob.cause, *each, *told))
         return found
 
+    def told(self, having: str, without: str) -> str:
+        """How many times as long the first takes, and the verdict.
+
+        "2.82 (2.71–2.93; costs time)"; "2.82 (not judged)".
+        """
+        ratio = self.timing.speedup(having, without)
+        return time_ratios.told(self.timing.judged(ratio), self._word(ratio))
+
+    def _word(self, ratio: Interval) -> str:
+        """The verdict on time with a cause over time without it."""
+        word = self.timing.word(ratio)
+        return WORDS.get(word, word)
+
+    def roof(self) -> tuple[float, str]:
+        """The most multiply-accumulates a second in integers; and by what.
+
+        By the product of ``peaks``, or by a layer that passes it: products
+        are of a few sizes only, and other programs may disturb them.
+        """
+        seen = {PRODUCT: self.peaks[INTEGER]}
+        for engine, layers in self.rates.items():
+            for layer, rate in layers.items():
+                seen[f"{layer} in {engine.replace('_', ' ')}"] = rate
+        by = max(seen, key=seen.get)
+        return seen[by], by
+
     def layer_rows(self) -> list[dict[str, str]]:
-        """A row a layer: each engine's rate, and its share of the peak.
+        """A row a layer: each engine's rate, and its share of the roof.
 
         In billions of multiply-accumulates a second. A layer that an engine
         does not run in integers has no rate there.
         """
-        peak = self.peaks[INTEGER]
+        roof, _ = self.roof()
 
         def cell(rate: float | None) -> str:
             if rate is None:
                 return tables.NONE
-            return f"{rate / 1e9:,.1f} ({100 * rate / peak:.1f} %)"
+            return f"{rate / 1e9:,.1f} ({100 * rate / roof:.1f} %)"
 
         layers = dict.fromkeys(n for one in self.rates.values() for n in one)
         return [
@@ -184,8 +211,11 @@ class Why:
             )
         ]
         if rows := self.layer_rows():
-            peak = f"{self.peaks[INTEGER] / 1e9:,.0f}"
-            title = f"Layers: billion MAC/s, and share of the peak of {peak}"
+            roof, by = self.roof()
+            title = (
+                "Layers: billion MAC/s, and share of the roof of "
+                f"{roof / 1e9:,.0f}, by {by}"
+            )
             cells = [tuple(row.values()) for row in rows]
             groups.append(Table(title, tuple(rows[0]), cells))
         return Report(f"{self.network}: why INT8 is slow", facts, groups)
@@ -215,9 +245,6 @@ def measured(
     tell("measures the peak, and each layer")
     peaks = roofline.peaks([1], seed)["1"]
     rates = _rates(network, given.test[: timing.batch])
-    # Beside other programs, a layer may pass what a product reached.
-    seen = [rate for one in rates.values() for rate in one.values()]
-    peaks[INTEGER] = max([peaks[INTEGER], *seen])
     return Why(name, timing, left_out, peaks, rates)
 
 

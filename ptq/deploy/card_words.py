@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from ptq.deploy import loading
+from ptq.evidence import number_text
 from ptq.judge import wording
 
 WIDTH = 78
@@ -151,7 +152,7 @@ def _time(one) -> tuple[str, str]:
     told = f"{each}; {faster}"
     if one.busy:
         told += f", for {'; '.join(one.busy)}"
-    threads = "one thread" if one.threads == 1 else f"{one.threads} threads"
+    threads = number_text.threads(one.threads)
     return f"batch {one.batch}, {one.mode}", f"{told}; {threads}"
 
 

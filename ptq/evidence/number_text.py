@@ -56,6 +56,11 @@ def short(value: Plain) -> str:
     return f"{value:,.0f}" if whole else f"{value:.3g}"
 
 
+def threads(count: int) -> str:
+    """A number of threads in words: "one thread", "2 threads"."""
+    return "one thread" if count == 1 else f"{count} threads"
+
+
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return MARKUP.sub(r"\\\g<0>", text)

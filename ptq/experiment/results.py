@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ptq import paths
-from ptq.evidence import intervals, time_ratios
+from ptq.evidence import intervals, number_text, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.measure import host, timer
 from ptq.measure.timer import TWIN, Conditions, Samples
@@ -174,10 +174,8 @@ class Timing:
     @property
     def conditions(self) -> str:
         """The conditions of the timing, in words."""
-        plural = "s" if self.threads > 1 else ""
-        return (
-            f"batch {self.batch}, {self.threads} thread{plural}, {self.mode}"
-        )
+        threads = number_text.threads(self.threads)
+        return f"batch {self.batch}, {threads}, {self.mode}"
 
 
 def timings(

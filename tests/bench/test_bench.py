@@ -177,7 +177,7 @@ def test_the_fastest_is_found_in_turns():
     best, seconds = fastest_engine.fastest(runs, torch.zeros(1))
     assert best.threads == 2 and 0 < seconds < 0.02
     assert str(best) == "openvino on 2 threads"
-    assert str(slow) == "openvino on 1 thread"
+    assert str(slow) == "openvino on one thread"
 
 
 @pytest.fixture
@@ -267,9 +267,9 @@ def test_the_bar_is_the_fastest_peer(ours, word):
     }
     timing = made_timing(seconds)
     (row,) = against_peers.table(
-        [timing], {timing.name: "openvino on 1 thread"}
+        [timing], {timing.name: "openvino on one thread"}
     ).rows
-    assert row[1] == "openvino on 1 thread" and row[-1] == word
+    assert row[1] == "openvino on one thread" and row[-1] == word
     assert row[3] == PEER.partition(", ")[2]
     assert float(row[-2].split()[0]) == pytest.approx(0.002 / ours, rel=0.05)
     busy = made_timing(seconds, busy=["other programs"])
@@ -414,7 +414,7 @@ def test_two_runs_are_compared_by_their_ratios():
     more.timings.append(made_timing(quiet(), batch=64))
     for pair, when in (((before, more), "now"), ((more, before), "before")):
         told = " ".join(two_runs.report(*pair).text().split())
-        assert f"Only {when}: INT8, x; batch 64, 1 thread, hot" in told
+        assert f"Only {when}: INT8, x; batch 64, one thread, hot" in told
     for other in (
         {"machine": MACHINE | {"cores": 4}},
         {"network": "another"},
@@ -446,5 +446,29 @@ def test_a_cause_costs_or_saves_time():
         {"layer": "fc", "one": "–", "the other": "1.0 (12.5 %)"},
     ]
     told = why.report().text()
-    assert "Left out: simulation: none" in told and "the peak of 8" in told
+    assert "Left out: simulation: none" in told
+    assert "share of the roof of 8, by a large matrix product" in told
     assert json.loads(why.json())["network"] == "net"
+    assert why.told("INT8, not fused", "INT8").endswith("; costs time)")
+    timing.busy.append("other programs")
+    assert why.told("INT8, not fused", "INT8").endswith(" (not judged)")
+
+
+def test_a_layer_above_the_product_is_the_roof_and_is_named():
+    """And the product's rate stays what it was."""
+    peaks = {"FP32": 1e9, "INT8": 8e9}
+    rates = {"onnx_runtime": {"conv": 2e9}, "openvino": {"conv": 1e10}}
+    timing = made_timing({"INT8": times_of(0.001), "A/A": times_of(0.001)})
+    why = knobs.Why("net", timing, {}, peaks, rates)
+    assert why.roof() == (1e10, "conv in openvino")
+    assert why.peaks["INT8"] == 8e9
+    assert why.layer_rows() == [
+        {
+            "layer": "conv",
+            "onnx runtime": "2.0 (20.0 %)",
+            "openvino": "10.0 (100.0 %)",
+        }
+    ]
+    assert "roof of 10, by conv in openvino" in why.report().text()
+    slower = knobs.Why("net", timing, {}, peaks, {"openvino": {"conv": 7e9}})
+    assert slower.roof() == (8e9, knobs.PRODUCT)

@@ -1,7 +1,9 @@
 """Plain networks of a given size, and times of each; never a clock."""
 
+import numpy as np
 import pytest
 import torch
+from made_timings import made_timing
 from small_network import pixels_of
 
 from ptq.bench import growth
@@ -43,3 +45,28 @@ def test_one_thing_changes_at_a_time(monkeypatch):
     assert all(t.threads == n for n, t in found["threads"].items())
     names = {t.name for of in found.values() for t in of.values()}
     assert len(names) == 3 + len(found["threads"])
+    sized = growth.by_size(found)
+    assert {t.name for t in sized.values()} == names
+    assert sized["batch 16, width 8, depth 4, one thread"].name.startswith(
+        "growth-width8-depth4-batch16"
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "busy", "word"),
+    [
+        (0.25, [], "more"),
+        (1, [], "less"),
+        (0.5, [], "no difference shown"),
+        (0.25, ["others"], "not judged"),
+    ],
+)
+def test_a_gain_grows_where_both_ends_are_judged(last, busy, word):
+    noise = np.random.default_rng(0).normal(1, 0.01, (2, 4, 5))
+
+    def times(share):
+        return made_timing({"FP32": noise[0], "INT8": share * noise[1]})
+
+    ends = {8: times(0.5), 64: times(last)}
+    ends[64].busy.extend(busy)
+    assert growth.gain(ends | {16: times(0.1)}) == word

@@ -120,7 +120,8 @@ def test_why_turns_every_knob(here):
     found = json.loads((here / "why.json").read_text())
     assert found["left_out"] == {} and found["rates"]["onnx_runtime"]
     rates = [v for one in found["rates"].values() for v in one.values()]
-    assert max(rates) <= found["peaks"]["INT8"]
+    # A peak is that of a product, and no layer's.
+    assert found["peaks"]["INT8"] not in rates
 
 
 def test_an_interrupted_bench_promises_nothing(here, monkeypatch):

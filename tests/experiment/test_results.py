@@ -274,16 +274,27 @@ def test_one_busy_condition_does_not_condemn_the_others(capsys):
     cold = dataclasses.replace(TIMING, batch=1, mode="cold", busy=busy)
     told = tables.times.remarks([TIMING, cold], ["fp32"])
     sentence = "Not judged, for this machine was busy: {}."
-    assert sentence.format("batch 1, 1 thread, cold") in told
+    assert sentence.format("batch 1, one thread, cold") in told
     tables.times.caution([TIMING, cold])
     told = capsys.readouterr().out
-    assert "busy: batch 1, 1 thread, cold (others computed)." in told
+    assert "busy: batch 1, one thread, cold (others computed)." in told
     assert "The other conditions were quiet." in told
     assert "batch 64" not in told
     hot = dataclasses.replace(TIMING, busy=busy)
     tables.times.caution([hot, cold])
     told = capsys.readouterr().out
-    assert "hot (others computed); batch 1, 1 thread, cold (oth" in told
+    assert "hot (others computed); batch 1, one thread, cold (o" in told
+
+
+def test_busy_times_are_named_as_asked_the_noisiest_first(capsys):
+    """Networks of two sizes may have one batch and number of threads."""
+    small = dataclasses.replace(TIMING, busy=["others computed"])
+    large = dataclasses.replace(
+        with_times(**{"A/A": [(SESSION / 4).tolist()] * 3}), busy=["itself"]
+    )
+    tables.times.caution([small, large], ["width 8", "width 64"])
+    told = capsys.readouterr().out
+    assert "busy: width 64 (itself); width 8 (others computed)." in told
 
 
 def test_a_ratio_is_quoted_with_its_verdict():

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from ptq.book import show, style
 from ptq.book.style import FAMILIES, PAPER
 from ptq.evidence import time_ratios
-from ptq.experiment.results import Timing
+from ptq.experiment.results import NOT_JUDGED, Timing
 
 WORDS = {
     "batch": "batch: images at once",
@@ -44,21 +44,20 @@ def growth(name: str, found: Growth, others: str, folder: Path) -> None:
     (timings, *_) = found.values()
     first, second = _names(timing := next(iter(timings.values())))
     sessions, rounds = timing.of(first).shape
-    faster = [
-        f"{n} {judged(of, time_ratios.FASTER)}" for n, of in found.items()
-    ]
-    slower = [
-        f"{n} {judged(of, time_ratios.SLOWER)}" for n, of in found.items()
-    ]
+    faster, slower, open_ = (
+        "; ".join(f"{n} {judged(of, word)}" for n, of in found.items())
+        for word in (time_ratios.FASTER, time_ratios.SLOWER, NOT_JUDGED)
+    )
     show.figure(
         panels(found),
         folder,
         name,
         f"Time per image of plain convolutional networks: {others}, unless "
-        f"it is what changes. Above: how many times as fast {second} is. "
-        f"Judged faster (filled squares): {'; '.join(faster)}. Judged "
-        f"slower: {'; '.join(slower)}. Hot, in turns, sessions: {sessions}, "
-        f"of {rounds} rounds each; bars: quartiles.",
+        f"it is what changes. Above: how many times as fast {second} is, in "
+        f"brackets where the machine was busy. Judged faster (filled "
+        f"squares): {faster}. Judged slower: {slower}. Not judged: {open_}. "
+        f"Hot, in turns, sessions: {sessions}, of {rounds} rounds each; "
+        "bars: quartiles.",
         f"Four panels with logarithmic axes, each with a line of {first} and "
         f"one of {second}: time per image by batch, width, depth and "
         "threads.",
@@ -104,7 +103,8 @@ def _panel(axis: Axes, timings: dict[int, Timing]) -> None:
     text["transform"] = axis.get_xaxis_transform()
     for value, timing in timings.items():
         ratio = timing.speedup(*names).value
-        axis.text(value, 0.98, f"{ratio:.1f}×", **text)
+        told = f"({ratio:.1f}×)" if timing.busy else f"{ratio:.1f}×"
+        axis.text(value, 0.98, told, **text)
 
 
 def _names(timing: Timing) -> tuple[str, str]:

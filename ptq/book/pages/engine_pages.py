@@ -15,6 +15,7 @@ NAMED = ("network", "file", "engine")
 SHOWN = (*NAMED, FLIPS, "logits equal (%)")
 NODES = ("worst operation (%)", "largest difference", "causes")
 CHANGE = "change (points)"
+UNEQUAL = "why codes differ (how many)"
 
 
 def parity_page(found: pd.DataFrame | None = None) -> str:
@@ -41,14 +42,16 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
     ]
     if told:
         text += " Each other prediction has its cause:\n\n" + "\n".join(told)
-    frame = found[[*SHOWN, *NODES, CHANGE]].assign(
-        engine=found.engine.map(_words)
+    frame = (
+        found[[*SHOWN, *NODES, CHANGE]]
+        .assign(engine=found.engine.map(_words))
+        .rename(columns={"causes": UNEQUAL})
     )
     caption = (
         "Engines beside exact integers on all test images. The three "
         "columns in front of the last are on equal inputs, for the first "
-        "thousand of them. The last is the file's accuracy against FP32, "
-        "by exact integers. "
+        "thousand of them; their causes are of codes, not of predictions. "
+        "The last is the file's accuracy against FP32, by exact integers. "
         f"Executed on {', '.join(sorted(set(found.version)))}."
     )
     table = captioned(frame, "parity-all", caption, text=True)
@@ -100,21 +103,29 @@ def bar_page(found: pd.DataFrame | None = None) -> str:
             f" Slower: {row['network']}, {row['conditions']}, with "
             f"{row['ratio']} times the speed of {row['best peer']}."
         )
-    caption = (
-        "The recommended deployment beside the fastest flow of others, hot. "
-        "A ratio is how many times as fast ours is, one for each session; "
-        "one with an interval was judged. Executed on "
-        f"{'; '.join(sorted(set(found['features'])))} with "
-        f"{'; '.join(sorted(set(found['versions'])))}."
-    )
     shown = [
         _bar_row(*asked, group)
         for asked, group in found.groupby(
             ["network", "conditions"], sort=False
         )
     ]
-    table = captioned(pd.DataFrame(shown), "bar", caption, text=True)
+    table = captioned(
+        pd.DataFrame(shown), "bar", _bar_caption(found), text=True
+    )
     return f"{text}\n\n{_bar_accuracy(found)}\n\n{table}"
+
+
+def _bar_caption(found: pd.DataFrame) -> str:
+    return (
+        "The recommended deployment beside the fastest flow of others, hot. "
+        "A ratio is how many times as fast ours is, one for each session; "
+        "one with an interval was judged. It compares calls side by side, "
+        "and milliseconds are medians of all calls: their quotient may "
+        "differ from it. The best peer is the fastest of that session, "
+        "picked after the fact, which favours the peers. Executed on "
+        f"{'; '.join(sorted(set(found['features'])))} with "
+        f"{'; '.join(sorted(set(found['versions'])))}."
+    )
 
 
 def _bar_row(network: str, conditions: str, group: pd.DataFrame) -> dict:
@@ -139,7 +150,8 @@ def _bar_accuracy(found: pd.DataFrame) -> str:
     """What the recommended files lose, where most images were asked."""
     most = found.sort_values("images").groupby("network", sort=False).tail(1)
     told = [
-        f"{row['network']} {row['change (points)']} ({row['images']:,} images)"
+        f"{row['network']} {row['change (points)']} "
+        f"({row['images']:,} images)"
         for row in most.to_dict("records")
     ]
     return f"Points of accuracy against FP32: {'; '.join(told)}."

@@ -7,9 +7,10 @@ import pandas as pd
 
 from ptq import paths
 from ptq.book.pages import decision_map, network_answers
-from ptq.book.pages.strategy_answer import answer, recommended, threads
+from ptq.book.pages.strategy_answer import answer, recommended
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
+from ptq.evidence.number_text import threads
 from ptq.experiment import committed_sweeps, parameters
 from ptq.experiment.comparison import (
     QUIET,

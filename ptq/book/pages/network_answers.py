@@ -6,6 +6,7 @@ import pandas as pd
 
 from ptq import paths
 from ptq.book.show import captioned
+from ptq.evidence import number_text
 from ptq.evidence.intervals import Interval
 from ptq.experiment import network_study
 from ptq.experiment.comparison import Paired
@@ -127,15 +128,14 @@ def _caption(frame: pd.DataFrame) -> str:
         f"{recipes.get(name).label} {choice}"
         for name, choice in frame.choice.items()
     )
-    threads = int(first.batch_threads)
-    plural = "s" * (threads > 1)
+    threads = number_text.threads(int(first.batch_threads))
     text = (
         "Four networks at eight bits, one training of each (the decision map "
         "below has several), in ONNX Runtime, on "
         f"{first.n:,} test images of CIFAR-10: accuracy in floats, its "
         "change with the paired 95 % interval, the files, and how many times "
-        f"as fast as the same network's float file, hot, {threads} "
-        f"thread{plural}. Weights, as chosen on validation images: {choices}."
+        f"as fast as the same network's float file, hot, {threads}. "
+        f"Weights, as chosen on validation images: {choices}."
     )
     if signs := _signs(frame):
         text += f" This machine was busy: {'; '.join(signs)}."

@@ -6,6 +6,7 @@ import pandas as pd
 from ptq.book.claims.paper import published_orderings
 from ptq.book.tables import cells
 from ptq.evidence import intervals, replicates, thresholds, time_ratios
+from ptq.evidence.number_text import threads
 from ptq.experiment.strategies import STRATEGIES
 
 # Below this ratio, predicting one image at a time gains little.
@@ -196,8 +197,3 @@ def recommended(frame: pd.DataFrame, table: pd.DataFrame) -> str:
     slower = safe.speedup_high < fastest.speedup_low
     other = table.groupby("strategy").disagreement.mean()
     return min(safe.index[~slower], key=other.get)
-
-
-def threads(count: int) -> str:
-    """A number of threads in words."""
-    return "one thread" if count == 1 else f"{count} threads"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -96,14 +97,25 @@ def held(found: dict | None = None) -> str:
     )
 
 
-def caution(timings: list[Timing]) -> None:
+def caution(
+    timings: list[Timing], conditions: list[str] | None = None
+) -> None:
     """Display which times are not judged, as the machine was busy, and why.
 
-    Nothing is displayed if it was quiet.
+    ``conditions`` name the timings where their own do not tell them apart.
+    Those whose network is farthest from itself come first. Nothing is
+    displayed if it was quiet.
     """
-    if not (noisy := [timing for timing in timings if timing.busy]):
+    named = zip(
+        conditions or [timing.conditions for timing in timings],
+        timings,
+        strict=True,
+    )
+    noisy = [(name, timing) for name, timing in named if timing.busy]
+    if not noisy:
         return
-    signs = [f"{t.conditions} ({'; '.join(t.busy)})" for t in noisy]
+    noisy.sort(key=lambda pair: _error(pair[1]), reverse=True)
+    signs = [f"{name} ({'; '.join(t.busy)})" for name, t in noisy]
     if (more := len(signs) - SIGNS) > 0:
         signs[SIGNS:] = [f"{more} more conditions"]
     text = f"**{_not_judged(signs)}** "
@@ -115,6 +127,11 @@ def caution(timings: list[Timing]) -> None:
     )
     block = f":::{{warning}}\n{text}\n:::\n"
     display({"text/markdown": block, "text/plain": text}, raw=True)
+
+
+def _error(timing: Timing) -> float:
+    """How far a network is from itself: largest logarithm of its ratio."""
+    return float(np.nanmax(np.abs(np.log(astuple(timing.floor)))))
 
 
 def show_times(

@@ -35,6 +35,7 @@ def test_the_caption_names_where_integers_pay(found, tmp_path, capsys):
     faster = "batch 64; width 32, 64; depth 1; threads 1"
     assert f"(filled squares): {faster}. Judged slower" in told
     assert "batch none; width 8; depth none; threads none" in told
+    assert "Not judged: batch none; width none; depth none; threads 2" in told
     assert "sessions: 4, of 3 rounds each" in told
     assert (tmp_path / "growth.svg").exists()
 
@@ -57,4 +58,6 @@ def test_only_a_verdict_fills_a_square(found):
     ]
     ratios = [text.get_text() for text in made.axes[1].texts]
     assert ratios == ["0.5×", "2.0×", "4.0×"]
+    ratios = [text.get_text() for text in made.axes[3].texts]
+    assert ratios == ["2.0×", "(2.0×)"]  # the second one's machine was busy
     assert len({axis.get_ylim() for axis in made.axes}) == 1
