@@ -73,29 +73,23 @@ class Summary:
 
     ``band`` is that of ``band``, in points; ``told`` choices differ from
     FP32 significantly. The most accurate one gains ``best_gain`` points,
-    with ``best_p``, both before any correction. The published choice takes
-    ``slower`` times as long as the fastest, the slowest ``span`` times.
+    with ``best_p``, both before any correction.
     """
 
     band: float
     told: int
     best_gain: Interval
     best_p: float
-    slower: Interval
-    span: Interval
 
 
-def summary(frame: pd.DataFrame, timing: Timing, published: str) -> Summary:
-    """Sum up ``compared``; ``published`` names a choice."""
-    best, order = frame.loc[frame.accuracy.idxmax()], frame.milliseconds
-    fastest, slowest = order.idxmin(), order.idxmax()
+def summary(frame: pd.DataFrame) -> Summary:
+    """Sum up ``compared``."""
+    best = frame.loc[frame.accuracy.idxmax()]
     return Summary(
         band=100 * band(frame),
         told=int((frame.holm < thresholds.SIGNIFICANCE).sum()),
         best_gain=100 * best.change,
         best_p=best.p,
-        slower=timing.speedup(published, fastest),
-        span=timing.speedup(slowest, fastest),
     )
 
 

@@ -89,7 +89,8 @@ def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
 
     ``frame`` is the reference. ``distilled_eight`` lists the changes against
     training images, in points, by network; ``wide_eight`` has them where the
-    logits have room; ``worst_noise_eight`` is the largest loss by noise.
+    logits have room; ``worst_noise_eight`` is the largest loss by noise,
+    in points above zero.
     ``distilled_seconds`` is the most that making images took, of a
     processor.
     """
@@ -99,11 +100,11 @@ def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
             told[f"{name}_{word}"] = "; ".join(
                 f"{recipes.get(network).label} "
                 f"{100 * found.change[network, bits, key]:+.1f}, "
-                f"*{found.verdict[network, bits, key]}*"
+                f"{found.verdict[network, bits, key]}"
                 for network in networks(frame)
             )
         noise = found.xs((bits, "noise"), level=(1, 2)).change
-        told[f"worst_noise_{word}"] = 100 * min(one.value for one in noise)
+        told[f"worst_noise_{word}"] = -100 * min(one.value for one in noise)
     made = frame.strategy.str.endswith("distilled")
     seconds = float(frame[made].cpu_seconds.max())
     return told | {"distilled_seconds": seconds}
@@ -119,6 +120,20 @@ def repaired(frame: pd.DataFrame, network: str) -> dict[bool, dict]:
         }
         for per_channel, of in range_study.REPAIRED.items()
     }
+
+
+def equalizing(frame: pd.DataFrame) -> str:
+    """What equalizing alone does at one grid for each layer, in words.
+
+    By network, the change (points) from min-max ranges to equalized ones.
+    ``frame`` is the reference. These are differences of means; no test.
+    """
+    told = []
+    for network in networks(frame):
+        by_repair = repaired(frame, network)[False]
+        gain = by_repair["equalized"] - by_repair[OBSERVER_WORDS[MINMAX]]
+        told.append(f"{recipes.get(network).label} {gain:+.1f}")
+    return "; ".join(told)
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:

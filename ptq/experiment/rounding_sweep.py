@@ -47,6 +47,8 @@ LEVELS = (
     ("compact_cnn", (3, 8), 1.0),
     ("compact_cnn_tuned", (3, 8), 1.0),
 )
+# What an interval says of a level.
+REACHED, MISSED, OPEN = "reached", "missed", "open"
 # A chapter measures some of these again, with the shipped networks.
 REPEATED = (
     ("resnet8", "w2a4_descent"),
@@ -164,6 +166,18 @@ def change(
     count, net = int(made.n), int(made.correct - before.correct)
     differ = round(count * (made.disagreement + before.disagreement))
     return paired_tests.widest(net, differ, count)
+
+
+def level_word(found: Interval, allowed: float) -> str:
+    """Whether a change stays within the loss that is allowed, in a word.
+
+    Both in the same unit, ``allowed`` above zero. "reached" where the whole
+    interval excludes such a loss, "missed" where the whole interval lies
+    beyond it, else "open": so, too, where there are no bounds.
+    """
+    if found.low > -allowed:
+        return REACHED
+    return MISSED if found.high < -allowed else OPEN
 
 
 def steps(network: str) -> list[tuple[Case, Case]]:

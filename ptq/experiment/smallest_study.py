@@ -21,6 +21,7 @@ from ptq.experiment import (
     rounding_sweep,
 )
 from ptq.experiment.network_study import FLOAT, Subject
+from ptq.experiment.rounding_sweep import MISSED, OPEN, REACHED, level_word
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.methods.rate_distortion import fisher_information, rate_distortion
 from ptq.quantizer import quantizing
@@ -126,43 +127,49 @@ def rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Level:
-    """What was to be reached, in words, and whether it was.
+    """What was to be reached, in words, and the word on it.
 
     ``row`` of ``rows`` is the network in question: for the smallest file,
-    the one that is best on validation images.
+    the one that is best on validation images. ``word`` is one of
+    ``rounding_sweep.level_word``.
     """
 
     words: str
     row: pd.Series
-    reached: bool
-
-    @property
-    def word(self) -> str:
-        """Reached or missed."""
-        return "reached" if self.reached else "missed"
+    word: str
 
 
 def levels(found: pd.DataFrame) -> list[Level]:
     """The levels of one trained network, from its ``rows``.
 
-    Non-inferior is what has a 95 % interval that excludes a loss as large.
     A level whose rows the reference lacks is left out.
     """
     named = {row.strategy: row for _, row in found.iterrows()}
     told = []
     if (row := named.get("fc1_4")) is not None:
         words = "fc1 at 4 bits, the rest at 8: no difference shown"
-        shown = row.p < SIGNIFICANCE and row.change.value < 0
-        told.append(Level(words, row, not shown))
+        told.append(Level(words, row, _unshown(row)))
     if (row := named.get("fc1_2")) is not None:
         words = "fc1 at 2 bits in 160 kB: non-inferior at 0.5 points"
         fits = row.file_bytes <= 160_000
-        told.append(Level(words, row, fits and row.change.low > -MARGIN))
+        word = level_word(row.change, MARGIN) if fits else MISSED
+        told.append(Level(words, row, word))
     if len(few := small(found)):
         row = few.loc[few.validation_correct.idxmax()]
         words = "a file of 70 kB: non-inferior at 1.0 point"
-        told.append(Level(words, row, row.change.low > -2 * MARGIN))
+        told.append(Level(words, row, level_word(row.change, 2 * MARGIN)))
     return told
+
+
+def _unshown(row: pd.Series) -> str:
+    """The word where no loss may be shown.
+
+    Few images show nothing, so it takes more than that to reach the level:
+    the interval must exclude a loss of the margin.
+    """
+    if row.p < SIGNIFICANCE and row.change.value < 0:
+        return MISSED
+    return REACHED if row.change.low > -MARGIN else OPEN
 
 
 def small(found: pd.DataFrame) -> pd.DataFrame:
@@ -171,11 +178,43 @@ def small(found: pd.DataFrame) -> pd.DataFrame:
     return found[priced & (found.file_bytes <= SMALLEST)]
 
 
+def about_price(frame: pd.DataFrame) -> dict[str, float | Interval]:
+    """The published network's two prices about ``SMALLEST``, for a text.
+
+    ``frame`` is the reference. ``near_`` is of the smallest file that is too
+    large, ``under_`` of the largest one that is not: each has its ``price``
+    (nats), ``kb``, ``change`` (points), Holm's ``p``, ``validation``
+    (points) and ``smaller``, how often it fits into FP32's file.
+    """
+    mine = frame[frame.network == "compact_cnn"]
+    exact = mine[mine.strategy == FLOAT].iloc[0]
+    found = rows(frame)
+    found = found[found.network == "compact_cnn"]
+    found = found[found.strategy.str.startswith("price")]
+    large = found[found.file_bytes > SMALLEST]
+    told = {}
+    for key, row in (
+        ("near", large.iloc[-1]),
+        ("under", small(found).iloc[0]),
+    ):
+        more = row.validation_correct - exact.validation_correct
+        told |= {
+            f"{key}_price": price_of(row.strategy),
+            f"{key}_kb": row.file_bytes / 1000,
+            f"{key}_change": 100 * row.change,
+            f"{key}_p": row.p,
+            f"{key}_validation": 100 * more / row.validation_images,
+            f"{key}_smaller": exact.file_bytes / row.file_bytes,
+        }
+    return told
+
+
 def about_twin(found: pd.DataFrame) -> dict[str, Interval | float | str]:
     """What the files of the well-trained twin cost, for a text.
 
     ``found`` is ``rows`` of the reference. The last of its ``tuned_asked``
-    files has ``tuned`` kB; ``tuned_each`` lists all. ``even``, beside
+    files has ``tuned`` kB, the one before ``tuned_near``; ``tuned_each``
+    lists all, and ``tuned_level`` is the last level's word. ``even``, beside
     ``tuned_change``, is what three bits in all inner layers cost it without
     a price on bits, over its trainings; both are in points.
     """
@@ -188,6 +227,8 @@ def about_twin(found: pd.DataFrame) -> dict[str, Interval | float | str]:
         "tuned_asked": len(twin),
         "tuned": last.file_bytes / 1000,
         "tuned_change": 100 * last.change,
+        "tuned_near": twin.iloc[-2].file_bytes / 1000,
+        "tuned_level": levels(twin)[-1].word,
         "tuned_each": "; ".join(
             f"{row.file_bytes / 1000:.0f} kB {100 * row.change:+.2f}"
             for row in twin.itertuples()

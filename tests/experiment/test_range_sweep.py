@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ptq.book import tables
-from ptq.experiment import range_sweep
+from ptq.experiment import committed_sweeps, range_sweep
 from ptq.experiment.range_study import CALIBRATED, CHOICES, OBSERVED, REPAIRED
 
 NETWORKS = ("compact_cnn", "resnet8", "depthwise")
@@ -72,11 +72,30 @@ def test_sources_are_held_to_training_images():
     lost |= {CALIBRATED[4]["noise"].name: 303}
     told = range_sweep.about_sources(table(lost))
     assert told["distilled_eight"].startswith("compact CNN -10.0 (")
-    assert told["distilled_eight"].count(", *worse*") == 3
+    assert told["distilled_eight"].count(", worse") == 3
+    assert "*" not in told["distilled_eight"]
     assert "worse" not in told["wide_eight"] + told["distilled_four"]
-    assert told["worst_noise_four"] == pytest.approx(-30)
+    assert told["worst_noise_four"] == pytest.approx(30)
     assert told["worst_noise_eight"] == pytest.approx(0)
     assert told["distilled_seconds"] == 7
+
+
+def test_equalizing_is_told_by_network_with_its_sign():
+    lost = {REPAIRED[False]["equalized"].name: 128}
+    told = range_sweep.equalizing(table(lost))
+    assert told == "compact CNN -12.5; ResNet8 -12.5; depthwise CNN -12.5"
+
+
+def test_clipping_observers_are_advised_for_few_bits_only():
+    """What chapter 17 says of them, in the reference."""
+    frame, _ = committed_sweeps.load("ranges")
+    found = range_sweep.judged(frame, OBSERVED).verdict
+    for observer in ("mse", "percentile"):
+        eight = found.xs((8, observer), level=(1, 2))
+        four = found.xs((4, observer), level=(1, 2))
+        assert not eight.isin(range_sweep.SHOWN).any()
+        assert (four == "better").sum() >= len(four) - 1
+        assert "worse" not in set(four)
 
 
 def test_tables_have_a_row_a_choice_and_a_column_a_network():

@@ -91,14 +91,38 @@ def test_the_choice_asks_validation_images_and_takes_the_cheaper_of_equals():
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (Interval(-0.4, -0.45, -0.35), tables.REACHED),
-        (Interval(-0.4, -0.6, -0.2), tables.ON_AVERAGE),
-        (Interval(-0.6, -0.7, -0.1), tables.MISSED),
-        (Interval(-0.4, float("nan"), float("nan")), tables.REACHED),
+        (Interval(-0.4, -0.45, -0.35), rounding_sweep.REACHED),
+        (Interval(-0.4, -0.6, -0.2), rounding_sweep.OPEN),
+        # As far beyond the level as the one above is within it.
+        (Interval(-0.6, -0.8, -0.4), rounding_sweep.OPEN),
+        (Interval(-0.6, -0.7, -0.55), rounding_sweep.MISSED),
+        (Interval(-0.4, float("nan"), float("nan")), rounding_sweep.OPEN),
     ],
 )
-def test_a_level_is_reached_only_if_the_interval_lies_within(change, word):
-    assert tables.level_word(change, 0.5) == word
+def test_a_level_asks_the_whole_interval_on_both_sides(change, word):
+    assert rounding_sweep.level_word(change, 0.5) == word
+
+
+@pytest.mark.parametrize(
+    ("gain", "word"),
+    [
+        (Interval(0.4, 0.1, 0.7), "without zero"),
+        (Interval(-0.4, -0.7, -0.1), "without zero"),
+        (Interval(0.4, -0.1, 0.9), "with zero"),
+    ],
+)
+def test_what_is_not_corrected_is_not_called_shown(gain, word):
+    assert tables.zero_word(gain) == word
+
+
+def test_a_gain_of_one_training_is_told_apart():
+    frame = table(lost={(n, "w4a4_nearest"): 0.1 for n in recipes.NETWORKS})
+    lone = (frame.network == "compact_cnn") & (frame.train_seed == 2)
+    told = tables.gains_told(frame[~lone])
+    assert told["w4a4_gptq_above"] == (
+        "4 of 4 (over images of one training only: compact CNN)"
+    )
+    assert tables.gains_told(frame)["w4a4_gptq_above"] == "4 of 4"
 
 
 def test_tables_have_every_method_and_network_once():
@@ -113,7 +137,9 @@ def test_tables_have_every_method_and_network_once():
     assert dear == ["3.0 (ResNet8)"] * 2
     assert w3a3["ResNet8"].startswith("-10.15 ± ")
     levels = tables.level_rows(frame)
-    missed = [r["bits"] for r in levels if r["level"] == tables.MISSED]
+    missed = [
+        r["bits"] for r in levels if r["level"] == rounding_sweep.MISSED
+    ]
     assert "W3A3" in missed
     rows = tables.gain_rows(frame)
     assert [r["bits"] for r in rows] == ["W4A8"] + 3 * ["W4A4"] + 4 * ["W2A4"]
@@ -130,16 +156,16 @@ def test_a_text_is_told_what_the_tables_say():
     told = tables.told(frame)
     assert told["resnet8_w2a4_gptq_interval"].value < -40
     assert told["resnet8_w2a4_gptq_gain"].value == pytest.approx(-39)
-    assert told["resnet8_w2a4_gptq_word"] == "shown"
-    assert told["resnet8_w4a4_gptq_word"] == "not shown"
-    assert told["w2a4_descent_own_shown"] == "1 of 4"
-    assert told["w2a4_adaround_shown"] == "0 of 1"
+    assert told["resnet8_w2a4_gptq_word"] == "without zero"
+    assert told["resnet8_w4a4_gptq_word"] == "with zero"
+    assert told["w2a4_descent_own_above"] == "1 of 4"
+    assert told["w2a4_adaround_above"] == "0 of 1"
     assert told["resnet8_w2a4_gptq"] == pytest.approx(-40.15)
     assert told["better_pairs"] == told["better"].count(";") + 1
     assert told["pairs"] == 26
     assert told["slower"] == 2 and told["w2a4_gptq_kb"] == 24
-    assert "depthwise CNN W4A4 (-1.15)" in told[tables.REACHED]
-    assert "ResNet8 W4A8 (-1.15)" in told[tables.MISSED]
+    assert "depthwise CNN W4A4 (-1.15)" in told[rounding_sweep.REACHED]
+    assert "ResNet8 W4A8 (-1.15)" in told[rounding_sweep.MISSED]
     assert "GPTQ over nearest, W2A4, ResNet8" in told["worse"]
     assert "descent, own inputs over GPTQ, W2A4, ResNet8" in told["better"]
 

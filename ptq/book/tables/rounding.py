@@ -2,21 +2,24 @@
 
 import pandas as pd
 
-from ptq.book.tables import cells
 from ptq.evidence.intervals import Interval
 from ptq.experiment import rounding_sweep
 from ptq.experiment.rounding_sweep import (
     DEAR_NETWORK,
     LEVELS,
+    MISSED,
+    OPEN,
+    REACHED,
     Case,
     cases,
     change,
+    level_word,
     steps,
 )
 from ptq.networks import recipes
 
-MISSED, REACHED = "missed", "reached"
-ON_AVERAGE = "not shown"
+# What an interval by itself, without correction, says of a gain.
+WITHOUT_ZERO, WITH_ZERO = "without zero", "with zero"
 
 
 def method_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
@@ -73,8 +76,7 @@ def _place(case: Case) -> int:
 def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """Whether the levels are reached, by the method chosen on validation.
 
-    ``frame`` is the reference. A level is reached if the interval of the
-    loss lies within it.
+    ``frame`` is the reference; the words are those of ``level_word``.
     """
     rows, networks = [], _networks(frame)
     for network, bits, allowed in LEVELS:
@@ -95,18 +97,11 @@ def level_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
-def level_word(found: Interval, allowed: float) -> str:
-    """The word on a change and the loss that is allowed, both in points."""
-    if found.value < -allowed:
-        return MISSED
-    return ON_AVERAGE if found.low < -allowed else REACHED
-
-
 def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     """Numbers and words of the reference that a text quotes, by name.
 
     Changes in points are called NETWORK_CASE, with _interval their bounds.
-    ``gains_told`` adds gains. One word each lists the levels that have it.
+    ``gains_told`` adds gains. Each word of ``level_word`` lists its levels.
     Sizes are in kB; ``slower`` is how often descent fits into the time of
     AdaRound, in the networks where both were tried.
     """
@@ -116,12 +111,12 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
             moved = 100 * change(frame, network, name)
             key = f"{network}_{name}"
             found |= {key: moved.value, f"{key}_interval": moved}
-    words = {REACHED: [], ON_AVERAGE: [], MISSED: []}
+    words = {REACHED: [], OPEN: [], MISSED: []}
     for row in level_rows(frame):
         moved = row["change (points)"].split()[0]
         level = f"{row['network']} {row['bits']} ({moved})"
         words[row["level"]].append(level)
-    found |= {n.replace(" ", "_"): _listed(of) for n, of in words.items()}
+    found |= {word: _listed(of) for word, of in words.items()}
     there = frame[frame.network == DEAR_NETWORK]
     sizes = there.groupby("strategy").file_bytes.first()
     found |= {f"{n}_kb": size / 1000 for n, size in sizes.items()}
@@ -135,27 +130,51 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
 def gains_told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
     """Gains over the cheaper method, in points, and words on them, by name.
 
-    They are called NETWORK_CASE_gain, and NETWORK_CASE_word is on that one.
-    CASE_shown says in how many networks it is above zero. ``better`` and
+    They are called NETWORK_CASE_gain, and NETWORK_CASE_word is that of
+    ``zero_word``. CASE_above says in how many networks the interval lies
+    above zero, and which of these have one training only. ``better`` and
     ``worse`` name the steps whose interval leaves out zero, without
     correction; ``better_pairs`` counts them, of ``pairs``.
     """
-    found, words, shown = {}, {"better": [], "worse": []}, {}
+    found, words, above = {}, {"better": [], "worse": []}, {}
     for network, title in _networks(frame).items():
         for better, worse in steps(network):
             gain = 100 * change(frame, network, better.name, worse.name)
             key = f"{network}_{better.name}"
-            found |= {f"{key}_gain": gain, f"{key}_word": cells.shown(gain)}
-            shown.setdefault(better.name, []).append(gain.low > 0)
+            found |= {f"{key}_gain": gain, f"{key}_word": zero_word(gain)}
+            above.setdefault(better.name, {})[network] = gain.low > 0
             step = f"{better.label} over {worse.label}, {better.bits}"
-            if cells.shown(gain) == "shown":
+            if zero_word(gain) == WITHOUT_ZERO:
                 word = "better" if gain.low > 0 else "worse"
                 words[word].append(f"{step}, {title}")
-    for name, each in shown.items():
-        found[f"{name}_shown"] = f"{sum(each)} of {len(each)}"
+    for name, each in above.items():
+        found[f"{name}_above"] = _counted(frame, each)
     found |= {name: _listed(of) for name, of in words.items()}
     found["better_pairs"] = len(words["better"])
-    return found | {"pairs": sum(map(len, shown.values()))}
+    return found | {"pairs": sum(map(len, above.values()))}
+
+
+def zero_word(gain: Interval) -> str:
+    """Whether an interval leaves out zero: "without zero", "with zero".
+
+    It is not called shown: that is what Holm's correction leaves.
+    """
+    out = gain.low > 0 or gain.high < 0
+    return WITHOUT_ZERO if out else WITH_ZERO
+
+
+def _counted(frame: pd.DataFrame, above: dict[str, bool]) -> str:
+    """How many networks are above zero, and those of one training."""
+    trainings = frame.groupby("network").train_seed.nunique()
+    single = [
+        recipes.get(network).label
+        for network, found in above.items()
+        if found and trainings[network] == 1
+    ]
+    told = f"{sum(above.values())} of {len(above)}"
+    if single:
+        told += f" (over images of one training only: {', '.join(single)})"
+    return told
 
 
 def _listed(words: list[str]) -> str:

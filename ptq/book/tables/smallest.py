@@ -49,11 +49,10 @@ def choice_words(found: pd.DataFrame) -> str:
 
     ``found`` is ``smallest_study.rows``.
     """
-    told = []
-    for _, rows in found.groupby(["network", "train_seed"]):
-        count = len(small(rows))
-        words = f"{count or 'none'} of {subject(rows.iloc[0])}"
-        told.append(words + " (nothing was chosen)" * (count == 1))
+    told = [
+        f"{len(small(rows)) or 'none'} of {subject(rows.iloc[0])}"
+        for _, rows in found.groupby(["network", "train_seed"])
+    ]
     return f"Files of at most {SMALLEST / 1000:.0f} kB: {'; '.join(told)}."
 
 
