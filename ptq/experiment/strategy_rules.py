@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from ptq.evidence import paired_tests, time_ratios
+from ptq.evidence import paired_tests, replicates, time_ratios
+from ptq.evidence.replicates import Ordering
 from ptq.experiment.results import Timing
 from ptq.experiment.strategies import STRATEGIES
 from ptq.measure import resources
+
+# One network under a second name: no row of its own in a correction.
+TWINS = {"bias_correction_published": "naive"}
 
 
 def needed(frame: pd.DataFrame) -> str:
@@ -34,6 +38,36 @@ def with_margin(frame: pd.DataFrame, margin: float) -> list[str]:
         )
         for row in frame[1:].itertuples()
     ]
+
+
+def over_trainings(
+    changes: pd.DataFrame,
+) -> dict[tuple[str, str], Ordering]:
+    """Each strategy against FP32 over trainings, by (its name, "fp32").
+
+    ``changes`` are shares, a row a training and a column a strategy, as of
+    ``replicates.paired_differences``. Float strategies stand first; Holm's
+    correction is within these and within the quantized ones. A twin has no
+    entry.
+    """
+    names = [n for n in STRATEGIES if n in changes and n not in TWINS]
+    bare = [name for name in names if name.startswith("fp32")]
+    found = {}
+    for group in (bare, [name for name in names if name not in bare]):
+        pairs = [(name, "fp32") for name in group if name != "fp32"]
+        found |= replicates.orderings(changes.assign(fp32=0.0), pairs)
+    return found
+
+
+def training_words(changes: pd.DataFrame) -> dict[str, str]:
+    """The verdict over trainings by strategy; a twin has its network's.
+
+    ``changes`` are those of ``over_trainings``.
+    """
+    found = over_trainings(changes)
+    words = {name: order.verdict for (name, _), order in found.items()}
+    twins = {twin: words[of] for twin, of in TWINS.items() if of in words}
+    return words | twins
 
 
 def counted_bytes(

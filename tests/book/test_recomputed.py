@@ -17,8 +17,8 @@ import pytest
 from scipy import stats
 
 from ptq import paths
-from ptq.book import claims
-from ptq.book.pages import frontpage, strategy_answer
+from ptq.book import claims, tables
+from ptq.book.pages import frontpage, kept_runs, strategy_answer
 from ptq.evidence import intervals, replicates, time_ratios
 from ptq.experiment import (
     committed_sweeps,
@@ -30,7 +30,7 @@ from ptq.experiment import (
 from ptq.networks import compact_cnn
 
 Z = 1.959963984540054
-RUNS = pd.read_csv(frontpage.RUNS)
+RUNS = kept_runs.load()
 
 
 def by_hand_holm(p_values):
@@ -351,6 +351,49 @@ class TestReplication:
         # Whatever is shown to be faster loses too much.
         faster = committed.index[committed.speedup_low > row.speedup_high]
         assert all(low[other] <= -0.005 for other in faster)
+
+    def test_front_page_tells_what_floats_reach_with_their_interval(
+        self, replication, committed
+    ):
+        sweep = committed_sweeps.load("replication")[1]
+        text = strategy_answer.answer(
+            committed, replication, sweep, ORIGIN, RUNS
+        )
+        row = committed.loc["fp32_channels_last"]
+        told = f"{row.speedup:.2f} ({row.speedup_low:.2f}–"
+        assert told in text.split("without integers")[1].split("\n")[0]
+
+    def test_front_page_judges_accuracy_over_trainings(
+        self, replication, committed
+    ):
+        """Each row's verdict, corrected as chapter 8 does."""
+        changes = replicates.paired_differences(replication)
+        twin, integers = "bias_correction_published", []
+        for name in changes:
+            if name != twin and not name.startswith("fp32"):
+                integers.append(name)
+        known = by_hand_holm(
+            [stats.ttest_1samp(changes[n], 0).pvalue for n in integers]
+        )
+        half = stats.t.ppf(0.975, len(changes) - 1) * stats.sem(changes)
+        low = changes.mean() - half
+        page = tables.networks.front_page(committed, changes)
+        page = page.set_index("strategy")
+        told = page[f"accuracy over {len(changes)} trainings"]
+        assert told.iloc[0] == "reference"
+        for name, p in zip(integers, known, strict=True):
+            word = "no difference shown"
+            if p < 0.05:
+                word = "better" if changes[name].mean() > 0 else "worse"
+            elif low[name] > -0.005:
+                word = "non-inferior"
+            assert told[committed.label[name]] == word
+        assert told[committed.label[twin]] == told[committed.label["naive"]]
+        text = frontpage.which_differ(committed, changes)
+        for word, found in told.iloc[1:].groupby(told.iloc[1:], sort=False):
+            assert f"*{word}*: {', '.join(found.index)}" in text
+        other = (told.to_numpy() != committed.verdict.to_numpy()).sum()
+        assert f"another word in {other} of {len(told) - 1} rows" in text
 
 
 @pytest.fixture(scope="module")

@@ -65,3 +65,21 @@ def test_frontier_leaves_the_twin_out():
     frame = pd.DataFrame({"change": {"a": 0.0, "b": -0.01, "twin": 0.1}})
     assert strategy_rules.frontier(frame, timing, "twin") == ["b", "a"]
     assert strategy_rules.frontier(frame, timing, "a") == ["twin"]
+
+
+def test_verdicts_over_trainings_are_corrected_within_floats_and_integers():
+    """A second name of one network is no further question."""
+    losses = {"naive": (3, 4, 5.1), "folded": (0, 1, -1.1)}
+    losses |= {"fp32_folded": (0, 0, 0)}
+    losses["bias_correction_published"] = losses["naive"]
+    changes = -pd.DataFrame(losses) / 100
+    found = strategy_rules.over_trainings(changes)
+    assert [name for name, _ in found] == ["fp32_folded", "naive", "folded"]
+    naive = found["naive", "fp32"]
+    assert naive.p_holm == pytest.approx(2 * naive.p)
+    assert strategy_rules.training_words(changes) == {
+        "fp32_folded": "non-inferior",
+        "naive": "worse",
+        "folded": "no difference shown",
+        "bias_correction_published": "worse",
+    }

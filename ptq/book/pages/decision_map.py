@@ -82,15 +82,31 @@ def simplest(seen: pd.DataFrame) -> int:
     return best
 
 
+def at_eight_bits(eight: pd.DataFrame) -> dict[str, str]:
+    """The choice of ``GRANULARITIES`` that the map takes, by network.
+
+    ``eight`` is the reference "networks". KeyError where it lacks one of
+    them. A network of which no training has both is left out.
+    """
+    share = eight.validation_correct / eight.validation_images
+    seen = eight.assign(seen=share).pivot(
+        index=["network", "train_seed"], columns="strategy", values="seen"
+    )
+    seen = dict([*seen[[*GRANULARITIES]].dropna().groupby("network")])
+    return {n: simplest(seen[n]) for n in recipes.NETWORKS if n in seen}
+
+
 def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The map, numbers only, a row a network and bits; and what it lacks.
 
     ``found`` is that of ``tried``. ``change`` and ``gain`` over the simplest
     method are intervals of shares (gain None where it is the simplest),
-    ``tried`` is how many methods there were, ``verdict`` is on the change,
-    with Holm's correction over all rows. Of one training there is no
-    verdict, and the interval is that of the images. Where no training has
-    all methods, there is no row, and it is named.
+    ``tried`` is how many methods there were, ``best`` the one with the most
+    right validation images, ``more`` what it gains over the method (None
+    where it is that), ``verdict`` is on the change, with Holm's correction
+    over all rows. Of one training there is no verdict, and the interval is
+    that of the images. Where no training has all methods, there is no row,
+    and it is named.
     """
     kept, lacking = [], []
     for cell, of in found.groupby(CELL, sort=False):
@@ -104,32 +120,45 @@ def rows(found: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
                 f"{recipes.get(cell[0]).label} at {_bits(cell[1:])}"
             )
             continue
-        rank = simplest(seen)
-        told = dict(zip(CELL, cell, strict=True))
-        told |= {"tried": len(seen.columns), "trainings": len(seen)}
+        rank, best = simplest(seen), seen.mean().idxmax()
         changes = changes.loc[seen.index]
-        kept.append(told | _of(of[of["rank"] == rank], changes, rank))
+        kept.append(
+            dict(zip(CELL, cell, strict=True))
+            | {"tried": len(seen.columns), "trainings": len(seen)}
+            | {"best": of.method[of["rank"] == best].iloc[0]}
+            | {"more": _over(changes, best, rank)}
+            | _of(of[of["rank"] == rank], changes, rank)
+        )
     return _judged(pd.DataFrame(kept)), lacking
 
 
 def _of(chosen: pd.DataFrame, changes: pd.DataFrame, rank) -> dict:
     """What is found of the chosen method; ``changes`` are of all."""
-    change, gain = changes[rank].to_numpy(), None
+    change = changes[rank].to_numpy()
     many = len(change) > 1
-    if rank != changes.columns[0]:
-        over = change - changes[changes.columns[0]].to_numpy()
-        alone = Interval(over[0], np.nan, np.nan)
-        gain = intervals.mean(over) if many else alone
     return {
         "method": chosen.method.iloc[0],
         "change": intervals.mean(change)
         if many
         else _of_images(chosen.iloc[0]),
         "p": replicates.p_value(change) if many else np.nan,
-        "gain": gain,
+        "gain": _over(changes, rank, changes.columns[0]),
         "file_bytes": chosen.file_bytes.median(),
         "cpu_seconds": chosen.cpu_seconds.median(),
     }
+
+
+def _over(changes: pd.DataFrame, rank: int, other: int) -> Interval | None:
+    """What a method gains over another one; None where it is the same.
+
+    Of one training without bounds.
+    """
+    if rank == other:
+        return None
+    found = (changes[rank] - changes[other]).to_numpy()
+    if len(found) == 1:
+        return Interval(found[0], np.nan, np.nan)
+    return intervals.mean(found)
 
 
 def _of_images(row: pd.Series) -> Interval:
@@ -170,13 +199,13 @@ def sentence(frame: pd.DataFrame) -> str:
         of = cells.get_group(bits)
         each = Counter(of.method).most_common()
         words = ", ".join(f"{name} ({count})" for name, count in each)
-        told.append(f"at {_bits(bits)} {words}")
+        told.append(f"{_bits(bits)}: {words}")
     return (
-        "**Which method at which bits?** The simplest that is, on validation "
-        "images, not shown worse than the best one tried, and less than "
-        f"{100 * MARGIN:.1f} points below it, with the number of networks: "
-        f"{'; '.join(told)}. Where one method only was tried, there is "
-        "nothing to choose."
+        "**Which method at which bits?** On validation images we take the "
+        "simplest method that is not shown worse than the best one and less "
+        f"than {100 * MARGIN:.1f} points below it. In brackets: for how many "
+        f"networks. {'; '.join(told)}. Where only one method was tried, "
+        "there is nothing to choose."
     )
 
 
@@ -203,12 +232,12 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
             "network": recipes.get(row.network).label,
             "bits": _bits((row.weight_bits, row.activation_bits)),
             "take": row.method,
-            "of methods": row.tried,
             "change (points)": f"{100 * row.change:+.2f}",
             "accuracy is": row.verdict,
             "gain over the simplest": f"{100 * row.gain:+.2f}"
             if row.gain
             else "–",
+            "best on validation, its gain": _best(row),
             "file (kB)": f"{row.file_bytes / 1000:.1f}",
             "CPU (s)": "–"
             if np.isnan(row.cpu_seconds)
@@ -216,6 +245,13 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
         }
         for row in frame.itertuples()
     )
+
+
+def _best(row) -> str:
+    """The most accurate method on validation images, and its gain."""
+    if row.tried == 1:
+        return "only one tried"
+    return f"{row.best} {100 * row.more:+.2f}" if row.more else "–"
 
 
 def _caption(frame: pd.DataFrame, lacking: list[str]) -> str:
@@ -230,7 +266,11 @@ def _caption(frame: pd.DataFrame, lacking: list[str]) -> str:
         "images: means over trainings with 95 % intervals; Holm's correction "
         f"over all rows. They are {len(several)} tests of "
         f"{' to '.join(few)} trainings each, so few losses can be shown. "
-        "Gains are not corrected for their number. Of one training nothing "
+        "Gains are not corrected for their number. *Best on validation*: "
+        "where another method is the most accurate on validation images, "
+        "its name, and its gain on test images over the one to take. Where "
+        "chapter 21 asks for a level of loss, it takes that one, simple or "
+        "not. Of one training nothing "
         "is tested: the difference on its validation images decides alone, "
         "and the interval is that of its test images. Below eight bits the "
         "first and the last layer keep eight. The file is ONNX at eight "

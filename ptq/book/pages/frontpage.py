@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from ptq import paths
-from ptq.book.pages import decision_map, network_answers
+from ptq.book.pages import decision_map, kept_runs, network_answers
 from ptq.book.pages.strategy_answer import answer, recommended
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
+from ptq.evidence import replicates
 from ptq.evidence.number_text import threads
-from ptq.experiment import committed_sweeps, parameters
+from ptq.experiment import committed_sweeps, parameters, strategy_rules
 from ptq.experiment.comparison import (
     QUIET,
     TIMES,
@@ -21,8 +22,6 @@ from ptq.experiment.comparison import (
 
 COMPARISON = "06_comparison"
 MARKS = ("<!-- headline: generated -->\n", "<!-- headline: end -->\n")
-# What runs that were kept measured of the recommended row, the last one last.
-RUNS = paths.REFERENCE / "runs.csv"
 
 
 def write_headline(run_folder: Path, target: Path) -> None:
@@ -32,8 +31,10 @@ def write_headline(run_folder: Path, target: Path) -> None:
     committed record, and say so.
     """
     frame, origin = _measured(run_folder)
-    table = captioned(front_page(frame), "headline", _caption(frame, origin))
-    text = f"{table}\n{which_differ(frame)}\n"
+    changes = _changes()
+    shown = front_page(frame, changes)
+    table = captioned(shown, "headline", _caption(frame, origin))
+    text = f"{table}\n{which_differ(frame, changes)}\n"
     if missing := origin.get("missing"):
         text += f"\nThese rows are the committed record: here, {missing}.\n"
     paths.write_whole(target / "headline.md", text)
@@ -72,7 +73,8 @@ def committed() -> tuple[pd.DataFrame, dict]:
 def committed_rows() -> str:
     """The committed table in MyST; its caption says where it was measured."""
     frame, kept = committed()
-    return f"{markdown(front_page(frame))}\n\n{_caption(frame, kept)}\n"
+    shown = front_page(frame, _changes())
+    return f"{markdown(shown)}\n\n{_caption(frame, kept)}\n"
 
 
 def timed(frame: pd.DataFrame, told: dict) -> tuple[pd.DataFrame, dict]:
@@ -137,7 +139,8 @@ def update_readme(run_folder: Path) -> None:
             "`python -m ptq run --times` measures them again"
         )
     kept = {k: manifest[k] for k in ("parameters", "machine")} | told
-    _keep_times(frame, kept)
+    best = recommended(frame, committed_sweeps.load("replication")[0])
+    kept_runs.keep(frame.loc[best], kept)
     save_comparison(frame, paths.REFERENCE)
     paths.write_json(paths.REFERENCE / paths.MANIFEST, kept)
     for name in ("frontier.svg", "frontier.png"):
@@ -152,30 +155,23 @@ def update_readme(run_folder: Path) -> None:
 
 def _answer(frame: pd.DataFrame, origin: dict) -> str:
     replication = committed_sweeps.load("replication")
-    return answer(frame, *replication, origin, pd.read_csv(RUNS))
+    return answer(frame, *replication, origin, kept_runs.load())
 
 
-def _keep_times(frame: pd.DataFrame, kept: dict) -> None:
-    """Add a run's times of the recommended row to ``RUNS``."""
-    best = recommended(frame, committed_sweeps.load("replication")[0])
-    runs = pd.read_csv(RUNS)
-    now = {
-        "finished": kept["finished"],
-        "commit": kept["commit"],
-        "processor": kept["machine"]["processor"],
-        "features": " ".join(kept["machine"]["features"]),
-    } | {name: frame.loc[best, name] for name in runs.columns[4:]}
-    others = runs[runs.commit != kept["commit"]]
-    table = pd.concat([others, pd.DataFrame([now])], ignore_index=True)
-    paths.write_whole(RUNS, table.to_csv(index=False))
+def _changes() -> pd.DataFrame:
+    """Changes of accuracy over the trainings of the replication (shares)."""
+    return replicates.paired_differences(
+        committed_sweeps.load("replication")[0]
+    )
 
 
 def readme_block() -> str:
     """What the README shows of the committed references."""
-    frame, kept = committed()
+    (frame, kept), changes = committed(), _changes()
     return (
         f"{_answer(frame, kept)}\n"
-        f"{markdown(front_page(frame))}\n\n{which_differ(frame)}\n\n"
+        f"{markdown(front_page(frame, changes))}\n\n"
+        f"{which_differ(frame, changes)}\n\n"
         "![Change of accuracy over time per image, with intervals]"
         f"(book/reference/frontier.png)\n\n{_caption(frame, kept)}\n"
     )
@@ -205,21 +201,31 @@ def figure(frame: pd.DataFrame) -> str:
     )
 
 
-def which_differ(frame: pd.DataFrame) -> str:
-    """Which accuracies differ from the reference's, and which are safe."""
-    others = frame.iloc[1:]
-    reference = frame.label.iloc[0]
+def which_differ(frame: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """Which accuracies differ over trainings, and which are safe.
+
+    ``frame`` is that of ``Comparison.frame``, ``changes`` are those of
+    ``strategy_rules.over_trainings``.
+    """
+    labels, reference = frame.label.iloc[1:], frame.label.iloc[0]
+    words = labels.index.to_series().map(
+        strategy_rules.training_words(changes)
+    )
     named = {
-        word: ", ".join(found.label)
-        for word, found in others.groupby("verdict", sort=False)
+        word: ", ".join(labels[found.index])
+        for word, found in words.groupby(words, sort=False)
     }
     sentences = [f"*{word}*: {names}" for word, names in named.items()]
+    other = int((frame.verdict.iloc[1:] != words).sum())
     return (
-        f"**Accuracy against {reference}:** {'; '.join(sentences)}. "
-        "(One trained network and one draw of calibration images; exact "
-        "McNemar tests with Holm's correction. *Non-inferior* means that a "
-        "loss of half a point is excluded at 95 %, row by row: such a row is "
-        "not necessarily better than one of *no difference shown*.)"
+        f"**Accuracy against {reference}, over {len(changes)} trainings:** "
+        f"{'; '.join(sentences)}. (Student's test, paired by training, with "
+        "Holm's correction within the float and the quantized rows. "
+        "*Non-inferior* means that a mean loss of half a point is excluded "
+        "at 95 %, row by row: such a row is not necessarily better than one "
+        "of *no difference shown*. The images of the one network of this "
+        f"table, by themselves, give another word in {other} of "
+        f"{len(words)} rows: chapter 6.)"
     )
 
 
@@ -227,11 +233,13 @@ def _caption(frame: pd.DataFrame, origin: dict) -> str:
     machine, row = origin["machine"], frame.iloc[0]
     features = ", ".join(machine["features"])
     return (
-        f"Every strategy on {row.n:,} test images of CIFAR-10. Lost and "
-        "gained: images that FP32 had right and this one has wrong, and the "
-        f"reverse. Times with {threads(int(row.threads))}, hot: ms per "
-        "image, how many times as fast as FP32 as published, with the "
-        "interval of the next session, and whether that is shown; a "
+        f"Every strategy of one trained network on {row.n:,} test images of "
+        "CIFAR-10; the verdict on the accuracy is the one over trainings. "
+        "Lost and gained: images that FP32 had right and this one has wrong, "
+        "and the reverse. Times with "
+        f"{threads(int(row.threads))}, hot: ms per image, how many times as "
+        "fast as FP32 as published, with the interval of the next session in "
+        "the same run, and whether that is shown; a "
         f"network against itself came out as {row.floor_low:.2f} to "
         f"{row.floor_high:.2f} at batch {int(row.batch)} and as "
         f"{row.single_floor_low:.2f} to {row.single_floor_high:.2f} at batch "

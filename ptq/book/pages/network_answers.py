@@ -28,7 +28,8 @@ def answers(
 
     ``records`` are by network and choice, ``chosen`` by network, ``pairs``
     the compared choices. The speed-ups are those of the hot ``timings`` at
-    their batches, with bounds, and ``time`` is each one's verdict.
+    their batches, with bounds, ``time`` is each one's verdict, and ``ms``
+    are milliseconds an image, in floats (``bare``) and integers (``made``).
     """
     rows = {}
     for network, choice in chosen.items():
@@ -79,9 +80,12 @@ def _speed(timing: Timing, network: str) -> dict:
     if timing.batch > 1:
         prefix = "batch"
     found = timing.speedup(*pair)
+    slow, fast = (timing.milliseconds(name).value for name in pair)
     return {
         f"{prefix}_size": timing.batch,
         f"{prefix}_threads": timing.threads,
+        f"{prefix}_bare_ms": slow,
+        f"{prefix}_made_ms": fast,
         f"{prefix}_speedup": found.value,
         f"{prefix}_low": found.low,
         f"{prefix}_high": found.high,
@@ -94,9 +98,7 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in frame.itertuples():
         change = Interval(row.change, row.change_low, row.change_high)
-        single, many = (
-            _ratio(row._asdict(), prefix) for prefix in ("single", "batch")
-        )
+        times = [_times(row._asdict(), p) for p in ("single", "batch")]
         rows.append(
             {
                 "network": recipes.get(row.Index).label,
@@ -105,11 +107,21 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
                 "accuracy is": row.verdict,
                 "size (MB)": f"{row.bare_bytes / 1e6:.2f} → "
                 f"{row.file_bytes / 1e6:.2f}",
-                "times as fast, batch 1": single,
-                f"batch {row.batch_size}": many,
             }
+            | times[0]
+            | times[1]
         )
     return pd.DataFrame(rows)
+
+
+def _times(row: dict, prefix: str) -> dict[str, str]:
+    """Milliseconds in floats and integers, and their ratio, by column."""
+    slow, fast = (row[f"{prefix}_{of}_ms"] for of in ("bare", "made"))
+    batch = f"batch {row[f'{prefix}_size']}"
+    return {
+        f"{batch}: ms": f"{slow:.3f} → {fast:.3f}",
+        f"{batch}: times as fast": _ratio(row, prefix),
+    }
 
 
 def _ratio(row: dict, prefix: str) -> str:
@@ -133,9 +145,10 @@ def _caption(frame: pd.DataFrame) -> str:
         "Four networks at eight bits, one training of each (the decision map "
         "below has several), in ONNX Runtime, on "
         f"{first.n:,} test images of CIFAR-10: accuracy in floats, its "
-        "change with the paired 95 % interval, the files, and how many times "
-        f"as fast as the same network's float file, hot, {threads}. "
-        f"Weights, as chosen on validation images: {choices}."
+        "change with the paired 95 % interval, the files, milliseconds an "
+        "image, and how many times as fast as the same network's float file, "
+        f"hot, {threads}. Weights by the rule of the decision "
+        f"map, on validation images over trainings: {choices}."
     )
     if signs := _signs(frame):
         text += f" This machine was busy: {'; '.join(signs)}."

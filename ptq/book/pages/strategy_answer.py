@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ptq.book.claims.paper import published_orderings
+from ptq.book.pages import kept_runs
 from ptq.book.tables import cells
 from ptq.evidence import intervals, replicates, thresholds, time_ratios
 from ptq.evidence.number_text import threads
@@ -13,6 +14,8 @@ from ptq.experiment.strategies import STRATEGIES
 LITTLE = 2.0
 # Beyond this ratio of quartiles, a median is told with them.
 WIDE = 1.25
+# The fastest float row: only what integers add to it is theirs.
+LAYOUT = "fp32_channels_last"
 HOT_AND_COLD = (
     "*Hot* is a loop over one network, *cold* lets others run in between; "
     "*not judged*: the machine was busy then.\n"
@@ -51,7 +54,8 @@ def answer(
         "PyTorch's own kernels of integers, on "
         f"{origin['machine']['processor']}. Against the float network as "
         f"published its file is {size:.1f} times smaller, and it runs\n\n"
-        f"{_speeds(frame, best)}{_earlier(runs, origin)}\n{HOT_AND_COLD}\n"
+        f"{_speeds(frame, best)}{kept_runs.earlier(runs, origin)}\n"
+        f"{HOT_AND_COLD}\n"
         f"{_stand_in(origin)}"
         f"**You lose** {_lost(changes[best].to_numpy())}; "
         f"{100 * other:.1f} of 100 predictions change.\n\n"
@@ -83,11 +87,11 @@ def _speeds(frame: pd.DataFrame, best: str) -> str:
             f"- {what.format(batch=int(row.batch))}: "
             + "; ".join(filter(None, found))
         )
-    layout = frame.milliseconds["fp32_channels_last"] / row.milliseconds
     lines.append(
-        f"- about {layout:.0f} times as fast as PyTorch's floats in their "
-        f"best layout, channels last ({int(row.batch)} images at a time, "
-        f"{threads(int(row.threads))})"
+        "- without integers, PyTorch's floats in the better of two layouts "
+        "that were tried (row "
+        f"*{STRATEGIES[LAYOUT].label}*), {int(row.batch)} images at a time: "
+        f"{_speed(frame.loc[LAYOUT], '')}"
     )
     return "\n".join(lines) + "\n"
 
@@ -101,25 +105,6 @@ def _speed(row: pd.Series, prefix: str) -> str:
     return (
         f"{told['speed-up']} times as fast with {with_threads}, "
         f"{told['ms per image']} ms an image{_spread(row, prefix)}{word}"
-    )
-
-
-def _earlier(runs: pd.DataFrame, origin: dict) -> str:
-    """An item on what other runs measured, hot and with one thread."""
-    others = runs[runs.commit != origin["commit"]]
-    if others.empty:
-        return ""
-    found = [
-        " and ".join(f"{v:.2f}" for v in others[column])
-        for column in ("speedup", "single_speedup")
-    ]
-    days = " and ".join(when[:10] for when in others.finished)
-    where = " and ".join(others.processor.unique())
-    return (
-        f"- in earlier runs ({days}; {where}): "
-        f"{found[0]} times as fast with {int(others.batch.iloc[-1])} images, "
-        f"{found[1]} times with one, hot: an interval here is of the next "
-        "session in the same run, and not of another machine or day\n"
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from ptq.book import show
 from ptq.book.tables import cells
 from ptq.evidence import intervals, network_pairs
+from ptq.experiment import strategy_rules
 from ptq.experiment.comparison import REFERENCE_ROW
 from ptq.experiment.results import Record
 from ptq.experiment.strategies import STRATEGIES
@@ -41,14 +42,20 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def front_page(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``Comparison.frame`` that the front page shows."""
+def front_page(frame: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
+    """The columns of ``Comparison.frame`` that the front page shows.
+
+    The verdict on the accuracy is the one over trainings: ``changes`` are
+    those of ``strategy_rules.over_trainings``.
+    """
     text = readable(frame)
+    words = strategy_rules.training_words(changes)
+    words[frame.index[0]] = REFERENCE_ROW
     shown = {
         "strategy": text.strategy,
         "top-1 (%)": text["top-1 (%)"] + " (" + text["95 % interval"] + ")",
         "lost / gained": text["lost / gained"],
-        "accuracy is": text.verdict,
+        f"accuracy over {len(changes)} trainings": frame.index.map(words),
         "size (MB)": text["size (MB)"],
     }
     rows = frame.to_dict("records")

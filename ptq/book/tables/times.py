@@ -167,7 +167,8 @@ def remarks(timings: list[Timing], names: list[str]) -> str:
     found = [
         f"Measured for this run on {first.measured}, in {sessions} "
         f"session{'s' * (sessions > 1)} of {rounds} rounds.",
-        "Intervals: where the next session's ratio lies, nominally with 95 %."
+        "Intervals: where the ratio of the next session in the same run "
+        "lies, nominally with 95 %."
         if time_ratios.enough(first.of(names[0]))
         else "Too few rounds for intervals and verdicts.",
         f"A/A: {'; '.join(floors)}.",

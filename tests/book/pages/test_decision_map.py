@@ -9,6 +9,8 @@ import pytest
 from ptq.book.pages import decision_map
 from ptq.book.pages.decision_map import simplest
 from ptq.evidence.intervals import Interval
+from ptq.experiment import committed_sweeps, network_study
+from ptq.networks import recipes
 
 SEEDS = 42, 1, 2
 FLOAT_RIGHT = 9000
@@ -81,15 +83,15 @@ def lines(folder):
 
 def test_the_simplest_that_is_as_good_is_taken(folder):
     text, (eight, four, two) = lines(folder)
-    assert "| W8A8 | per tensor | 2 | -0.10 (" in eight
-    assert "| W4A8 | nearest | 2 | -0.25 (" in four
-    assert "| W2A4 | descent toward float | 3 | -3.10 (" in two
+    assert "| W8A8 | per tensor | -0.10 (" in eight
+    assert "| W4A8 | nearest | -0.25 (" in four
+    assert "| W2A4 | descent toward float | -3.10 (" in two
     for line, word in ((eight, "non-inferior"), (four, "no difference")):
         assert word in line and "| – |" in line
     assert "worse" in two and "+31.90 (" in two and "| 2.5 |" in two
     assert (
-        "at W8A8 per tensor (2); at W4A8 nearest (2); at W2A4 descent "
-        "toward float (2)."
+        "W8A8: per tensor (2); W4A8: nearest (2); W2A4: descent toward "
+        "float (2)."
     ) in text
 
 
@@ -117,10 +119,7 @@ def test_one_training_has_the_interval_of_its_images_and_no_verdict(folder):
     assert len(rows) == 3
     assert all("| one training |" in row for row in rows)
     # 1.96 times the root of 0.04 over 10,000 images, in points.
-    assert (
-        "| W2A4 | descent toward float | 3 | -3.00 (-3.39 to -2.61)"
-        in rows[2]
-    )
+    assert "| W2A4 | descent toward float | -3.00 (-3.39 to -2.61)" in rows[2]
     assert "+27.00 |" in rows[2]
 
 
@@ -147,7 +146,7 @@ def test_what_is_decided_is_decided_on_validation_images(folder):
     assert "descent toward float" in two and "-23.10 (" in two
     frame.loc[worse, "validation_correct"] = 0
     frame.to_csv(path, index=False)
-    assert "| W2A4 | GPTQ | 3 |" in lines(folder)[1][2]
+    assert "| W2A4 | GPTQ |" in lines(folder)[1][2]
 
 
 def test_without_the_reference_below_eight_bits_eight_are_told(folder):
@@ -166,6 +165,29 @@ def test_a_cheap_method_must_be_near_and_not_shown_worse():
     assert taken((0.8980, 0.8981, 0.8979), best) == 1
     assert taken((0.9, 0.86, 0.9), best) == 1
     assert taken(best, (0.89, 0.88, 0.9)) == 0
+
+
+def test_the_best_one_on_validation_images_is_named_with_its_gain(folder):
+    """Where a simpler one is taken: what a reader may gain by the other."""
+    _, (eight, four, two) = lines(folder)
+    assert "| per channel +0.01 (-0.14 to +0.16) |" in eight
+    assert "| – | – |" in four and "| – |" in two
+    path = folder / "rounding.csv"
+    frame = pd.read_csv(path)
+    others = frame.strategy.isin(["w2a4_gptq", "w2a4_descent"])
+    frame[~others].to_csv(path, index=False)
+    assert "| only one tried |" in lines(folder)[1][2]
+
+
+def test_eight_bits_are_those_of_the_map():
+    """Chapter 16 takes what the front page's map says."""
+    eight = committed_sweeps.load("networks")[0]
+    taken = decision_map.at_eight_bits(eight)
+    found, _ = decision_map.rows(decision_map.tried(eight, None))
+    known = {row.network: row.method for row in found.itertuples()}
+    labels = {n: network_study.CHOICES[c].label for n, c in taken.items()}
+    assert labels == known
+    assert list(taken) == list(recipes.NETWORKS)
 
 
 def test_references_of_the_book_make_a_map(tmp_path):
