@@ -35,8 +35,14 @@ GRIDS, TELLING = 500, 1000
 START = dict.fromkeys(
     ("compact_cnn", "compact_cnn_tuned"), {"conv2": 4, "fc1": 3}
 )
-# Of one large layer, without a price: the rest has 8 bits.
-PLAIN = {"fc1_4": 4, "fc1_2": 2, "fc1_ternary": 2, "fc1_binary": 1}
+# Bits of layers without a price: the rest has 8.
+PLAIN = {
+    "inner_3": {"conv2": 3, "fc1": 3},
+    "fc1_4": {"fc1": 4},
+    "fc1_2": {"fc1": 2},
+    "fc1_ternary": {"fc1": 2},
+    "fc1_binary": {"fc1": 1},
+}
 # Of -1, 0 and 1, which packed codes of 2 bits have room for a fourth of.
 TERNARY = "fc1_ternary"
 # The file to reach, in bytes.
@@ -59,7 +65,7 @@ def made(of: Subject, name: str) -> QuantizedNetwork:
     Rounded toward the float network on the calibration images.
     """
     if name in PLAIN:
-        start = started(of, {"fc1": PLAIN[name]}, name != TERNARY)
+        start = started(of, PLAIN[name], name != TERNARY)
         return rate_distortion(start, of.calibration, {}, {})
     bits = START[of.name]
     start = started(of, bits)

@@ -72,5 +72,6 @@ def in_words(name: str) -> str:
     if name == TERNARY:
         return "fc1 of -1, 0 and 1"
     if name in PLAIN:
-        return f"fc1 at {PLAIN[name]} bit{'s' * (PLAIN[name] > 1)}"
+        (bits,) = set(PLAIN[name].values())
+        return f"{' and '.join(PLAIN[name])} at {bits} bit{'s' * (bits > 1)}"
     return f"{price_of(name):.2g} nats a bit"
