@@ -35,9 +35,11 @@ GRIDS, TELLING = 500, 1000
 START = dict.fromkeys(
     ("compact_cnn", "compact_cnn_tuned"), {"conv2": 4, "fc1": 3}
 )
+# Three bits in all layers but the first and the last.
+EVEN = "inner_3"
 # Bits of layers without a price: the rest has 8.
 PLAIN = {
-    "inner_3": {"conv2": 3, "fc1": 3},
+    EVEN: {"conv2": 3, "fc1": 3},
     "fc1_4": {"fc1": 4},
     "fc1_2": {"fc1": 2},
     "fc1_ternary": {"fc1": 2},
@@ -152,6 +154,9 @@ def levels(found: pd.DataFrame) -> list[Level]:
     """
     named = {row.strategy: row for _, row in found.iterrows()}
     told = []
+    if (row := named.get(EVEN)) is not None:
+        words = "conv2 and fc1 at 3 bits: non-inferior at 1.0 point"
+        told.append(Level(words, row, level_word(row.change, 2 * MARGIN)))
     if (row := named.get("fc1_4")) is not None:
         words = "fc1 at 4 bits, the rest at 8: no difference shown"
         told.append(Level(words, row, _unshown(row)))
@@ -215,31 +220,46 @@ def about_price(frame: pd.DataFrame) -> dict[str, float | Interval]:
     return told
 
 
+def about_even(found: pd.DataFrame) -> dict[str, Interval | str]:
+    """What three bits in all inner layers cost without a price, for a text.
+
+    ``found`` is ``rows`` of the reference. ``even`` is of the published
+    network, ``even_tuned`` of its well-trained twin; ``even_few`` is the
+    latter by chapter 21's descent, over trainings. All are in points.
+    """
+    even = found[found.strategy == EVEN].set_index("network").change
+    rounded, _ = committed_sweeps.load("rounding")
+    twin = "compact_cnn_tuned"
+    few = rounding_sweep.change(rounded, twin, "w3a8_descent")
+    return {
+        "even": 100 * even["compact_cnn"],
+        "even_tuned": 100 * even[twin],
+        "even_few": 100 * few,
+        "even_few_images": rounding_sweep.CALIBRATION,
+    }
+
+
 def about_twin(found: pd.DataFrame) -> dict[str, Interval | float | str]:
-    """What the files of the well-trained twin cost, for a text.
+    """What the files of the well-trained twin at a price cost, for a text.
 
     ``found`` is ``rows`` of the reference. The last of its ``tuned_asked``
-    files has ``tuned`` kB, the one before ``tuned_near``; ``tuned_each``
-    lists all, and ``tuned_level`` is the last level's word. ``even``, beside
-    ``tuned_change``, is what three bits in all inner layers cost it without
-    a price on bits, over its trainings; both are in points.
+    files has ``tuned`` kB and costs ``tuned_change`` points, the one before
+    ``tuned_near`` kB; ``tuned_each`` lists all, and ``tuned_level`` is the
+    last level's word.
     """
-    network = "compact_cnn_tuned"
-    twin = found[found.network == network]
-    rounded, _ = committed_sweeps.load("rounding")
-    even = rounding_sweep.change(rounded, network, "w3a8_descent")
-    last = twin.iloc[-1]
+    twin = found[found.network == "compact_cnn_tuned"]
+    priced = twin[twin.strategy.str.startswith("price")]
+    last = priced.iloc[-1]
     return {
-        "tuned_asked": len(twin),
+        "tuned_asked": len(priced),
         "tuned": last.file_bytes / 1000,
         "tuned_change": 100 * last.change,
-        "tuned_near": twin.iloc[-2].file_bytes / 1000,
+        "tuned_near": priced.iloc[-2].file_bytes / 1000,
         "tuned_level": levels(twin)[-1].word,
         "tuned_each": "; ".join(
             f"{row.file_bytes / 1000:.0f} kB {100 * row.change:+.2f}"
-            for row in twin.itertuples()
+            for row in priced.itertuples()
         ),
-        "even": 100 * even,
     }
 
 

@@ -47,12 +47,19 @@ def test_rows_have_paired_intervals_and_no_float_network():
 
 
 def test_rows_of_few_values_are_named_by_them():
-    names = ("fc1_2", "fc1_ternary", "fc1_binary")
+    names = ("inner_3", "fc1_2", "fc1_ternary", "fc1_binary")
     assert [tables.in_words(name) for name in names] == [
+        "conv2 and fc1 at 3 bits",
         "fc1 at 2 bits",
         "fc1 of -1, 0 and 1",
         "fc1 at 1 bit",
     ]
+
+
+def test_three_bits_may_cost_a_point():
+    assert words(row("inner_3", 220, 229, 204)) == ["reached"]
+    assert words(row("inner_3", 220, 300, 210)) == ["open"]
+    assert words(row("inner_3", 220, 300, 100)) == ["missed"]
 
 
 def test_four_bits_are_missed_where_a_loss_is_shown():
@@ -124,12 +131,22 @@ def test_the_twin_is_told_by_all_its_files():
     rows = smallest_study.rows(frame)
     told = smallest_study.about_twin(rows)
     twin = rows[rows.network == "compact_cnn_tuned"]
+    twin = twin[twin.strategy.str.startswith("price")]
     assert told["tuned_asked"] == len(twin) > 1
     assert told["tuned_each"].count(" kB ") == len(twin)
     assert told["tuned_each"].endswith(f"{told['tuned_change']:+.2f}")
     assert told["tuned"] == pytest.approx(twin.file_bytes.iloc[-1] / 1000)
     assert told["tuned_near"] > 70 > told["tuned"]
     assert told["tuned_level"] == "missed"
+
+
+def test_three_bits_are_told_for_both_trainings():
+    frame, _ = committed_sweeps.load("smallest")
+    told = smallest_study.about_even(smallest_study.rows(frame))
+    # Counted by hand: right of 10,000, beside 7165 and 8548 in floats.
+    assert told["even"].value == pytest.approx((7140 - 7165) / 100)
+    assert told["even_tuned"].value == pytest.approx((8492 - 8548) / 100)
+    assert told["even"].low > -1 and told["even_tuned"].low > -1
 
 
 def test_both_prices_about_the_level_are_told():
