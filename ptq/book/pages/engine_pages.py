@@ -61,10 +61,11 @@ def parity_page(found: pd.DataFrame | None = None) -> str:
 def all_images(found: pd.DataFrame | None = None) -> str:
     """A sentence on ``PARITY``, or rows like it: which networks, how many.
 
-    Names the networks that were compared on all test images, the most other
-    predictions of one row, and whether all of them are ties.
+    Names the networks whose default file was compared on all test images,
+    the most other predictions of one row, and whether all of them are ties.
     """
-    found = pd.read_csv(PARITY) if found is None else found
+    if found is None:
+        found = pd.read_csv(PARITY).query("file == 'default'")
     names, most = list(dict.fromkeys(found.network)), found[FLIPS].max()
     which = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     if {row.label for row in recipes.NETWORKS.values()} <= set(names):

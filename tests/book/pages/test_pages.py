@@ -325,7 +325,9 @@ def test_what_was_compared_on_all_images_is_told():
 def test_the_committed_parity_holds_what_engines_promise():
     found = pd.read_csv(engine_pages.PARITY)
     assert (found["images"] == 10_000).all()
-    assert (found["other predictions"] <= 5).all()
+    default = found["file"] == "default"
+    assert (found.loc[default, "other predictions"] <= 5).all()
+    assert (found["other predictions"] <= 10).all()
     assert (found["largest difference"] <= 1).all()
     assert (found["worst operation (%)"] >= 99).all()
     assert not found["causes"].str.contains("unknown").any()
