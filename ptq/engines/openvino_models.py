@@ -13,7 +13,6 @@ DTYPES = {"float32": "f32", "bfloat16": "bf16"}
 class Sized:
     """A model, compiled for each number of images that is a power of two.
 
-    For a number that is known before, the runtime is up to twice as fast.
     Images and logits have memory of their own, which is written again by
     each call: else the runtime's Python takes longer than a small network.
     ``check`` sees each compiled model before it runs.

@@ -15,9 +15,10 @@ def between(found: Interval, form: str = "+.2f") -> str:
     return f"{found.low:{form}} to {found.high:{form}}"
 
 
-def shown(found: Interval) -> str:
+def about_zero(found: Interval) -> str:
     """Whether an interval by itself, uncorrected, leaves out zero."""
-    return "shown" if found.low > 0 or found.high < 0 else "not shown"
+    apart = found.low > 0 or found.high < 0
+    return f"interval {'without' if apart else 'with'} zero"
 
 
 def top_1(share: Interval) -> dict[str, str]:

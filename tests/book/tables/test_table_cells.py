@@ -27,16 +27,15 @@ def test_rows_follow_the_longest_reading():
     ]
 
 
-def test_what_leaves_out_zero_is_shown():
+def test_an_interval_leaves_out_zero_or_not():
     words = {
-        (0.1, 0.2): "shown",
-        (-0.2, -0.1): "shown",
-        (-0.1, 0.2): "not shown",
-        (0.0, 0.2): "not shown",
-        (np.nan, np.nan): "not shown",
+        (0.1, 0.2): "interval without zero",
+        (-0.2, -0.1): "interval without zero",
+        (-0.1, 0.2): "interval with zero",
+        (0.0, 0.2): "interval with zero",
     }
     for (low, high), word in words.items():
-        assert tables.cells.shown(Interval(0.1, low, high)) == word
+        assert tables.cells.about_zero(Interval(0.1, low, high)) == word
 
 
 def test_only_a_test_of_its_own_shows_these():
