@@ -34,8 +34,9 @@ from ptq.cli import error_messages
 @click.option(
     "--fail-unless",
     type=click.Choice(["non-inferior", "better"]),
-    help="Exit with status 1 unless each candidate is. A loss of the margin "
-    "or more must be excluded (non-inferior), which a better one does, too.",
+    help="Exit with status 1 unless each candidate is. non-inferior asks "
+    "that a loss of the margin or more is excluded: a better one passes, "
+    "too, and one that is worse by less than the margin.",
 )
 def judge(reference, candidates, form, json_file, page, fail_unless, **given):
     """Judge what any tool made of a network, by its predictions.

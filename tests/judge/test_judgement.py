@@ -157,6 +157,18 @@ def test_smallest_change_that_could_have_been_shown(lost, gained, n):
     assert row.detectable == pytest.approx((flips - 2 * few) / n)
 
 
+@pytest.mark.parametrize("n", [560, 600, 760])
+def test_labels_exclude_no_loss_that_equal_predictions_leave_open(n):
+    labels = np.arange(n) % 10
+    first = worse(labels, labels, 50)
+    networks = {"a": first, "b": first}
+    blind = judgement.judge(networks).rows[0]
+    (row,) = judgement.judge(networks, labels).rows
+    assert not blind.non_inferior and not row.non_inferior
+    assert row.verdict == "no difference shown" and row.change.low > -0.005
+    assert any("more images would decide" in note for note in row.notes)
+
+
 def test_more_candidates_need_a_larger_change():
     """Of 6 flips all lost, p is 2 / 2**6: enough at 5 % for one of one."""
     labels = np.arange(400) % 4
@@ -425,6 +437,21 @@ def test_condition_looks_at_the_interval_and_at_every_candidate():
     assert better.failing("better") == better.failing("non-inferior") == []
     with pytest.raises(InputError, match="expected one of"):
         found.failing("good")
+
+
+def test_a_loss_that_the_margin_accepts_is_told_as_one(files):
+    given = ["fp32.npy", "poor.npy", "--labels", "labels.npy", "--margin", 20]
+    done = run(*given, "--page", "a.html", "--fail-unless", "non-inferior")
+    assert done.exit_code == 0
+    assert "poor: WORSE, by less than the margin\n" in done.output
+    page = Path("a.html").read_text()
+    assert page.count(">worse, by less than the margin<") == 1
+    assert "poor: worse, by less than the margin</h2>" in page
+    assert (
+        "less than the margin" not in run(*given[:-2]).output.split("\n\n")[1]
+    )
+    told = " ".join(run("--help").output.split())
+    assert "and one that is worse by less than the margin" in told
 
 
 def test_exit_status_is_for_a_build(files):
