@@ -85,11 +85,7 @@ def judge(
     """
     margin = checks.between(margin, "margin")
     classes = _told_classes(networks, classes, class_names)
-    network_outputs.check_axes(networks, labels)
-    made = {
-        n: network_outputs.outputs(given, n, classes)
-        for n, given in networks.items()
-    }
+    made = network_outputs.every(networks, labels, classes)
     classes = network_outputs.number_of_classes(made, classes)
     found = {name: one.predictions for name, one in made.items()}
     truth = None if labels is None else checks.classes(labels, "labels")

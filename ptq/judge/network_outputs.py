@@ -25,6 +25,40 @@ class Outputs:
     ties: int = 0
 
 
+def every(networks: dict, labels, classes: int) -> dict[str, Outputs]:
+    """The ``outputs`` of all networks, by name.
+
+    ``networks`` holds class numbers (N,) or outputs (N, C), of any type;
+    ``labels`` are (N,) or None; ``classes`` is their number, 0 if not known.
+    Raises InputError as ``outputs`` does, and where axes are exchanged.
+    """
+    _check_axes(networks, labels)
+    return {n: outputs(given, n, classes) for n, given in networks.items()}
+
+
+def _check_axes(networks: dict, labels) -> None:
+    """Refuse outputs whose two axes are exchanged, before they are read.
+
+    Labels, or class numbers, tell N; else it is the most rows.
+    """
+    shapes = {
+        name: np.shape(checks.plain(a, name)) for name, a in networks.items()
+    }
+    if labels is not None:
+        shapes |= {"": np.shape(checks.plain(labels, "labels"))}
+    sure = [s[0] for s in shapes.values() if len(s) == 1 or s[1:] == (1,)]
+    outputs = {name: s for name, s in shapes.items() if len(s) == 2 and name}
+    wanted = (
+        sure[-1:] or [max((s[0] for s in outputs.values()), default=0)]
+    )[0]
+    for name, shape in outputs.items():
+        if 1 < shape[0] != wanted == shape[1]:
+            raise InputError(
+                f"{name}: shape {shape}: expected one row an image, of "
+                f"{wanted} images; transpose it"
+            )
+
+
 def outputs(given, name: str, classes: int = 0) -> Outputs:
     """Predictions from class numbers (N,), or from outputs (N, C), C > 1.
 
@@ -103,35 +137,23 @@ def number_of_classes(made: dict[str, Outputs], classes: int) -> int:
             f"numbers of outputs differ: {told}: expected the same classes "
             "in the same order; does one have a background class?"
         )
-    classes = classes or max(counts.values(), default=0)
     for name, one in made.items():
+        for other, count in {} if classes else counts.items():
+            _check_below(one.predictions, name, count, other)
         checks.classes(one.predictions, name, classes)
-    return classes
+    return classes or max(counts.values(), default=0)
 
 
-def check_axes(networks: dict, labels=None) -> None:
-    """Refuse outputs whose two axes are exchanged, before they are read.
-
-    ``networks`` holds class numbers (N,) or outputs (N, C), of any type;
-    ``labels`` are (N,) or None. These, or class numbers, tell N; else it is
-    the most rows. Raises InputError, with the shape.
-    """
-    shapes = {
-        name: np.shape(checks.plain(a, name)) for name, a in networks.items()
-    }
-    if labels is not None:
-        shapes |= {"": np.shape(checks.plain(labels, "labels"))}
-    sure = [s[0] for s in shapes.values() if len(s) == 1 or s[1:] == (1,)]
-    outputs = {name: s for name, s in shapes.items() if len(s) == 2 and name}
-    wanted = (
-        sure[-1:] or [max((s[0] for s in outputs.values()), default=0)]
-    )[0]
-    for name, shape in outputs.items():
-        if 1 < shape[0] != wanted == shape[1]:
-            raise InputError(
-                f"{name}: shape {shape}: expected one row an image, of "
-                f"{wanted} images; transpose it"
-            )
+def _check_below(predictions, name: str, count: int, other: str) -> None:
+    """Refuse classes for which another network has no output."""
+    if predictions.max() >= count:
+        image = int(np.argmax(predictions >= count))
+        raise InputError(
+            f"{other} has {count} outputs an image, yet {name} predicts "
+            f"class {predictions[image]} for image {image} (from 0): "
+            f"expected an output a class; are {other}'s columns outputs, "
+            f"and does {name} count its classes from 0?"
+        )
 
 
 def check_sizes(found: dict, truth) -> None:

@@ -310,7 +310,10 @@ BAD_OUTPUTS = {
     "complex": (np.ones((1000, 10), complex), "b: complex128"),
     "bool outputs": (np.eye(10, dtype=bool)[case31()[1]], "b: bool"),
     "other classes": (np.ones((1000, 11)), "a has 10, b has 11"),
-    "class beyond": (changed(case31()[1], 8, 10), "b: image 8 .* has 10"),
+    "class beyond": (
+        changed(case31()[1], 8, 10),
+        "a has 10 outputs.* b .* image 8 ",
+    ),
     "fewer": (case31()[1][:-5], "1000 in a, 995 in b"),
     "empty": (np.empty((0, 10)), r"b: float64 of shape \(0, 10\)"),
     "ragged": ([[1, 2], [3]], "b: "),
@@ -598,6 +601,62 @@ def test_a_chosen_column_stands_in_the_order_of_the_images(files):
         assert "column id" in told and "sort the rows" in told
 
 
+def test_images_named_by_text_stand_in_one_order(files):
+    """A part of the rows in reverse would be judged as a loss."""
+    first, second, labels = case31()
+    table = pd.DataFrame({"file": [f"i{i:05}.png" for i in range(1000)]})
+    for name, column in (("a", first), ("b", second), ("y", labels)):
+        table.assign(pred=column, note="x").to_csv(f"{name}.csv")
+    given = ["a.csv:pred", "b.csv:pred", "--labels", "y.csv:pred"]
+    assert judged(*given)["rows"][0]["lost"] == 3
+    for name, column in (("b", second), ("y", labels)):
+        rows = table.assign(pred=column)
+        moved = pd.concat([rows[:300], rows[300:500][::-1], rows[500:]])
+        other = moved.assign(file=moved.file.replace("i00001.png", "new"))
+        for made in (moved, pd.concat([other[:300][::-1], other[300:]])):
+            made.to_csv("other.csv", index=False)
+            asked = [g.replace(f"{name}.csv", "other.csv") for g in given]
+            told = refused(*asked)
+            assert "other.csv:pred: column file has i00" in told
+            assert "sort the rows of every file" in told
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [np.arange(1, 1001), np.maximum(np.arange(1000), 1), np.arange(1000) * 2],
+    ids=["from 1", "repeated", "others"],
+)
+def test_images_of_other_numbers_are_no_pairs(files, ids):
+    first, second, _ = case31()
+    for name, column, found in (
+        ("a", np.arange(1000), first),
+        ("b", ids, second),
+    ):
+        table = pd.DataFrame({"id": column, "pred": found})
+        table.to_csv(f"{name}.csv", index=False)
+    for given in (("a.csv", "b.csv"), ("b.csv", "a.csv")):
+        asked = [f"{name}:pred" for name in given]
+        told = refused(*asked, "--labels", "labels.npy")
+        assert "column id has" in told and "keep the same images" in told
+
+
+def test_columns_that_name_no_images_are_left_alone(files):
+    """Texts that repeat, or that no other table has, and numbers."""
+    first, second, labels = case31()
+    words = np.array([f"class {i}" for i in range(10)])
+    for name, column in (("a", first), ("b", second), ("y", labels)):
+        pd.DataFrame(
+            {
+                "path": [f"{name}/{i}.png" for i in range(1000)],
+                "word": words[column],
+                "seconds": np.random.default_rng(column[:9]).random(1000),
+                "pred": column,
+            }
+        ).to_csv(f"{name}.csv", index=False)
+    given = ["a.csv:pred", "b.csv:pred", "--labels", "y.csv:pred"]
+    assert judged(*given)["rows"][0]["lost"] == 3
+
+
 def test_a_probability_too_small_for_a_float_is_no_zero():
     labels = np.arange(3000) % 10
     found = judgement.judge({"a": labels, "b": (labels + 1) % 10}, labels)
@@ -782,6 +841,40 @@ def test_rows_out_of_order_are_seen_where_they_are_numbered(files):
     table = pd.DataFrame({"label": second})
     table.sample(frac=1, random_state=1).to_csv("other.csv")
     assert "another order" in refused("fp32.npy", "other.csv")
+
+
+def test_a_report_overwrites_no_input_and_no_report(files):
+    np.savez("two.npz", a=case31()[0], b=case31()[1])
+    (files / "link.html").symlink_to(files / "labels.npy")
+    (files / "names.txt").write_text("\n".join("abcdefghij"))
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    given = ["fp32.npy", "two.npz:b", "--labels", "labels.npy"]
+    given += ["--class-names", "names.txt"]
+    for option, name in (
+        ("--json", "two.npz"),
+        ("--json", "./fp32.npy"),
+        ("--page", "link.html"),
+        ("--page", "names.txt"),
+    ):
+        assert "would overwrite" in refused(*given, option, name)
+    assert "--page ./o" in refused(*given, "--json", "o", "--page", "./o")
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
+    assert run(*given, "--json", "o", "--page", "p").exit_code == 0
+
+
+def test_text_that_is_not_utf_8_is_told(files):
+    (files / "a.csv").write_text("größe\n1\n", encoding="latin-1")
+    told = refused("fp32.npy", "a.csv")
+    assert "a.csv: no text in UTF-8 (byte 2): save it as UTF-8" in told
+
+
+def test_a_table_of_few_columns_is_named_as_the_odd_one(files):
+    first = case31()[0]
+    pd.DataFrame({"top1": first, "top2": first[::-1]}).to_csv(
+        "conf2.csv", index=False
+    )
+    told = refused("fp32.npy", "conf2.csv")
+    assert told.startswith("Error: conf2 has 2 outputs an image, yet fp32")
 
 
 def test_a_file_given_twice_is_refused(files):
