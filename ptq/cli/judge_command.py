@@ -1,5 +1,6 @@
 """The command that judges predictions of any tool."""
 
+import os
 from pathlib import Path
 
 import click
@@ -34,8 +35,9 @@ from ptq.cli import error_messages
 @click.option(
     "--fail-unless",
     type=click.Choice(["non-inferior", "better"]),
-    help="Exit with status 1 unless each candidate is. A loss of the margin "
-    "or more must be excluded (non-inferior), which a better one does, too.",
+    help="Exit with status 1 unless each candidate is. non-inferior asks "
+    "that a loss of the margin or more is excluded: a better one passes, "
+    "too, and one that is worse by less than the margin.",
 )
 def judge(reference, candidates, form, json_file, page, fail_unless, **given):
     """Judge what any tool made of a network, by its predictions.
@@ -57,7 +59,9 @@ def judge(reference, candidates, form, json_file, page, fail_unless, **given):
     from ptq import paths
     from ptq.evidence import checks
 
+    files = [reference, *candidates, given["labels"], given["class_names"]]
     with error_messages.told(checks.InputError, OSError, status=2):
+        _refuse_overwriting(files, json_file, page)
         found = _judged([reference, *candidates], **given)
         for file, make in ((json_file, found.json), (page, found.page)):
             if file:
@@ -68,17 +72,32 @@ def judge(reference, candidates, form, json_file, page, fail_unless, **given):
         raise SystemExit(1)
 
 
+def _refuse_overwriting(files, json_file, page):
+    """Refuse a report in the place of an input, or of the other report."""
+    from ptq.evidence.checks import InputError
+    from ptq.judge import reading
+
+    taken = {reading.place(file) for file in filter(None, files)}
+    for option, file in (("--json", json_file), ("--page", page)):
+        if file and (place := os.path.realpath(file)) in taken:
+            raise InputError(
+                f"{option} {file}: would overwrite an input or the other "
+                "report; give another name"
+            )
+        taken |= {place} if file else set()
+
+
 def _judged(files, labels, margin, classes, class_names):
     """The judgement of files, the first of which is the reference."""
     from ptq.evidence import checks
     from ptq.judge import judgement, reading
 
-    arrays = map(reading.read, files)
-    networks = dict(zip(reading.names(files), arrays, strict=True))
+    names = reading.names(files)
+    arrays = reading.read_all([*files, labels] if labels else files)
     checks.between(margin, "--margin", 0, 100)
     return judgement.judge(
-        networks,
-        reading.read(labels) if labels else None,
+        dict(zip(names, arrays, strict=False)),
+        arrays[-1] if labels else None,
         margin / 100,
         classes or 0,
         reading.class_names(class_names) if class_names else None,

@@ -108,7 +108,7 @@ def check_number(images: int, labelled: bool, margin: float) -> None:
     def decides(count: int) -> bool:
         if labelled:
             same = paired_tests.Flips(0, 0, count, 1.0)
-            return paired_tests.difference(same).low > -margin
+            return paired_tests.excludes(same, margin)
         return intervals.wilson(0, count).high < margin
 
     if not decides(images):

@@ -1,5 +1,6 @@
 """Two networks on the same images: flips, exact tests, verdicts."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +132,30 @@ def difference(found: Flips) -> Interval:
     )
 
 
+def excludes(found: Flips, margin: float = MARGIN) -> bool:
+    """Whether a loss of ``margin`` (a share) or more is excluded, at 2.5 %.
+
+    The interval of ``difference`` lies above it, and the score test (Nam,
+    1997) rejects it. The interval alone would not do: if nothing is gained
+    and the true loss is half a point, it excludes that loss in up to 6.6 %
+    of all cases at 880 images, and in 3.4 % at 10,000. InputError where the
+    margin is not between 0 and 1.
+    """
+    margin = checks.between(margin, "margin")
+    lost, gained, n = found.lost, found.gained, found.n
+    # The likeliest share of gained images if just the margin is lost solves
+    # a quadratic equation.
+    middle = lost + gained - (2 * n - lost + gained) * margin
+    root = math.hypot(
+        middle, math.sqrt(8 * n * gained * margin * (1 - margin))
+    )
+    share = (middle + root) / (4 * n)
+    spread = math.sqrt(n * (2 * share + margin * (1 - margin)))
+    z = (gained - lost + n * margin) / spread
+    least = scipy.stats.norm.ppf(1 - SIGNIFICANCE / 2)
+    return bool(z > least and difference(found).low > -margin)
+
+
 def widest(net: int, changed: int, n: int) -> Interval:
     """The paired difference as if each changed prediction were a flip.
 
@@ -193,9 +218,10 @@ def verdict(
     ``found`` is the flips of one pair of networks, or the mean change (a
     share, with its interval) over repetitions. "better" or "worse" if the
     adjusted p-value is below ``SIGNIFICANCE``; otherwise "non-inferior" if
-    the interval excludes a loss of ``margin`` (a share) or more; otherwise
-    "no difference shown". InputError where p is not from 0 to 1, the margin
-    not between 0 and 1, or the change no number.
+    a loss of ``margin`` (a share) or more is excluded, by the interval, and
+    of one pair by ``excludes``; otherwise "no difference shown". InputError
+    where p is not from 0 to 1, the margin not between 0 and 1, or the change
+    no number.
     """
     change = difference(found) if isinstance(found, Flips) else found
     checks.sample([change.value], "change", 1)
@@ -203,7 +229,10 @@ def verdict(
     margin = checks.between(margin, "margin")
     if p < SIGNIFICANCE:
         return "better" if change.value > 0 else "worse"
-    return "non-inferior" if change.low > -margin else "no difference shown"
+    safe = change.low > -margin
+    if isinstance(found, Flips):
+        safe = excludes(found, margin)
+    return "non-inferior" if safe else "no difference shown"
 
 
 def confusion(

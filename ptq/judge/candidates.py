@@ -107,7 +107,7 @@ def with_labels(
             name=name,
             disagreement=_disagreement(found, name),
             verdict=pair.verdict,
-            non_inferior=pair.change.low > -margin,
+            non_inferior=paired_tests.excludes(pair, margin),
             accuracy=right(found[name], truth),
             change=pair.change,
             lost=pair.lost,
@@ -116,19 +116,30 @@ def with_labels(
             p_holm=pair.holm,
             detectable=_detectable(pair, len(others)),
             by_class=by_class[name],
-            notes=_notes(found, made, name) + _of_chance(found[name], truth),
+            notes=_notes(found, made, name)
+            + _doubts(pair, margin, found[name], truth),
         )
         for name, pair in judged.items()
     ]
 
 
-def _of_chance(predictions: np.ndarray, truth: np.ndarray) -> list[str]:
-    if paired_tests.by_chance(predictions, truth) < network_outputs.CHANCE:
-        return []
-    return [
-        "right no more often than by chance: are its images in the same "
-        "order, and prepared in the same way?"
-    ]
+def _doubts(
+    pair: paired_tests.Flips, margin: float, predictions: np.ndarray, truth
+) -> list[str]:
+    notes = []
+    low = paired_tests.difference(pair).low
+    if low > -margin and not paired_tests.excludes(pair, margin):
+        notes.append(
+            "the interval lies above the loss of the margin, yet with so few "
+            "flips a sharper test does not exclude that loss: more images "
+            "would decide"
+        )
+    if paired_tests.by_chance(predictions, truth) >= network_outputs.CHANCE:
+        notes.append(
+            "right no more often than by chance: are its images in the same "
+            "order, and prepared in the same way?"
+        )
+    return notes
 
 
 def _detectable(pair: paired_tests.Flips, candidates: int) -> float | None:

@@ -65,7 +65,8 @@ def _summary(found) -> str:
         kind = row.verdict.replace(" ", "-")
         rows.append(
             f'<tr><th scope="row">{escape(row.name)}</th>'
-            f'<td class="{kind}">{row.verdict}</td><td>{change}</td>'
+            f'<td class="{kind}">{row.verdict}{wording.accepted(row)}</td>'
+            f"<td>{change}</td>"
             f"<td>{wording.share(row.disagreement)}</td></tr>"
         )
     return table("Verdicts, with 95 % intervals", head, rows)
@@ -78,7 +79,7 @@ def _candidate(found, row) -> str:
         for key, value in wording.facts(found, row)
     )
     parts = (
-        f"<h2>{name}: {row.verdict}</h2>\n"
+        f"<h2>{name}: {row.verdict}{wording.accepted(row)}</h2>\n"
         f'<table class="facts">{facts}</table>\n'
     )
     if row.change is None:

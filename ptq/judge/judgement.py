@@ -85,14 +85,11 @@ def judge(
     """
     margin = checks.between(margin, "margin")
     classes = _told_classes(networks, classes, class_names)
-    made = {
-        n: network_outputs.outputs(given, n, classes)
-        for n, given in networks.items()
-    }
+    made = network_outputs.every(networks, labels, classes)
     classes = network_outputs.number_of_classes(made, classes)
     found = {name: one.predictions for name, one in made.items()}
     truth = None if labels is None else checks.classes(labels, "labels")
-    network_outputs.check_sizes(networks, found, truth)
+    network_outputs.check_sizes(found, truth)
     reference, predictions = next(iter(found.items()))
     if truth is not None:
         network_outputs.check_labels(truth, found, classes)

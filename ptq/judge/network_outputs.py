@@ -25,6 +25,40 @@ class Outputs:
     ties: int = 0
 
 
+def every(networks: dict, labels, classes: int) -> dict[str, Outputs]:
+    """The ``outputs`` of all networks, by name.
+
+    ``networks`` holds class numbers (N,) or outputs (N, C), of any type;
+    ``labels`` are (N,) or None; ``classes`` is their number, 0 if not known.
+    Raises InputError as ``outputs`` does, and where axes are exchanged.
+    """
+    _check_axes(networks, labels)
+    return {n: outputs(given, n, classes) for n, given in networks.items()}
+
+
+def _check_axes(networks: dict, labels) -> None:
+    """Refuse outputs whose two axes are exchanged, before they are read.
+
+    Labels, or class numbers, tell N; else it is the most rows.
+    """
+    shapes = {
+        name: np.shape(checks.plain(a, name)) for name, a in networks.items()
+    }
+    if labels is not None:
+        shapes |= {"": np.shape(checks.plain(labels, "labels"))}
+    sure = [s[0] for s in shapes.values() if len(s) == 1 or s[1:] == (1,)]
+    outputs = {name: s for name, s in shapes.items() if len(s) == 2 and name}
+    wanted = (
+        sure[-1:] or [max((s[0] for s in outputs.values()), default=0)]
+    )[0]
+    for name, shape in outputs.items():
+        if 1 < shape[0] != wanted == shape[1]:
+            raise InputError(
+                f"{name}: shape {shape}: expected one row an image, of "
+                f"{wanted} images; transpose it"
+            )
+
+
 def outputs(given, name: str, classes: int = 0) -> Outputs:
     """Predictions from class numbers (N,), or from outputs (N, C), C > 1.
 
@@ -39,10 +73,26 @@ def outputs(given, name: str, classes: int = 0) -> Outputs:
                 f"{name}: shape {array.shape}: expected class numbers (N,) "
                 "or one row of outputs an image, (N, C); reshape it"
             )
+        _refuse_scores(array, name)
         return Outputs(checks.classes(array, name, classes))
     _check_rows(array, name, classes)
     shared = (array == array.max(1, keepdims=True)).sum(1) > 1
     return Outputs(array.argmax(1), array.shape[1], int(shared.sum()))
+
+
+def _refuse_scores(array: np.ndarray, name: str) -> None:
+    """Refuse one output an image, of a network that tells two classes."""
+    if array.dtype.kind != "f" or not array.size:
+        return
+    odd = np.floor(array) != array
+    if np.isfinite(array).all() and odd.any():
+        first = int(np.argmax(odd))
+        raise InputError(
+            f"{name}: image {first} (from 0) has {array.flat[first]}: "
+            "expected class numbers 0, 1, 2, ...; of one output an image, "
+            "for two classes, make them by a threshold: 1 where a "
+            "probability is above 0.5, or a logit above 0"
+        )
 
 
 def _check_rows(array: np.ndarray, name: str, classes: int) -> None:
@@ -87,28 +137,32 @@ def number_of_classes(made: dict[str, Outputs], classes: int) -> int:
             f"numbers of outputs differ: {told}: expected the same classes "
             "in the same order; does one have a background class?"
         )
-    classes = classes or max(counts.values(), default=0)
     for name, one in made.items():
+        for other, count in {} if classes else counts.items():
+            _check_below(one.predictions, name, count, other)
         checks.classes(one.predictions, name, classes)
-    return classes
+    return classes or max(counts.values(), default=0)
 
 
-def check_sizes(networks: dict, found: dict, truth) -> None:
-    """Refuse different numbers of images, and outputs with axes exchanged.
+def _check_below(predictions, name: str, count: int, other: str) -> None:
+    """Refuse classes for which another network has no output."""
+    if predictions.max() >= count:
+        image = int(np.argmax(predictions >= count))
+        raise InputError(
+            f"{other} has {count} outputs an image, yet {name} predicts "
+            f"class {predictions[image]} for image {image} (from 0): "
+            f"expected an output a class; are {other}'s columns outputs, "
+            f"and does {name} count its classes from 0?"
+        )
 
-    ``networks`` holds class numbers (N,) or outputs (N, C), ``found`` the
-    predictions (N,) made of them; ``truth`` is the labels (N,) or None.
+
+def check_sizes(found: dict, truth) -> None:
+    """Refuse different numbers of images.
+
+    ``found`` holds predictions (N,); ``truth`` is the labels (N,) or None.
     Raises InputError, with the sizes, and a hint where they differ by one.
     """
     given = found if truth is None else {"labels": truth} | found
-    wanted = len(next(iter(given.values())))
-    for name, array in networks.items():
-        shape = np.shape(array)
-        if len(shape) == 2 and shape[0] != wanted == shape[1]:
-            raise InputError(
-                f"{name}: shape {shape}: expected one row an image, of "
-                f"{wanted} images; transpose it"
-            )
     sizes = [len(array) for array in given.values()]
     hint = ""
     if max(sizes) - min(sizes) == 1:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ptq.evidence.checks import InputError
+from ptq.judge import image_order
 
 KINDS = (".npy", ".npz", ".csv")
 # How files of numpy.save and of numpy.savez begin.
@@ -33,6 +35,24 @@ def read(given: str) -> np.ndarray:
     executed: arrays of Python objects are refused. Raises InputError, naming
     the file and what to do.
     """
+    return _read(given)[0]
+
+
+def read_all(given: list[str]) -> list[np.ndarray]:
+    """The arrays (N,) or (N, C) of files on the same images, as by ``read``.
+
+    Raises InputError as it does, and where columns beside the chosen ones
+    name the images, and name others or in another order.
+    """
+    found = [_read(one) for one in given]
+    image_order.same_names(
+        [(one, beside) for one, (_, beside) in zip(given, found, strict=True)]
+    )
+    return [array for array, _ in found]
+
+
+def _read(given: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """An array, and the columns that stand beside it in its file."""
     path, part = _split(given)
     if part and path.suffix.lower() == ".npy":
         raise InputError(f"{given}: expected {path}, which holds one array")
@@ -49,7 +69,7 @@ def read(given: str) -> np.ndarray:
         raise InputError(f"{path}: an empty file")
     if path.suffix.lower() == ".csv":
         return _from_csv(content, path, part)
-    return _from_numpy(content, path, part)
+    return _from_numpy(content, path, part), pd.DataFrame()
 
 
 def names(given: list[str]) -> list[str]:
@@ -57,7 +77,7 @@ def names(given: list[str]) -> list[str]:
 
     Raises InputError where a file is given twice.
     """
-    keys = [_resolved(name) for name in given]
+    keys = [(place(name), _split(name)[1]) for name in given]
     for name, key in zip(given, keys, strict=True):
         if keys.count(key) > 1:
             raise InputError(f"{name}: given twice; expected other files")
@@ -97,9 +117,9 @@ def _split(given: str) -> tuple[Path, str]:
     return Path(given), ""
 
 
-def _resolved(given: str) -> tuple[str, str]:
-    path, part = _split(given)
-    return os.path.realpath(path), part
+def place(given: str) -> str:
+    """The whole path of the file, without the part that is asked of it."""
+    return os.path.realpath(_split(given)[0])
 
 
 def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
@@ -107,7 +127,10 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
         raise InputError(f"{path}: no file that numpy.save or savez wrote")
     stream = io.BytesIO(content)
     try:
-        found = np.load(stream, allow_pickle=False)
+        with warnings.catch_warnings():
+            # Of an odd padding, which changes no value.
+            warnings.simplefilter("ignore", UserWarning)
+            found = np.load(stream, allow_pickle=False)
         if not isinstance(found, np.ndarray):
             part = _chosen(part, found.files, f"{path}", "array")
             # numpy checks no checksum where a damaged header asks for less.
@@ -133,13 +156,16 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
     return found
 
 
-def _from_csv(content: bytes, path: Path, part: str) -> np.ndarray:
+def _from_csv(
+    content: bytes, path: Path, part: str
+) -> tuple[np.ndarray, pd.DataFrame]:
     frame = _table(content, path)
     names = list(frame)
     if part:
         at = names.index(_chosen(part, names, f"{path}", "column"))
-        _refuse_unsorted(frame.drop(columns=names[at]), path)
-        return frame.iloc[:, at].values
+        beside = frame.drop(columns=names[at])
+        image_order.refuse_unsorted(beside, path)
+        return frame.iloc[:, at].values, beside
     advice = f"; choose a column by {path}:COLUMN" if len(names) > 1 else ""
     for i, name in enumerate(names):
         if frame.iloc[:, i].dtype.kind not in "iuf":
@@ -148,12 +174,12 @@ def _from_csv(content: bytes, path: Path, part: str) -> np.ndarray:
                 f"numbers but {_no_number(frame.iloc[:, i])!r}: expected "
                 f"numbers, of a class from 0 on{advice}"
             )
-    if len(names) > 1 and _counts(frame.iloc[:, 0], path):
+    if len(names) > 1 and image_order.counts(frame.iloc[:, 0], path):
         frame = frame.iloc[:, 1:]
     if frame.shape[1] == 1:
-        return frame.values[:, 0]
+        return frame.values[:, 0], pd.DataFrame()
     _refuse_no_outputs(frame, path, advice)
-    return frame.values
+    return frame.values, pd.DataFrame()
 
 
 def _no_number(column: pd.Series) -> str:
@@ -176,26 +202,13 @@ def _refuse_no_outputs(frame: pd.DataFrame, path: Path, advice: str) -> None:
         )
 
 
-def _refuse_unsorted(others: pd.DataFrame, path: Path) -> None:
-    """Refuse numbers of images, beside what was chosen, in disorder."""
-    for name, column in others.items():
-        numbers = column.dtype.kind in "iu" and len(column) > 2
-        rising = column.is_monotonic_increasing
-        if numbers and column.is_unique and not rising:
-            raise InputError(
-                f"{path}: column {name} seems to number the images, and does "
-                "not rise: sort the rows of every file by it, for images are "
-                "compared row by row"
-            )
-
-
 def _table(content: bytes, path: Path) -> pd.DataFrame:
     """The cells, with the names of the header, else "1", "2", ..."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: no text in UTF-8: {_line(error)}"
+            f"{path}: no text in UTF-8 (byte {error.start}): save it as UTF-8"
         ) from error
     # Empty lines at the ends are ignored. One between values is an image
     # without a value, and must not shift the values after it.
@@ -251,20 +264,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
-
-
-def _counts(column: pd.Series, path: Path) -> bool:
-    """Whether a first column counts the rows; refused if out of order."""
-    rows = np.arange(len(column))
-    for start in (0, 1):
-        if np.array_equal(column, rows + start):
-            return True
-        if len(column) > 2 and np.array_equal(np.sort(column), rows + start):
-            raise InputError(
-                f"{path}: its first column numbers the rows in another "
-                "order; sort them, for images are compared row by row"
-            )
-    return False
 
 
 def _chosen(part: str, known: list[str], path: str, kind: str) -> str:

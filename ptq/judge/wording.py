@@ -8,7 +8,8 @@ WORST = 5
 SMALLEST_P = 1e-300
 MEANINGS = {
     "better": "more images gained than lost, beyond chance",
-    "worse": "more images lost than gained, beyond chance",
+    "worse": "more images lost than gained, beyond chance; a loss by less "
+    "than the margin is one that you accept",
     "non-inferior": "a loss of the margin or more is excluded",
     "no difference shown": "neither a change is shown, nor is a loss of the "
     "margin excluded: more images would decide",
@@ -40,12 +41,18 @@ def head(found) -> list[str]:
 
 
 def _block(found, row) -> list[str]:
-    title = f"{row.name}: {row.verdict.upper()}"
+    title = f"{row.name}: {row.verdict.upper()}{accepted(row)}"
     told = facts(found, row)
     if row.change is not None:
         told.append(("by class", class_title(found, row)))
     lines = [line for name, value in told for line in _wrapped(name, value)]
     return [title, *lines, *_classes(row)]
+
+
+def accepted(row) -> str:
+    """What belongs behind the word of a loss that the margin accepts."""
+    by_less = row.verdict == "worse" and row.non_inferior
+    return ", by less than the margin" if by_less else ""
 
 
 def _wrapped(name: str, value: str) -> list[str]:

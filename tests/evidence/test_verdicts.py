@@ -6,7 +6,7 @@ import math
 import nbformat
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from ptq.evidence import intervals, paired_tests, time_ratios
 from ptq.evidence.intervals import Interval
@@ -108,6 +108,82 @@ def test_non_inferiority_depends_on_the_margin():
     found = Flips(105, 95, 10_000, 0.5)
     verdicts = [paired_tests.verdict(found, 1.0, m) for m in (0.002, 0.005)]
     assert verdicts == ["no difference shown", "non-inferior"]
+
+
+def _excluded_by_chance(n, gained, margin=0.005):
+    """How often a true loss of just the margin is excluded, computed.
+
+    ``gained`` is the true share of gained images.
+    """
+    lost, found = gained + margin, 0
+    for a in range(int(n * lost + 8 * np.sqrt(n * lost)) + 10):
+        by_b = stats.binom(n - a, gained / (1 - lost))
+        of_a = stats.binom.pmf(a, n, lost)
+        for b in range(int(n * gained + 8 * np.sqrt(n * gained)) + 1):
+            if paired_tests.excludes(Flips(a, b, n, 1.0), margin):
+                found += of_a * by_b.pmf(b)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("n", "gained"),
+    [(560, 0), (880, 0), (2400, 0), (10_000, 0), (880, 0.001), (1780, 0.001)],
+)
+def test_a_loss_of_the_margin_is_seldom_excluded(n, gained):
+    """The interval alone excludes it in 3.4 to 6.6 % of these cases."""
+    assert 0 <= _excluded_by_chance(n, gained) < 0.0255
+
+
+@pytest.mark.parametrize("lost", [0, 1, 7, 30])
+def test_of_losses_alone_wilson_excludes_as_much(lost):
+    """So a judgement with labels needs no fewer images than one without."""
+    for margin in (0.002, 0.005, 0.02):
+        for n in range(300, 12_000, 97):
+            found = paired_tests.excludes(Flips(lost, 0, n, 1.0), margin)
+            high = intervals.wilson(lost, n).high
+            if abs(high - margin) > 1e-9:
+                assert found == (high < margin)
+
+
+def _rejected_by_trying(lost, gained, n, margin):
+    """The score test with the best share of gained images found by search."""
+
+    def unlikely(share):
+        rest = (n - lost - gained) * math.log(1 - margin - 2 * share)
+        gain = gained * math.log(share) if gained else 0
+        return -lost * math.log(share + margin) - gain - rest
+
+    share = optimize.minimize_scalar(
+        unlikely,
+        bounds=(1e-12, 0.1),
+        method="bounded",
+        options={"xatol": 1e-10},
+    ).x
+    z = (gained - lost + n * margin) / math.sqrt(
+        n * (2 * share + margin - margin**2)
+    )
+    return z > stats.norm.ppf(0.975)
+
+
+def test_score_of_a_loss_has_the_likeliest_share():
+    """Around the edge, where one image decides."""
+    seen = set()
+    for gained, more in itertools.product((0, 1, 2, 5, 9, 40), range(28, 40)):
+        lost = gained + more
+        found = Flips(lost, gained, 10_000, 1.0)
+        by_interval = paired_tests.difference(found).low > -0.005
+        by_score = _rejected_by_trying(lost, gained, 10_000, 0.005)
+        seen.add((by_interval, by_score))
+        assert paired_tests.excludes(found) == (by_interval and by_score)
+    assert seen == {(True, True), (True, False), (False, False)}
+
+
+def test_verdict_of_a_pair_asks_more_than_its_interval():
+    found = Flips(0, 0, 600, 1.0)
+    assert paired_tests.difference(found).low > -0.005
+    assert paired_tests.verdict(found, 1.0) == "no difference shown"
+    found = Flips(0, 0, 800, 1.0)
+    assert paired_tests.verdict(found, 1.0) == "non-inferior"
 
 
 def test_verdicts_are_of_four_words():

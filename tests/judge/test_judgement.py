@@ -157,6 +157,18 @@ def test_smallest_change_that_could_have_been_shown(lost, gained, n):
     assert row.detectable == pytest.approx((flips - 2 * few) / n)
 
 
+@pytest.mark.parametrize("n", [560, 600, 760])
+def test_labels_exclude_no_loss_that_equal_predictions_leave_open(n):
+    labels = np.arange(n) % 10
+    first = worse(labels, labels, 50)
+    networks = {"a": first, "b": first}
+    blind = judgement.judge(networks).rows[0]
+    (row,) = judgement.judge(networks, labels).rows
+    assert not blind.non_inferior and not row.non_inferior
+    assert row.verdict == "no difference shown" and row.change.low > -0.005
+    assert any("more images would decide" in note for note in row.notes)
+
+
 def test_more_candidates_need_a_larger_change():
     """Of 6 flips all lost, p is 2 / 2**6: enough at 5 % for one of one."""
     labels = np.arange(400) % 4
@@ -288,13 +300,20 @@ BAD_OUTPUTS = {
         r"b: shape \(10, 1000\).*transpose",
     ),
     "four": (logits(case31()[1])[:, :, None, None], r"b: shape .*reshape"),
-    "scores": (np.linspace(0, 1, 1000), "b: image 1 .*class numbers"),
-    "column of scores": (np.linspace(0, 1, 1000)[:, None], "b: image 1"),
+    "scores": (np.linspace(0, 1, 1000), "b: image 1 .*threshold.*above 0.5"),
+    "column of scores": (
+        np.linspace(0, 1, 1000)[:, None],
+        "b: image 1 .*threshold",
+    ),
+    "logits of one": (np.linspace(-4, 4, 1000), "b: image 1 .*logit above 0"),
     "text": (np.full(1000, "cat"), "b: text"),
     "complex": (np.ones((1000, 10), complex), "b: complex128"),
     "bool outputs": (np.eye(10, dtype=bool)[case31()[1]], "b: bool"),
     "other classes": (np.ones((1000, 11)), "a has 10, b has 11"),
-    "class beyond": (changed(case31()[1], 8, 10), "b: image 8 .* has 10"),
+    "class beyond": (
+        changed(case31()[1], 8, 10),
+        "a has 10 outputs.* b .* image 8 ",
+    ),
     "fewer": (case31()[1][:-5], "1000 in a, 995 in b"),
     "empty": (np.empty((0, 10)), r"b: float64 of shape \(0, 10\)"),
     "ragged": ([[1, 2], [3]], "b: "),
@@ -312,15 +331,11 @@ BAD_OUTPUTS = {
 def test_outputs_that_mean_nothing_are_refused(kind, labelled):
     first, _, labels = case31()
     other, message = BAD_OUTPUTS[kind]
-    if kind == "transposed" and not labelled:
-        message = "numbers of outputs differ"
     with pytest.raises(InputError) as caught:
         judgement.judge(
             {"a": logits(first), "b": other}, labels if labelled else None
         )
     told = str(caught.value)
-    if kind == "transposed":
-        message = "numbers of outputs differ|transpose"
     assert re.search(message, told), told
     assert "\n" not in told
 
@@ -329,6 +344,21 @@ def test_predictions_on_their_side_are_told_from_images():
     first, second, labels = case31()
     with pytest.raises(InputError, match=r"a: shape \(10, 1000\).*transpose"):
         judgement.judge({"a": logits(first).T, "b": second}, labels)
+
+
+def test_outputs_on_their_side_are_told_whichever_they_are():
+    first, second, labels = case31()
+    right, turned = logits(first), logits(second).T
+    for networks in (
+        {"a": right, "b": turned},
+        {"b": turned, "a": right},
+        {"b": turned, "a": first},
+    ):
+        for given in ({}, {"classes": 10}, {"labels": labels}):
+            with pytest.raises(
+                InputError, match=r"^b: shape \(10, 1000\).*transpose"
+            ):
+                judgement.judge(networks, **given)
 
 
 def test_two_networks_that_know_nothing_are_not_judged():
@@ -425,6 +455,21 @@ def test_condition_looks_at_the_interval_and_at_every_candidate():
     assert better.failing("better") == better.failing("non-inferior") == []
     with pytest.raises(InputError, match="expected one of"):
         found.failing("good")
+
+
+def test_a_loss_that_the_margin_accepts_is_told_as_one(files):
+    given = ["fp32.npy", "poor.npy", "--labels", "labels.npy", "--margin", 20]
+    done = run(*given, "--page", "a.html", "--fail-unless", "non-inferior")
+    assert done.exit_code == 0
+    assert "poor: WORSE, by less than the margin\n" in done.output
+    page = Path("a.html").read_text()
+    assert page.count(">worse, by less than the margin<") == 1
+    assert "poor: worse, by less than the margin</h2>" in page
+    assert (
+        "less than the margin" not in run(*given[:-2]).output.split("\n\n")[1]
+    )
+    told = " ".join(run("--help").output.split())
+    assert "and one that is worse by less than the margin" in told
 
 
 def test_exit_status_is_for_a_build(files):
@@ -554,6 +599,62 @@ def test_a_chosen_column_stands_in_the_order_of_the_images(files):
         moved.to_csv("other.csv", index=False)
         told = refused("fp32.npy", "other.csv:class", *labels)
         assert "column id" in told and "sort the rows" in told
+
+
+def test_images_named_by_text_stand_in_one_order(files):
+    """A part of the rows in reverse would be judged as a loss."""
+    first, second, labels = case31()
+    table = pd.DataFrame({"file": [f"i{i:05}.png" for i in range(1000)]})
+    for name, column in (("a", first), ("b", second), ("y", labels)):
+        table.assign(pred=column, note="x").to_csv(f"{name}.csv")
+    given = ["a.csv:pred", "b.csv:pred", "--labels", "y.csv:pred"]
+    assert judged(*given)["rows"][0]["lost"] == 3
+    for name, column in (("b", second), ("y", labels)):
+        rows = table.assign(pred=column)
+        moved = pd.concat([rows[:300], rows[300:500][::-1], rows[500:]])
+        other = moved.assign(file=moved.file.replace("i00001.png", "new"))
+        for made in (moved, pd.concat([other[:300][::-1], other[300:]])):
+            made.to_csv("other.csv", index=False)
+            asked = [g.replace(f"{name}.csv", "other.csv") for g in given]
+            told = refused(*asked)
+            assert "other.csv:pred: column file has i00" in told
+            assert "sort the rows of every file" in told
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [np.arange(1, 1001), np.maximum(np.arange(1000), 1), np.arange(1000) * 2],
+    ids=["from 1", "repeated", "others"],
+)
+def test_images_of_other_numbers_are_no_pairs(files, ids):
+    first, second, _ = case31()
+    for name, column, found in (
+        ("a", np.arange(1000), first),
+        ("b", ids, second),
+    ):
+        table = pd.DataFrame({"id": column, "pred": found})
+        table.to_csv(f"{name}.csv", index=False)
+    for given in (("a.csv", "b.csv"), ("b.csv", "a.csv")):
+        asked = [f"{name}:pred" for name in given]
+        told = refused(*asked, "--labels", "labels.npy")
+        assert "column id has" in told and "keep the same images" in told
+
+
+def test_columns_that_name_no_images_are_left_alone(files):
+    """Texts that repeat, or that no other table has, and numbers."""
+    first, second, labels = case31()
+    words = np.array([f"class {i}" for i in range(10)])
+    for name, column in (("a", first), ("b", second), ("y", labels)):
+        pd.DataFrame(
+            {
+                "path": [f"{name}/{i}.png" for i in range(1000)],
+                "word": words[column],
+                "seconds": np.random.default_rng(column[:9]).random(1000),
+                "pred": column,
+            }
+        ).to_csv(f"{name}.csv", index=False)
+    given = ["a.csv:pred", "b.csv:pred", "--labels", "y.csv:pred"]
+    assert judged(*given)["rows"][0]["lost"] == 3
 
 
 def test_a_probability_too_small_for_a_float_is_no_zero():
@@ -740,6 +841,40 @@ def test_rows_out_of_order_are_seen_where_they_are_numbered(files):
     table = pd.DataFrame({"label": second})
     table.sample(frac=1, random_state=1).to_csv("other.csv")
     assert "another order" in refused("fp32.npy", "other.csv")
+
+
+def test_a_report_overwrites_no_input_and_no_report(files):
+    np.savez("two.npz", a=case31()[0], b=case31()[1])
+    (files / "link.html").symlink_to(files / "labels.npy")
+    (files / "names.txt").write_text("\n".join("abcdefghij"))
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    given = ["fp32.npy", "two.npz:b", "--labels", "labels.npy"]
+    given += ["--class-names", "names.txt"]
+    for option, name in (
+        ("--json", "two.npz"),
+        ("--json", "./fp32.npy"),
+        ("--page", "link.html"),
+        ("--page", "names.txt"),
+    ):
+        assert "would overwrite" in refused(*given, option, name)
+    assert "--page ./o" in refused(*given, "--json", "o", "--page", "./o")
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
+    assert run(*given, "--json", "o", "--page", "p").exit_code == 0
+
+
+def test_text_that_is_not_utf_8_is_told(files):
+    (files / "a.csv").write_text("größe\n1\n", encoding="latin-1")
+    told = refused("fp32.npy", "a.csv")
+    assert "a.csv: no text in UTF-8 (byte 2): save it as UTF-8" in told
+
+
+def test_a_table_of_few_columns_is_named_as_the_odd_one(files):
+    first = case31()[0]
+    pd.DataFrame({"top1": first, "top2": first[::-1]}).to_csv(
+        "conf2.csv", index=False
+    )
+    told = refused("fp32.npy", "conf2.csv")
+    assert told.startswith("Error: conf2 has 2 outputs an image, yet fp32")
 
 
 def test_a_file_given_twice_is_refused(files):
