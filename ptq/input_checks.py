@@ -1,8 +1,10 @@
 """What comes from outside: images and weights, checked before any work."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +91,21 @@ def check_finite(name: str, tensor: Tensor) -> None:
     _refuse_first(name, tensor, ~torch.isfinite(tensor), "finite numbers")
 
 
+def check_threads(threads: int, least: int = 0) -> None:
+    """Raise InputError unless the machine has cores for so many threads.
+
+    Expected is a whole number from ``least`` to that of logical cores: more
+    threads would wait for each other, for hours.
+    """
+    cores = os.cpu_count() or 1
+    whole = isinstance(threads, Integral) and not isinstance(threads, bool)
+    if not whole or not least <= threads <= cores:
+        raise InputError(
+            f"threads={threads!r}: expected a whole number from {least} to "
+            f"{cores}, as many as this machine has logical cores"
+        )
+
+
 def check_outputs(outputs) -> None:
     """Raise InputError unless a network put out one tensor."""
     if not isinstance(outputs, Tensor):
@@ -114,7 +131,7 @@ def check_weights(network: nn.Module) -> None:
                 f"{name} is on {tensor.device}: expected the CPU; "
                 "network.cpu() moves it"
             )
-        if not _is_plain(tensor):
+        if not is_plain(tensor):
             raise InputError(
                 f"{name} is sparse or quantized: expected plain float32"
             )
@@ -195,7 +212,7 @@ def _check_tensor(images: Tensor, expected: str, anywhere=False) -> None:
             f"images are a {type(images).__name__}{many}: expected one "
             f"tensor of {expected}"
         )
-    if not _is_plain(images, anywhere):
+    if not is_plain(images, anywhere):
         raise InputError(
             "images are sparse, nested, quantized or not on the CPU: "
             f"expected one plain tensor of {expected}"
@@ -206,8 +223,11 @@ def _check_tensor(images: Tensor, expected: str, anywhere=False) -> None:
         )
 
 
-def _is_plain(tensor: Tensor, anywhere: bool = False) -> bool:
-    """Whether a tensor is an ordinary one, on the CPU or ``anywhere``."""
+def is_plain(tensor: Tensor, anywhere: bool = False) -> bool:
+    """Whether a tensor, of any shape, is ordinary, on the CPU or anywhere.
+
+    Sparse, nested, quantized ones and those without numbers are not.
+    """
     odd = tensor.is_nested or tensor.is_quantized
     kind = tensor.device.type
     here = kind != "meta" if anywhere else kind == "cpu"

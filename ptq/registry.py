@@ -20,7 +20,7 @@ class Registry(dict[str, Any]):
 
     def row(self, name: str) -> Any:
         """The row of a name; raises UnknownNameError with those known."""
-        if name not in self:
+        if not isinstance(name, str) or name not in self:
             near = difflib.get_close_matches(str(name), self, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UnknownNameError(

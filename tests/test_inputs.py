@@ -299,7 +299,10 @@ OTHER = {
     "module_groups.blocks",
     # Parts of tracing.trace, which is tried.
     "checks.example",
+    "checks.check_plain",
     "checks.prepared",
+    "plain_copies.deep",
+    "plain_copies.of",
     "checks.unused",
     "checks.warn_of_initial_statistics",
     "user_code.reason",

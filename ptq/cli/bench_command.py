@@ -136,13 +136,18 @@ def _measured(network: str, why: bool, tell, options: dict):
 def _threads(text: str) -> list[int]:
     from ptq.evidence.checks import InputError
 
-    found = []
+    found, cores = [], os.cpu_count() or 1
     for part in text.replace(",", " ").split():
-        count = os.cpu_count() or 1 if part == "all" else part
+        count = cores if part == "all" else part
         if not str(count).isdecimal() or int(count) < 1:
             raise InputError(
                 f"--threads {text}: expected numbers from 1 on, or all, as "
                 "in 1,all"
+            )
+        if int(count) > cores:
+            raise InputError(
+                f"--threads {text}: expected at most {cores}, the logical "
+                "cores of this machine"
             )
         found.append(int(count))
     return list(dict.fromkeys(found)) or [1]

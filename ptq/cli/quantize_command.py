@@ -17,8 +17,12 @@ rounds = click.option(
     show_default=True,
     help="Of the timer; below 10 there is no verdict.",
 )
+# The largest leaves room for what is derived from it.
 seed = click.option(
-    "--seed", type=click.IntRange(0), default=42, show_default=True
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=42,
+    show_default=True,
 )
 # What the automatic mode finds, and nobody gives it.
 CHOSEN = "weight_bits", "per_tensor", "observer", "rounding"

@@ -56,7 +56,7 @@ class Engine(Protocol):
         """The network, on so many threads; 0 leaves that to the runtime.
 
         Raises UnsupportedError, naming the nodes, where something runs in
-        float that was not kept so.
+        float that was not kept so, InputError where there are fewer cores.
         """
 
     def spent(

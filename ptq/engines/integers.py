@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ptq import input_checks
 from ptq.engines import integer_pooling
 from ptq.engines.contract import Ran
 from ptq.engines.inner_codes import walked
@@ -263,8 +264,9 @@ def available() -> Literal[True]:
 def load(network: QuantizedNetwork, threads: int = 0) -> Integers:
     """The network in exact integers; ``threads`` are torch's own.
 
-    Raises UnsupportedError as ``Integers`` does.
+    Raises UnsupportedError as ``Integers`` does, and InputError as all.
     """
+    input_checks.check_threads(threads)
     return Integers(network)
 
 

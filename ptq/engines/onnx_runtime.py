@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ptq import input_checks
 from ptq.engines import fallbacks
 from ptq.engines.contract import Ran
 from ptq.engines.file_runner import Ask, FileRunner, needs
@@ -176,8 +177,10 @@ def session(
     kernels are not exact on this processor, it takes others; unless there
     are ``entries``, settings beside the runtime's defaults. What runs is
     written into a file whose path begins with ``profile``, if that is given.
-    Without ``fused``, each operation of the file runs by itself.
+    Without ``fused``, each operation of the file runs by itself. Raises
+    InputError where there are fewer cores than threads.
     """
+    input_checks.check_threads(threads)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

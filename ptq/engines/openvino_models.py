@@ -7,6 +7,8 @@ import openvino
 import torch
 from torch import Tensor
 
+from ptq import input_checks
+
 DTYPES = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -56,8 +58,10 @@ class Sized:
 def settings(threads: int, dtype: str | None = "float32") -> dict:
     """For so many threads (0: the runtime's choice) and real numbers.
 
-    ``dtype`` is "float32" or "bfloat16"; None is the runtime's choice.
+    ``dtype`` is "float32" or "bfloat16"; None is the runtime's choice. Raises
+    InputError where there are fewer cores than threads.
     """
+    input_checks.check_threads(threads)
     chosen = {"NUM_STREAMS": 1}
     if dtype:
         chosen["INFERENCE_PRECISION_HINT"] = DTYPES[dtype]

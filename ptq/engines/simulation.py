@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ptq import input_checks
 from ptq.engines.contract import Ran
 from ptq.engines.inner_codes import Simulated, walked
 from ptq.quantizer import grid_placement
@@ -21,6 +22,7 @@ class Runner:
     """A network that simulates itself; call it with images."""
 
     def __init__(self, network: QuantizedNetwork, threads: int):
+        input_checks.check_threads(threads)
         self._network, self._threads = network, threads
         self.ran = [
             Ran(node.name, node.op, _precision(network, node))
@@ -63,7 +65,11 @@ def _precision(network: QuantizedNetwork, node) -> str:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Set torch's threads for a while; 0 leaves them."""
+    """Set torch's threads for a while; 0 leaves them.
+
+    Raises InputError where there are fewer cores.
+    """
+    input_checks.check_threads(count)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(count or before)

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ptq import input_checks
 from ptq.engines.contract import Ran
 from ptq.engines.simulation import torch_threads
 from ptq.graph import Node
@@ -21,6 +22,7 @@ class Runner:
     """
 
     def __init__(self, network: QuantizedNetwork, dtype: str, threads: int):
+        input_checks.check_threads(threads)
         self._network, self._threads = network, threads
         self._bfloat = dtype == "bfloat16"
         self.ran: list[Ran] = []

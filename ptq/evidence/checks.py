@@ -10,6 +10,8 @@ import numpy as np
 MOST_CLASSES = 10_000_000
 # From here on, float16 cannot tell two neighbouring class numbers apart.
 HALF_EXACT = 2048
+# The largest count or seed: numpy and torch take no larger one everywhere.
+LARGEST = 2**63 - 1
 
 
 class InputError(ValueError):
@@ -145,14 +147,15 @@ def p_values(given, name: str = "p_values") -> np.ndarray:
 
 
 def count(value, name: str, least: int = 0) -> int:
-    """A whole number of images, ``least`` or more.
+    """A whole number of images, or a seed, ``least`` or more.
 
     Raises InputError where ``value`` is no number, or none of these.
     """
     number = _number(value, name)
-    if number % 1 or not least <= number < np.inf:
+    if number % 1 or not least <= number <= LARGEST:
+        most = f" to {LARGEST}" if number > LARGEST else ""
         raise InputError(
-            f"{name}={value}: expected a whole number from {least}"
+            f"{name}={value}: expected a whole number from {least}{most}"
         )
     return int(number)
 
@@ -188,10 +191,12 @@ def columns(frame, names, what: str) -> None:
 
 
 def _number(value, name: str) -> float:
+    if type(value) is int:  # numpy has none above 64 bits
+        return value
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "iuf":
         raise InputError(f"{name}={value!r}: expected a number")
-    return float(array)
+    return array.item()
 
 
 def plain(given, name: str) -> np.ndarray:

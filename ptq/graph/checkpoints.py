@@ -1,18 +1,25 @@
 """A reader's checkpoint into a reader's network, or one clear sentence."""
 
-import copy
 import io
+import pickle
 import warnings
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ptq.graph import plain_copies
 from ptq.graph.errors import UnsupportedError
 
 # Left by parallel training and by torch.compile, and by who saves more.
 PREFIXES = ("module.", "_orig_mod.")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+# How files of torch.save begin: today's, and those before torch 1.6.
+ZIP, PICKLE = b"PK", b"\x80"
+DAMAGED = "is cut off or damaged: save it again, or copy it again"
+FOREIGN = "is no file of torch.save: expected torch.save(model.state_dict())"
 
 
 def filled(model: nn.Module, path: str | Path) -> nn.Module:
@@ -21,8 +28,8 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
     The file holds a state, or a dict with one as "state_dict" or "model";
     prefixes "module." and "_orig_mod." are dropped, other precisions become
     the model's own, with a warning. No code in it is run. ``model`` is left
-    as it is. Raises UnsupportedError, naming the file and the first tensor
-    at fault, where it is missing, no such file, or of another network.
+    as it is. Raises UnsupportedError, naming the file and what is at fault,
+    where it is missing, damaged, of another network, or has two states.
     """
     state = {_plain(name): t for name, t in _state(Path(path)).items()}
     wanted = model.state_dict()
@@ -46,7 +53,7 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
             "the network",
             stacklevel=2,
         )
-    copied = copy.deepcopy(model)
+    copied = plain_copies.deep(model)
     copied.load_state_dict(state, strict=False)
     return copied
 
@@ -67,30 +74,87 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _state(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(
-            io.BytesIO(path.read_bytes()),
-            map_location="cpu",
-            weights_only=True,
-        )
-    except OSError as error:
-        raise UnsupportedError(f"{path}: {error.strerror}") from error
-    except Exception as error:  # torch raises many kinds
-        raise UnsupportedError(
-            f"{path} holds no plain tensors: save model.state_dict() by "
-            "torch.save, not the model itself"
-        ) from error
-    for name in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-    if not isinstance(content, dict) or not all(
-        isinstance(tensor, Tensor) for tensor in content.values()
-    ):
+    content = _content(path)
+    found = dict(_states(content))
+    meant = [where for where in found if not set(where) - set(WRAPPERS)]
+    if not meant:
         raise UnsupportedError(
             f"{path} holds no tensors by name{_listed(content)}: expected "
             "what model.state_dict() returns"
         )
-    return content
+    alike = _names(found[meant[0]])
+    several = [
+        ".".join(where)
+        for where, state in found.items()
+        if where in meant or _names(state) == alike
+    ]
+    if len(several) > 1:
+        raise UnsupportedError(
+            f"{path} holds {len(several)} states ({', '.join(several)}): "
+            "expected one; save the one that you mean alone"
+        )
+    return found[meant[0]]
+
+
+def _states(content, where: tuple = ()) -> Iterator[tuple]:
+    """Each dict of tensors by name, however deep, and where it is."""
+    if not isinstance(content, dict):
+        return
+    if all(
+        isinstance(name, str) and isinstance(tensor, Tensor)
+        for name, tensor in content.items()
+    ):
+        if content or not where:
+            yield where, content
+        return
+    for name, inner in content.items():
+        yield from _states(inner, (*where, str(name)))
+
+
+def _names(state: dict) -> set[str]:
+    return {_plain(name) for name in state}
+
+
+def _content(path: Path):
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnsupportedError(f"{path}: {error.strerror}") from error
+    if fault := _damage(content):
+        raise UnsupportedError(f"{path} {fault}")
+    try:
+        return torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except pickle.UnpicklingError as error:
+        raise UnsupportedError(
+            f"{path} holds no plain tensors: save model.state_dict() by "
+            "torch.save, not the model itself"
+        ) from error
+    except Exception as error:  # torch raises many kinds
+        raise UnsupportedError(f"{path} {DAMAGED}") from error
+
+
+def _damage(content: bytes) -> str:
+    """What is wrong with a file as such, or nothing."""
+    if not content:
+        return "is empty: save it again, or copy it again"
+    if not content.startswith((ZIP, PICKLE)):
+        return FOREIGN
+    if not content.startswith(ZIP):
+        return ""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name.rpartition("/")[2] for name in archive.namelist()]
+            # torch can be told to write none of these checksums.
+            summed = any(one.CRC for one in archive.infolist())
+            if summed and archive.testzip():
+                return DAMAGED
+    except Exception:  # zipfile raises many kinds
+        return DAMAGED
+    if "constants.pkl" in names:
+        return "is a TorchScript file: save model.state_dict() by torch.save"
+    return "" if "data.pkl" in names else FOREIGN
 
 
 def _listed(content) -> str:

@@ -3,22 +3,17 @@
 Nothing here changes the given network.
 """
 
-import copy
 import inspect
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 
 import torch
 from torch import Tensor, fx, nn
 from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
-from torch.nn.utils import (
-    parametrize,
-    remove_spectral_norm,
-    remove_weight_norm,
-)
 
+from ptq import input_checks
+from ptq.graph import plain_copies
 from ptq.graph.errors import UnsupportedError
 
 WEIGHTED = (
@@ -35,7 +30,7 @@ def prepared(model: nn.Module) -> nn.Module:
     and double precision becomes float32, with a warning. Raises
     UnsupportedError where it is no network of finite float weights.
     """
-    model = _unwrapped(model)
+    model = plain_copies.unwrapped(model)
     if not isinstance(model, nn.Module):
         raise UnsupportedError(
             f"the network is a {type(model).__name__}: expected a "
@@ -47,7 +42,7 @@ def prepared(model: nn.Module) -> nn.Module:
             "it was made of"
         )
     _check_weights(model)
-    copied = _plain_weights(_copy(model)).eval().cpu()
+    copied = plain_copies.of(model).eval().cpu()
     kinds = {t.dtype for t in copied.state_dict().values()} - {torch.float32}
     if odd := [kind for kind in kinds if kind.is_floating_point]:
         dtypes = ", ".join(sorted(str(d).removeprefix("torch.") for d in odd))
@@ -56,11 +51,11 @@ def prepared(model: nn.Module) -> nn.Module:
 
 
 def example(model: nn.Module, images: Tensor) -> Tensor:
-    """Two of ``images`` (N, ...); UnsupportedError where they do not fit."""
-    if not isinstance(images, Tensor):
-        raise UnsupportedError(
-            f"images are a {type(images).__name__}: expected one tensor"
-        )
+    """Two of ``images`` (N, ...); UnsupportedError where they do not fit.
+
+    They are a copy, which the network may write into.
+    """
+    check_plain(images)
     if images.dtype != torch.float32:
         dtype = str(images.dtype).removeprefix("torch.")
         raise UnsupportedError(
@@ -76,7 +71,23 @@ def example(model: nn.Module, images: Tensor) -> Tensor:
     _check_signature(model)
     two = images[:2] if len(images) > 1 else images.repeat_interleave(2, 0)
     _check_output(model, two)
-    return two
+    return two.clone()
+
+
+def check_plain(images: Tensor) -> None:
+    """Raise UnsupportedError unless it is one ordinary tensor on the CPU.
+
+    ``images`` has any shape and dtype.
+    """
+    if not isinstance(images, Tensor):
+        raise UnsupportedError(
+            f"images are a {type(images).__name__}: expected one tensor"
+        )
+    if not input_checks.is_plain(images):
+        raise UnsupportedError(
+            "images are sparse, nested, quantized or not on the CPU: "
+            "expected one ordinary tensor there, (N, C, H, W)"
+        )
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
@@ -150,19 +161,6 @@ def warn_of_initial_statistics(model: nn.Module, unused) -> None:
             return
 
 
-def _unwrapped(model):
-    while True:
-        if isinstance(
-            model,
-            nn.DataParallel | nn.parallel.DistributedDataParallel,
-        ):
-            model = model.module
-        elif hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        else:
-            return model
-
-
 def _check_weights(model: nn.Module) -> None:
     for name, tensor in model.state_dict(keep_vars=True).items():
         if not isinstance(tensor, Tensor) or tensor.is_quantized:
@@ -182,28 +180,6 @@ def _check_weights(model: nn.Module) -> None:
                 f"{name}[{index}] is {float(tensor[index]):g}: a variance is "
                 "not negative"
             )
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    """A deep copy, also where a hook left a tensor that has a history."""
-    computed = {
-        id(value): value.detach().clone()
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, Tensor) and value.grad_fn is not None
-    }
-    return copy.deepcopy(model, computed)
-
-
-def _plain_weights(model: nn.Module) -> nn.Module:
-    """Weights that are computed of others (weight norm), once and for all."""
-    for module in model.modules():
-        for name in list(getattr(module, "parametrizations", {})):
-            parametrize.remove_parametrizations(module, name)
-        for remove in (remove_weight_norm, remove_spectral_norm):
-            with suppress(ValueError):
-                remove(module)
-    return model
 
 
 def needed_arguments(function: Callable) -> list[str]:
@@ -238,7 +214,7 @@ def _check_output(model: nn.Module, images: Tensor) -> None:
     name, shape = type(model).__name__, tuple(images.shape)
     try:
         with torch.no_grad():
-            output = model(images)
+            output = model(images.clone())
     except Exception as error:  # torch raises many kinds
         raise UnsupportedError(
             f"images of shape {shape} do not fit {name}: "
@@ -255,5 +231,11 @@ def _check_output(model: nn.Module, images: Tensor) -> None:
         raise UnsupportedError(
             f"{name} returns shape {tuple(output.shape)} for "
             f"{len(images)} images: expected one row for each"
+        )
+    if output.dtype != torch.float32:
+        dtype = str(output.dtype).removeprefix("torch.")
+        raise UnsupportedError(
+            f"{name} returns {dtype} numbers: expected float32; return the "
+            "logits as the last layer puts them out"
         )
     check_finite("the network's output", output)

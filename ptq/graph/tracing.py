@@ -139,7 +139,8 @@ class _Translation:
             made = self._made(found, name, result)
         except UnsupportedError as error:
             place = user_code.of_call(found, name)
-            raise UnsupportedError(f"{place}: {error}") from error
+            why = user_code.of_kind(found) or error
+            raise UnsupportedError(f"{place}: {why}") from error
         if found.target._schema.is_mutable:
             self.current[found.args[0]] = made
         return made
@@ -239,7 +240,8 @@ class _Translation:
     def _kept(self, name: str, tensor: Tensor) -> Constant:
         if any(size % COUNT == 0 for size in tensor.shape if size):
             raise UnsupportedError(
-                f"it makes a tensor, {name}, by the number of images"
+                f"it makes a tensor, {name}, by the number of images: make "
+                "one for a single image, which serves all"
             )
         return self.graph.keep(name, tensor.detach())
 
@@ -258,7 +260,7 @@ def _drop_unread(graph: Graph) -> None:
 
 def _check_equal(graph: Graph, model: nn.Module, example: Tensor) -> None:
     with torch.no_grad():
-        want = model(example)
+        want = model(example.clone())
     try:
         got = graph(example)
     except RuntimeError:  # sizes that grow with the number of images

@@ -9,6 +9,14 @@ import torch
 from torch import fx, nn
 
 TORCH = f"{Path(torch.__file__).parent}/"
+RECURRENT = "its state goes from step to step; quantize what is around it"
+# Layers of torch's that are refused whole, and what to do.
+WITHOUT_RULES = dict.fromkeys(
+    ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"), RECURRENT
+) | {
+    "MultiheadAttention": "write it by linear layers, @ and softmax, with "
+    "the images in front"
+}
 OURS = f"{Path(__file__).parent}/"
 
 
@@ -37,6 +45,18 @@ def of_call(found: fx.Node, name: str) -> str:
     """What a message calls a call: "bn1 (batch_norm, net.py:12)"."""
     line = source(found)
     return f"{module(found) or name} ({f'{name}, {line}' if line else name})"
+
+
+def of_kind(found: fx.Node) -> str:
+    """Why nothing that such a layer does has a rule, or nothing.
+
+    It is one that torch splits into operations, none of which says why.
+    """
+    for _, kind in reversed(_stack(found)):
+        kind = str(getattr(kind, "__name__", kind)).rpartition(".")[2]
+        if kind in WITHOUT_RULES:
+            return f"{kind} has no rule: {WITHOUT_RULES[kind]}"
+    return ""
 
 
 def reason(model: nn.Module, error: Exception) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ptq import input_checks
 from ptq.measure import interference
 
 TWIN = "A/A"
@@ -256,7 +257,11 @@ def _rectangle(found: dict[str, list[list[float]]]) -> dict[str, np.ndarray]:
 
 @contextmanager
 def pinned_threads(threads: int):
-    """Let torch compute with so many threads for a while."""
+    """Let torch compute with so many threads for a while.
+
+    Raises InputError, before anything, where there are fewer cores.
+    """
+    input_checks.check_threads(threads, least=1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

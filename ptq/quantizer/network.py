@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ptq.graph import Graph, Node, UnsupportedError
+from ptq.graph import Graph, Node, UnsupportedError, checks
 from ptq.graph.operations import operation
 from ptq.graph.soundness import sound
 from ptq.quantizer import (
@@ -151,7 +151,11 @@ class QuantizedNetwork:
         return images
 
     def check_shape(self, images: Tensor) -> None:
-        """Raise UnsupportedError where images (N, ...) have another shape."""
+        """Raise UnsupportedError where images (N, ...) have another shape.
+
+        And where they are no ordinary tensor on the CPU.
+        """
+        checks.check_plain(images)
         shape = self.graph.nodes["input"].shape[1:]
         if tuple(images.shape[1:]) != shape or not len(images):
             raise UnsupportedError(

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ptq import graph as graphs
-from ptq.graph import Graph, Node, UnsupportedError
+from ptq.graph import Graph, Node, UnsupportedError, checks
 from ptq.graph.operations import operation
 from ptq.quantizer import (
     activation_grids,
@@ -43,25 +45,25 @@ def quantize(
 
     ``images`` is float32 (N, C, H, W), normalized; or uint8, where
     ``normalization`` gives (mean, std) of pixels in [0, 1], a number or one
-    for each channel. Bits are 1 to 16, one of weights is their sign, and
-    more than 8 run in the simulation and in exact integers only: a number
-    for all, or numbers for some layers (for some results, by the names in
-    ``grids``), and 8 for the others; ``inner_bits`` makes both.
-    ``observer`` is one of ``observers.OBSERVERS``; ``keep_float`` names
-    layers, operations, or modules with all in them. With ``on_pixels`` uint8
-    images are the first layer's codes (``graph.pixels``). ``symmetric`` puts
-    0 on the middle code of signed activations: some kernels are then faster.
-    ``model``, or a graph with BN folded, stays as it is. UnsupportedError
-    where something is not as expected, UnknownNameError for an observer.
+    for each channel. Bits are 1 to 16, one is a weight's sign, and more than
+    8 run in the simulation and in exact integers only: a number for all, or
+    numbers for some layers (for some results, by the names in ``grids``),
+    and 8 for the others; ``inner_bits`` makes both. ``observer`` is one of
+    ``observers.OBSERVERS``; ``keep_float`` names layers, operations or whole
+    modules. With ``on_pixels`` uint8 images are the first layer's codes
+    (``graph.pixels``). ``symmetric`` puts 0 on the middle code of signed
+    activations, for speed. ``model``, or a graph with BN folded, stays as it
+    is. Raises UnsupportedError, and UnknownNameError for an observer.
     """
-    _check_choices(weight_bits, activation_bits, observer)
+    _check_bits(weight_bits=weight_bits, activation_bits=activation_bits)
+    _check_choices(observer, per_channel, on_pixels, symmetric)
     real, norm = _real(images, normalization)
     graph = _folded(model, real)
     if on_pixels:
         graph, real, norm = _on_pixels(graph, images, norm)
     kept = _kept(graph, keep_float)
-    wide, how = symmetric and not on_pixels, (observer, symmetric)
-    grids = _grids(graph, real, kept, norm, wide, activation_bits, *how)
+    how = symmetric and not on_pixels, activation_bits, observer, symmetric
+    grids = _grids(graph, real, kept, norm, *how)
     network = QuantizedNetwork(graph, {}, grids, kept, norm)
     network.warn_of_range(real)
     network.integers = _layers(network, weight_bits, per_channel)
@@ -78,10 +80,19 @@ def _folded(model: nn.Module | Graph, images: Tensor) -> Graph:
 
 def _real(images: Tensor, normalization) -> tuple:
     """Images as the network takes them, and the normalization in floats."""
+    checks.check_plain(images)
+    pixels = images.dtype == torch.uint8
+    if images.dtype != torch.float32 and not (
+        pixels and normalization is not None
+    ):
+        raise UnsupportedError(
+            f"images are {str(images.dtype).removeprefix('torch.')}: "
+            "expected float32, normalized as for the network's training; or "
+            "uint8 pixels, and normalization=(mean, std) of pixels in [0, 1]"
+        )
     if normalization is None:
         return images, None
     plain = plain_normalization(normalization, images)
-    pixels = images.dtype == torch.uint8
     return normalize(images, *plain) if pixels else images, plain
 
 
@@ -157,12 +168,14 @@ def _bits_of(what: str, bits, names: Iterable[str]) -> dict[str, int]:
                 f"{what} for {name!r}: the network has none of this name; "
                 f"{_near(name, names)}"
             )
-    return dict.fromkeys(names, 8) | dict(given)
+    # A numpy integer has not all that an int has.
+    numbers = {name: int(many) for name, many in given.items()}
+    return dict.fromkeys(names, 8) | numbers
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _near(name, known: Iterable[str]) -> str:
     """The names that may be meant, else some of those that there are."""
-    if near := difflib.get_close_matches(name, known):
+    if near := difflib.get_close_matches(str(name), known):
         return f"near are {', '.join(near)}"
     return f"it has {', '.join([*known][:8])}, ..."
 
@@ -177,9 +190,22 @@ def _check_magnitude(node: Node, weight: Tensor) -> None:
         )
 
 
+def _listed(names) -> list[str]:
+    """What ``keep_float`` names: one text, or several."""
+    if isinstance(names, str):
+        return [names]
+    texts = list(names) if isinstance(names, Iterable) else [names]
+    if odd := [name for name in texts if not isinstance(name, str)]:
+        raise UnsupportedError(
+            f"keep_float: {odd[0]!r} is no name: expected names of layers, "
+            "operations or modules, as in keep_float=['conv1']; () for none"
+        )
+    return texts
+
+
 def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
     """The nodes that ``names`` mean; all that have no rule must be meant."""
-    names, kept = [names] if isinstance(names, str) else list(names), set()
+    names, kept = _listed(names), set()
     for name in names:
         inside = (f"{name}.", f"{name}@")
         meant = [n for n in graph.nodes if n == name or n.startswith(inside)]
@@ -212,18 +238,25 @@ def _kept(graph: Graph, names: Iterable[str]) -> frozenset[str]:
     return frozenset(kept)
 
 
-def _check_choices(weight_bits, activation_bits, observer) -> None:
-    for name, bits in (
-        ("weight_bits", weight_bits),
-        ("activation_bits", activation_bits),
-    ):
-        each = bits.values() if isinstance(bits, Mapping) else [bits]
-        for many in each:
-            if many not in BITS:
+def _check_bits(**given) -> None:
+    for name, bits in given.items():
+        for many in bits.values() if isinstance(bits, Mapping) else [bits]:
+            whole = isinstance(many, Integral) and not isinstance(many, bool)
+            if not whole or many not in BITS:
                 raise UnsupportedError(
-                    f"{name}={many!r}: expected {BITS[0]} to {BITS[-1]}"
+                    f"{name}={many!r}: expected a whole number from "
+                    f"{BITS[0]} to {BITS[-1]}"
                 )
+
+
+def _check_choices(observer, *flags) -> None:
     observers.OBSERVERS.row(observer)
+    names = "per_channel", "on_pixels", "symmetric"
+    for name, value in zip(names, flags, strict=True):
+        if not isinstance(value, int | np.bool_) or value not in (0, 1):
+            raise UnsupportedError(
+                f"{name}={value!r}: expected True or False"
+            )
 
 
 def plain_normalization(normalization, images: Tensor):

@@ -142,6 +142,8 @@ WRONG = {
     "net.py:make --input-shape 3,8,8": "channels",
     "net.py:make --input-shape 1,8,8 --threads 0": "--threads 0: expected",
     "net.py:make --input-shape 1,8,8 --threads two": "--threads two: expect",
+    "net.py:make --input-shape 1,8,8 --threads 1,9999": "expected at most",
+    f"net.py:make --input-shape 1,8,8 --seed {2**31}": "0<=x<=2147483647",
     "net.py:make --input-shape 1,8,8 --against no.json": "cannot be read",
     "net.py:make --data images.npz --calibration 2000": "1097 images",
     "net.py:make --data float.npz": "expected uint8 pixels",

@@ -107,7 +107,7 @@ def test_a_wrong_checkpoint_is_told(net, tmp_path):
     (tmp_path / "text.pt").write_text("no checkpoint")
     for name, sentence in (
         ("none.pt", "No such file"),
-        ("text.pt", "holds no plain tensors"),
+        ("text.pt", "is no file of torch.save"),
         ("other.pt", "of another network"),
     ):
         with pytest.raises(UnsupportedError, match=sentence) as told:

@@ -1,5 +1,6 @@
 """Each engine of the table: what any of them owes its caller."""
 
+import os
 import subprocess
 import sys
 import types
@@ -11,6 +12,7 @@ from small_network import pixels_of, small
 from ptq import engines
 from ptq.engines import contract, time_shares
 from ptq.graph import UnsupportedError
+from ptq.input_checks import InputError
 from ptq.quantizer import affine
 from ptq.quantizer.quantizing import quantize
 from ptq.registry import UnknownNameError
@@ -59,9 +61,16 @@ def test_any_number_of_images_as_pixels_or_normalized(
 
 def test_threads_change_no_code(engine, network, pixels):
     one, two, chosen = (
-        engine.load(network, threads=count)(pixels) for count in (1, 2, 0)
+        engine.load(network, threads=count)(pixels)
+        for count in (1, min(2, os.cpu_count()), 0)
     )
     assert torch.equal(one, two) and torch.equal(one, chosen)
+
+
+def test_threads_without_cores_are_refused(engine, network):
+    for count in (os.cpu_count() + 1, 10**9, -1, 1.0, True):
+        with pytest.raises(InputError, match=f"^threads={count}: expected"):
+            engine.load(network, threads=count)
 
 
 def test_a_loaded_network_is_a_copy_or_stays_as_it_is(

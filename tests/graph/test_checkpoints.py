@@ -1,5 +1,8 @@
 """A reader's checkpoint: prefixes, wrappers, precisions, and other files."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -23,6 +26,7 @@ def states(state):
         "wrapped twice": {
             "model": {f"module.{n}": t for n, t in state.items()}
         },
+        "wrapped deep": {"model": {"state_dict": state}},
         "uncounted": {n: t for n, t in state.items() if "batches" not in n},
     }
 
@@ -68,6 +72,7 @@ class Evil:
         (Evil(), "holds no plain tensors"),
         ([torch.ones(3)], "no tensors by name"),
         ({"lr": 0.1}, "no tensors by name"),
+        ({0: torch.ones(3)}, "no tensors by name, but 0"),
     ],
 )
 def test_refused(content, message, tmp_path):
@@ -76,12 +81,93 @@ def test_refused(content, message, tmp_path):
         filled(network(), tmp_path / "w.pt")
 
 
+def saved(content, **how):
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **how)
+    return buffer.getvalue()
+
+
+def flipped(content, part):
+    """One bit of the numbers of ``part`` is another."""
+    place = content.index(part.detach().numpy().tobytes()[:16])
+    return (
+        content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :]
+    )
+
+
+def scripted():
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(network()), buffer)
+    return buffer.getvalue()
+
+
+def zipped():
+    buffer = io.BytesIO()
+    np.savez(buffer, images=np.ones(3))
+    return buffer.getvalue()
+
+
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(UnsupportedError, match="w.pt: No such file"):
         filled(network(), tmp_path / "w.pt")
-    torch.save(network().state_dict(), tmp_path / "w.pt")
-    whole = (tmp_path / "w.pt").read_bytes()
-    for content in (b"", whole[: len(whole) // 2], b"text"):
+    made = network()
+    whole = saved(made.state_dict())
+    old = saved(made.state_dict(), _use_new_zipfile_serialization=False)
+    for content, message in (
+        (b"", "is empty"),
+        (whole[: len(whole) // 2], "is cut off or damaged"),
+        (whole[:-1], "is cut off or damaged"),
+        (flipped(whole, made[0].weight), "is cut off or damaged"),
+        (old[: len(old) // 2], "is cut off or damaged"),
+        (b"text", "is no file of torch.save"),
+        (zipped(), "is no file of torch.save"),
+        (scripted(), "is a TorchScript file"),
+    ):
         (tmp_path / "w.pt").write_bytes(content)
-        with pytest.raises(UnsupportedError, match="holds no plain tensors"):
+        with pytest.raises(UnsupportedError, match=f"w.pt {message}"):
             filled(network(), tmp_path / "w.pt")
+
+
+def test_checksums_may_be_left_out(tmp_path):
+    made = network()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(made.state_dict(), tmp_path / "w.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    found = filled(network(), tmp_path / "w.pt")
+    assert torch.equal(found[0].weight, made[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("model",), "state_dict, model"),
+        (("state_dict_ema",), "state_dict, state_dict_ema"),
+        (("ema", "module"), "state_dict, ema.module"),
+    ],
+)
+def test_two_states_are_not_chosen_from(more, named, tmp_path):
+    averaged = {f"module.{n}": t for n, t in network().state_dict().items()}
+    for name in reversed(more):
+        averaged = {name: averaged}
+    content = {"state_dict": network().state_dict(), "epoch": 3} | averaged
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(UnsupportedError, match=rf"2 states \({named}\)"):
+        filled(network(), tmp_path / "w.pt")
+
+
+def test_other_tensors_beside_a_state_are_none(tmp_path):
+    made = network()
+    stepped = torch.optim.Adam(made.parameters())
+    made(torch.rand(2, 3, 8, 8)).sum().backward()
+    stepped.step()
+    content = {
+        "model": made.state_dict(),
+        "optimizer": stepped.state_dict(),
+        "pixels": {"mean": torch.ones(3), "std": torch.ones(3)},
+        "net": {},
+    }
+    torch.save(content, tmp_path / "w.pt")
+    found = filled(network(), tmp_path / "w.pt")
+    assert torch.equal(found[0].weight, made[0].weight)

@@ -1,6 +1,7 @@
 """Any traceable network as a graph: what is found, kept, and refused."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -156,6 +157,61 @@ def test_weights_computed_of_others_are_plain(wrap, images):
     )
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.parametrizations.orthogonal,
+    ],
+)
+def test_parametrized_weights_stay_so_in_the_given_network(wrap, images):
+    network = Net()
+    network.middle = wrap(nn.Conv2d(4, 4, 1))
+    # Both have one class, which torch makes for the first.
+    network.middle = nn.Sequential(
+        network.middle, copy.deepcopy(network.middle)
+    )
+    network.eval()
+    with torch.no_grad():
+        want = network(images)
+    for _ in range(2):
+        equal(fold(trace(network, images))(images), want)
+    assert torch.equal(network(images), want)
+    for part in network.middle:
+        assert nn.utils.parametrize.is_parametrized(part, "weight")
+
+
+class Writing(Net):
+    """It scales its input in place, as many networks do."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.write = write
+
+    def forward(self, x):
+        self.write(x)
+        return super().forward(x)
+
+
+def test_images_that_a_network_writes_into_stay_as_they_are(images):
+    network, given = Writing(lambda x: x.sub_(0.3).div_(0.5)), images.clone()
+    graph = trace(network, given)
+    assert torch.equal(given, images)
+    with torch.no_grad():
+        equal(graph(images), network.eval()(images.clone()))
+    # One image is made two; they are copies already.
+    trace(network, given[:1])
+    assert torch.equal(given, images)
+
+
+def test_a_part_of_the_input_written_into_is_refused(images):
+    given = images.clone()
+    with pytest.raises(UnsupportedError, match="writes into a view"):
+        trace(Writing(lambda x: x[:, :1].mul_(2)), given)
+    assert torch.equal(given, images)
+
+
 def test_wrappers_are_taken_off(images):
     network = Net().eval()
     want = trace(network, images)(images)
@@ -232,6 +288,26 @@ def into_view(x):
     return x
 
 
+def locked():
+    network = Net(nn.ModuleDict({"inner": nn.ReLU()}))
+    network.middle["inner"].lock = threading.Lock()
+    return network
+
+
+class Rows(nn.Module):
+    """Each image is a sequence of rows, which ``layer`` joins."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.fc = layer, nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = x.flatten(1)[:, : 16 * 8].unflatten(1, (16, 8))
+        needed = isinstance(self.layer, nn.MultiheadAttention)
+        x, *_ = self.layer(x, x, x) if needed else self.layer(x)
+        return self.fc(x.mean(1))
+
+
 def two_lists(x):
     return x + x[:, [0], [1]][..., None]
 
@@ -290,6 +366,20 @@ def with_gradients(x):
         (lambda: Net(lambda x: x - x.mean(0)), "averages over the images"),
         (lambda: Net(lambda x: x.flip(0)), "reorders the images of a batch"),
         (lambda: Net(in_three_dimensions), "3-d"),
+        (
+            lambda: Several(torch.Tensor.double),
+            "Several returns float64 numbers: expected float32",
+        ),
+        (locked, "Net cannot be copied: middle.inner.lock: cannot pickle"),
+        (
+            lambda: Rows(nn.LSTM(8, 8, batch_first=True)),
+            r"layer \(zeros, test_trace.py:\d+\): LSTM has no rule: its stat",
+        ),
+        (lambda: Rows(nn.GRU(8, 8)), "GRU has no rule: its state"),
+        (
+            lambda: Rows(nn.MultiheadAttention(8, 2, batch_first=True)),
+            "MultiheadAttention has no rule: write it by linear layers",
+        ),
         (lambda: Net(nn.LazyConv2d(4, 1)), "has no shape yet"),
         (lambda: torch.jit.script(nn.Linear(3, 3)), "TorchScript"),
         (lambda: {"weight": torch.ones(3)}, "is a dict: expected a torch.nn"),
@@ -312,6 +402,10 @@ def test_refused_in_one_sentence(make, message, images):
         (lambda x: x.repeat(1, 2, 1, 1)[:, :4], "do not fit Net"),
         (lambda x: x.log(), r"images\[0, 0, 0, \d+\] is nan"),
         (lambda x: x.numpy(), "images are a ndarray"),
+        (lambda x: x.to_sparse(), "images are sparse, nested,"),
+        (lambda x: x.to_mkldnn(), "images are sparse, nested,"),
+        (lambda x: x.to("meta"), "images are sparse, nested,"),
+        (lambda x: torch.nested.nested_tensor([*x]), "images are sparse, ne"),
     ],
 )
 def test_refused_images(change, message, images):

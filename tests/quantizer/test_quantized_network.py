@@ -14,6 +14,7 @@ from ptq.graph import UnsupportedError
 from ptq.quantizer import activation_grids, affine, quantizing
 from ptq.quantizer.network import QuantizedNetwork
 from ptq.quantizer.quantizing import quantize
+from ptq.registry import UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -259,8 +260,17 @@ def test_calibration_of_another_range_is_noticed(change, images):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"weight_bits": 17}, "weight_bits=17: expected 1 to 16"),
-        ({"activation_bits": 0}, "activation_bits=0: expected 1 to 16"),
+        ({"weight_bits": 17}, "weight_bits=17: expected a whole number"),
+        ({"activation_bits": 0}, "activation_bits=0: .*number from 1 to 16"),
+        ({"weight_bits": 8.0}, "weight_bits=8.0: expected a whole number"),
+        ({"weight_bits": True}, "weight_bits=True: expected a whole number"),
+        ({"activation_bits": {"conv": 4.0}}, "activation_bits=4.0: expected"),
+        ({"weight_bits": {3: 8}}, "weight_bits for 3: .*none of this name"),
+        ({"per_channel": "no"}, "per_channel='no': expected True or False"),
+        ({"symmetric": None}, "symmetric=None: expected True or False"),
+        ({"on_pixels": 2}, "on_pixels=2: expected True or False"),
+        ({"keep_float": None}, "keep_float: None is no name"),
+        ({"keep_float": ["conv", 3]}, "keep_float: 3 is no name"),
         ({"keep_float": ["covn"]}, "keep_float='covn'.*near are conv"),
         ({"keep_float": "bn"}, "keep_float='bn'.*after folding"),
     ],
@@ -268,6 +278,18 @@ def test_calibration_of_another_range_is_noticed(change, images):
 def test_refused_choices(choice, message, images):
     with pytest.raises(UnsupportedError, match=message):
         quantize(small(), images, **choice)
+
+
+def test_an_observer_is_a_name(images):
+    with pytest.raises(UnknownNameError, match=r"observer=\['mse'\]: expect"):
+        quantize(small(), images, observer=["mse"])
+
+
+def test_bits_may_be_integers_of_numpy(images):
+    bits = {"weight_bits": np.int64(4), "activation_bits": np.uint8(8)}
+    made = quantize(small(), images, **bits, per_channel=np.True_)
+    want = quantize(small(), images, weight_bits=4)
+    assert torch.equal(made(images), want(images))
 
 
 def test_functions_without_a_rule_are_named_or_kept(images):
@@ -288,6 +310,27 @@ def test_refused_images(images):
     for change in (lambda x: x[:0], lambda x: x.log()):
         with pytest.raises(UnsupportedError, match="images"):
             quantize(small(), change(images))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x.to_sparse(), "images are sparse"),
+        (lambda x: x.to("meta"), "images are .*not on the CPU"),
+        (lambda x: x.numpy(), "images are a ndarray"),
+        (lambda x: None, "images are a NoneType"),
+        (lambda x: x.double(), "images are float64: expected float32"),
+        (lambda x: (x * 9).byte(), r"uint8: expected .*normalization=\(mean"),
+    ],
+)
+def test_refused_kinds_of_images(change, message, network, images):
+    """By all who take images, also with a graph or a normalization."""
+    pixels = {} if "uint8" in message else {"normalization": (0.5, 0.5)}
+    for given in (small(), network.graph):
+        with pytest.raises(UnsupportedError, match=message):
+            quantize(given, change(images), **pixels)
+    with pytest.raises(UnsupportedError, match=message.partition(".*")[0]):
+        network(change(images))
 
 
 @pytest.mark.parametrize(("mean", "std"), NORMALIZATIONS)

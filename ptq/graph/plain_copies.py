@@ -1,0 +1,88 @@
+"""Copies of networks, with weights that are plain tensors."""
+
+import copy
+from contextlib import suppress
+
+from torch import Tensor, nn
+from torch.nn.utils import (
+    parametrize,
+    remove_spectral_norm,
+    remove_weight_norm,
+)
+
+from ptq.graph.errors import UnsupportedError
+
+
+def unwrapped(model):
+    """The network inside of parallel training and of torch.compile."""
+    while True:
+        if isinstance(
+            model,
+            nn.DataParallel | nn.parallel.DistributedDataParallel,
+        ):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            return model
+
+
+def of(model: nn.Module) -> nn.Module:
+    """A deep copy whose weights are no longer computed of others.
+
+    Weights by weight_norm and its like are computed once and for all.
+    ``model`` is left as it is. Raises UnsupportedError, naming the attribute,
+    where it holds what cannot be copied.
+    """
+    copied = deep(model)
+    for module in copied.modules():
+        _take_off(module)
+    return copied
+
+
+def deep(model: nn.Module) -> nn.Module:
+    """A deep copy, also where a hook left a tensor that has a history.
+
+    Raises UnsupportedError, naming the attribute that cannot be copied.
+    """
+    computed = {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and value.grad_fn is not None
+    }
+    try:
+        return copy.deepcopy(model, computed)
+    except Exception as error:  # a class may raise what it likes
+        raise UnsupportedError(
+            f"{type(model).__name__} cannot be copied: {_uncopied(model)}"
+            f"{error}; take what is no weight out of the network"
+        ) from error
+
+
+def _uncopied(model: nn.Module) -> str:
+    """The attribute that cannot be copied, "layer.lock: ", if one is."""
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute.startswith("_") and isinstance(value, dict):
+                continue  # tensors, modules and hooks
+            try:
+                copy.deepcopy(value)
+            except Exception:
+                return f"{name}.{attribute}: ".lstrip(".")
+    return ""
+
+
+def _take_off(module: nn.Module) -> None:
+    if names := list(getattr(module, "parametrizations", {})):
+        # A copy has the class of its original, which loses its weight with
+        # the parametrization: so the copy gets a class of its own.
+        shared = type(module)
+        module.__class__ = type(
+            shared.__name__, shared.__bases__, dict(vars(shared))
+        )
+    for name in names:
+        parametrize.remove_parametrizations(module, name)
+    for remove in (remove_weight_norm, remove_spectral_norm):
+        with suppress(ValueError):
+            remove(module)
