@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from _thread import interrupt_main
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from ptq.paths import RepositoryError
 
 # Seconds until an interruption that Python dropped comes again.
 AGAIN = 0.2
+# Seconds in which an interrupted command ends: in them another interruption
+# would only break off how it ends its workers.
+ENDING = 30
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (
     *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR),
@@ -30,10 +34,15 @@ class told:
     own errors; ``then`` says what an interrupted command leaves.
     """
 
+    # Whether the process ends with the command. Then Ctrl-C is ignored once
+    # it was told, for Python takes a moment to end, too.
+    alone = False
+
     def __init__(self, *errors, status=1, then="the same command continues"):
         self.errors = (RepositoryError, *errors)
         self.status, self.then, self.folder = status, then, None
         self.interrupted, self.before = False, {}
+        self.ends_until = 0.0
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
@@ -46,7 +55,9 @@ class told:
 
     def __exit__(self, kind, error, trace):
         for number, handler in self.before.items():
-            signal.signal(number, handler)
+            last = handler is signal.default_int_handler and self.alone
+            ends = self.interrupted and last
+            signal.signal(number, signal.SIG_IGN if ends else handler)
         if self.before:
             sys.unraisablehook = self.hook
         # Who catches everything may have made another error of it, or none.
@@ -74,7 +85,10 @@ class told:
         self.before[number] = signal.signal(number, self._interrupt)
 
     def _interrupt(self, number, frame):
+        if time.monotonic() < self.ends_until:
+            return
         self.interrupted = True
+        self.ends_until = time.monotonic() + ENDING
         raise KeyboardInterrupt
 
     def _dropped(self, lost):
@@ -82,6 +96,7 @@ class told:
         if lost.exc_type is not KeyboardInterrupt:
             self.hook(lost)
             return
+        self.ends_until = 0.0
         again = threading.Timer(AGAIN, interrupt_main, [signal.SIGTERM])
         again.daemon = True
         again.start()

@@ -60,7 +60,8 @@ def _values(pairs, run_dir):
             values[name], unclear = plain_yaml.load(text)
             faults += [line.replace("line 1", name) for line in unclear]
         except yaml.YAMLError as error:
-            faults.append(f"{name}={text!r}: not a value: {error}")
+            told = " ".join(str(error).split())
+            faults.append(f"{name}={text!r}: not a value: {told}")
         values[name] = "" if text == "" else values.get(name)
     if faults:
         raise parameters.ParameterError("\n".join(faults))

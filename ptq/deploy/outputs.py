@@ -4,6 +4,7 @@ An interrupted run therefore computes no part twice.
 """
 
 import hashlib
+import io
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from ptq.evidence.checks import InputError
 
 # Images that are kept together, and that a network is asked at once.
 PART, BATCH = 256, 32
+# Bytes of the checksum behind the array in the file of a part.
+CHECKSUM = 32
 
 
 def digest(*parts) -> str:
@@ -73,8 +76,7 @@ class Kept:
         if (kept := _read(path)) is not None:
             return kept
         made = asked(network, part).numpy()
-        with paths.whole_file(path) as temporary:
-            np.save(temporary, made)
+        paths.write_whole(path, _packed(made, path.stem))
         return made
 
     def forget_others(self) -> None:
@@ -83,8 +85,24 @@ class Kept:
             path.unlink()
 
 
+def _packed(outputs: np.ndarray, key: str) -> bytes:
+    """A part as .npy, and behind it a checksum, which NumPy ignores."""
+    buffer = io.BytesIO()
+    np.save(buffer, outputs)
+    content = buffer.getvalue()
+    return content + bytes.fromhex(digest(key, content))
+
+
 def _read(path: Path) -> np.ndarray | None:
+    """The part that was written there; None where it is not all of it.
+
+    A disk or a hand that changed one bit would else change what is judged.
+    """
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # none, or a damaged one
+        whole = path.read_bytes()
+    except OSError:  # none
         return None
+    content, checksum = whole[:-CHECKSUM], whole[-CHECKSUM:]
+    if checksum.hex() != digest(path.stem, content):
+        return None
+    return np.load(io.BytesIO(content), allow_pickle=False)

@@ -21,9 +21,6 @@ from ptq.judge import judgement, wording
 from ptq.measure import resources
 from ptq.quantizer.network import QuantizedNetwork
 
-# What is kept of a trial; the rest depends on margin and labels.
-KEPT = {"bytes", "cpu_seconds", "predictions"}
-
 
 class Trials:
     """Makes trials on the images of ``given``; keeps each by its key.
@@ -69,7 +66,7 @@ class Trials:
         found = _read(path)
         if found is None:
             found = self._measured(recipe)
-            paths.write_whole(path, json.dumps(found))
+            paths.write_whole(path, _packed(found, path.stem))
         both = {"float": self._float, "it": np.array(found["predictions"])}
         judged = judgement.judge(both, self.given.labels, self.choice.margin)
         (row,) = judged.rows
@@ -87,6 +84,7 @@ class Trials:
         return self.folder / f"{digest(self._key, told)[:32]}.json"
 
     def _measured(self, recipe: dict) -> dict:
+        """What is kept of a trial; the rest needs margin and labels."""
         start = time.process_time()
         network = self.given.quantized(**recipe)
         seconds = time.process_time() - start
@@ -121,9 +119,17 @@ def check_number(images: int, labelled: bool, margin: float) -> None:
         )
 
 
+def _packed(found: dict, key: str) -> str:
+    """A trial as JSON, and below it a checksum."""
+    told = json.dumps(found)
+    return f"{told}\n{digest(key, told)}\n"
+
+
 def _read(path: Path) -> dict | None:
+    """The trial that was written there; None where it is not all of it."""
     try:
-        found = json.loads(path.read_text())
-        return found if found.keys() == KEPT else None
-    except (OSError, ValueError, AttributeError):  # none, or a damaged one
+        told, _, checksum = path.read_text().partition("\n")
+    except (OSError, ValueError):  # none, or a damaged one
         return None
+    whole = checksum == f"{digest(path.stem, told)}\n"
+    return json.loads(told) if whole else None

@@ -49,7 +49,7 @@ def _engine(value: str) -> str | None:
     try:
         eager_settings.choose(value)
     except eager_settings.EngineError as error:
-        return str(error)
+        return str(error).removeprefix(f"engine={value!r}: ")
 
 
 # What a chapter's metadata may say that it needs: what of it is missing.
@@ -123,16 +123,28 @@ def _fault(
     if type(value) is not expected:
         return (
             f"{name}={value!r}: expected {expected.__name__}, "
-            f"as in {name}={default!r}{_how_to_write(value, expected)}"
+            f"as in {name}={default!r}{_how_to_write(value, default)}"
         )
+    if not _is_text(value):
+        return f"{name}={value!r}: expected text that UTF-8 can hold"
     if expected is float and math.isfinite(default) > math.isfinite(value):
         return f"{name}={value!r}: expected a finite number"
     problem = rules[name](value) if name in rules else None
     return f"{name}={value!r}: {problem}" if problem else None
 
 
-def _how_to_write(value: Any, expected: type) -> str:
-    """How to write a value of another type as one of the expected type."""
+def _is_text(value: Any) -> bool:
+    """Whether a file can hold all texts of a value: not a lone surrogate."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _how_to_write(value: Any, default: Any) -> str:
+    """How to write a value of another type as one of the default's type."""
+    expected = type(default)
     if expected is bool:
         return "; write True or False"
     if expected is float and type(value) is int:
@@ -141,6 +153,10 @@ def _how_to_write(value: Any, expected: type) -> str:
         return f"; write {int(value)}"
     if expected is str and type(value) in (bool, int, float, NoneType):
         return f"; write '{json.dumps(value)}' in quotes"
+    if expected is tuple:
+        return f"; no file holds a tuple: set a list there, {[*default]!r}"
+    if default is None:
+        return "; None says no type: set a value there, as 0 or ''"
     return ""
 
 

@@ -1,20 +1,23 @@
 """Points on a Dask cluster; a dead worker counts for points it began."""
 
+import asyncio
 import collections
 import copy
 import logging
+import multiprocessing
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 
 import distributed
-from distributed.utils import silence_logging_cmgr
 
 from ptq import paths
-from ptq.running import worker
+from ptq.running import interruption, worker
 
+QUIET = logging.NullHandler()
 # A point counts as failed after so many workers died while running it.
 DEATHS = 4
 # So long may a cluster of this machine have no living worker: starting one
@@ -35,9 +38,8 @@ def client(scheduler: str, workers: int) -> Iterator[distributed.Client]:
     A new one has ``workers`` processes of one thread each. Raises
     ClusterError if there is no scheduler at the address.
     """
+    _silence()
     with ExitStack() as stack:
-        # A point that fails reports what happened to its workers.
-        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         cluster = scheduler or stack.enter_context(_local(workers))
         try:
             connected = distributed.Client(cluster)
@@ -49,26 +51,70 @@ def client(scheduler: str, workers: int) -> Iterator[distributed.Client]:
         yield stack.enter_context(connected)
 
 
+def _silence() -> None:
+    """Let Dask tell nothing, now and when the program ends.
+
+    A point that fails reports what happened to its workers.
+    """
+    for handler in logging.getLogger("distributed").handlers:
+        handler.setLevel(logging.CRITICAL)
+    # Without a handler it would tell of workers that were kept from starting.
+    logging.getLogger("asyncio").addHandler(QUIET)
+
+
 @contextmanager
 def _local(workers: int) -> Iterator[distributed.LocalCluster]:
     """Workers on this machine; their temporary files end with them."""
-    with (
-        paths.scratch_folder() as scratch,
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            local_directory=str(scratch),
-            # Ctrl-C is for the command, which ends its workers itself.
-            preload=[
-                "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
-            ],
-            # Progress bars of trainings would overwrite the sweep's line.
-            env={"TQDM_DISABLE": "1", "TMPDIR": str(scratch)},
-        ) as cluster,
-    ):
+    with paths.scratch_folder() as scratch, ExitStack() as stack:
+        # Interrupted in the middle, Dask could not close what it began.
+        with interruption.held():
+            cluster = stack.enter_context(_without_workers(str(scratch)))
+        _start(cluster, workers)
         yield cluster
+
+
+def _without_workers(scratch: str) -> distributed.LocalCluster:
+    """A scheduler, and how its workers are to be, none of them yet."""
+    return distributed.LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+        local_directory=scratch,
+        # Ctrl-C is for the command, which ends its workers itself. Ignored,
+        # it need no longer be blocked, as it was for the start.
+        preload=[
+            "import signal\n"
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})"
+        ],
+        # Progress bars of trainings would overwrite the sweep's line.
+        env={"TQDM_DISABLE": "1", "TMPDIR": scratch},
+    )
+
+
+def _start(cluster: distributed.LocalCluster, workers: int) -> None:
+    """Start so many workers, and wait for them."""
+    others = multiprocessing.active_children()
+    cluster.scale(workers)
+    # Not Dask's sync, which breaks the start off when it is interrupted.
+    starting = asyncio.run_coroutine_threadsafe(
+        _started(cluster), cluster.loop.asyncio_loop
+    )
+    try:
+        starting.result()
+    except BaseException:
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()
+        # Dask can close no worker that it still takes for starting.
+        futures.wait([starting])
+        raise
+
+
+async def _started(cluster: distributed.LocalCluster) -> None:
+    """Wait for the workers; raises what kept one from starting."""
+    await cluster
 
 
 class Batch:

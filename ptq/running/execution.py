@@ -1,9 +1,7 @@
 """One notebook, executed in a kernel that leaves nothing behind."""
 
-import ast
 import errno
 import hashlib
-import json
 import logging
 import os
 import re
@@ -20,7 +18,6 @@ from jupyter_client import KernelManager
 from nbclient.exceptions import DeadKernelError
 
 from ptq import paths
-from ptq.experiment import parameters
 from ptq.running import quoted_numbers
 
 QUIET = logging.NullHandler()
@@ -47,80 +44,6 @@ class _Kernel(KernelManager):
 
 class ChapterFailed(RuntimeError):
     """A chapter stopped; names the cell and the executed copy."""
-
-
-def defaults(source: Path) -> dict:
-    """Name to value of the literals in a notebook's parameters cell.
-
-    A value that JSON cannot hold, such as a set, is no parameter. Raises
-    ParameterError if the file is no Python notebook or has not one code cell
-    tagged ``parameters``, and OSError if it cannot be read.
-    """
-    tagged = [cell for cell in _python(source).cells if _is_tagged(cell)]
-    if len(tagged) > 1:
-        raise parameters.ParameterError(
-            f"{source.name} has {len(tagged)} cells tagged parameters: "
-            "expected one, for what a later one sets would hold"
-        )
-    if not tagged:
-        raise parameters.ParameterError(
-            f"{source.name} has no cell tagged parameters; tag the one that "
-            "sets them: in JupyterLab select it, open the Property Inspector "
-            "(the gear wheels on the right) and add the cell tag parameters"
-        )
-    try:
-        lines = ast.parse(tagged[0].source).body
-    except SyntaxError as error:
-        raise parameters.ParameterError(
-            f"{source.name}: the cell tagged parameters is not plain Python "
-            f"({error}); expected lines of NAME = VALUE"
-        ) from error
-    return dict(found for line in lines if (found := _literal(line)))
-
-
-def _is_tagged(cell) -> bool:
-    tags = cell.metadata.get("tags")
-    is_code = cell.cell_type == "code"
-    return is_code and isinstance(tags, list) and "parameters" in tags
-
-
-def _python(source: Path):
-    """The notebook in a file, which must be one for a Python kernel."""
-    try:
-        text = source.read_text(encoding="utf-8")
-        notebook = nbformat.reads(text, as_version=4)
-        kernel = notebook.metadata.get("kernelspec") or {}
-        language = kernel.get("language") or "python"
-    except (
-        ValueError,
-        AttributeError,
-        KeyError,
-        nbformat.ValidationError,
-    ) as error:
-        raise parameters.ParameterError(
-            f"{source.name} is not a notebook: {str(error)[:200]}"
-        ) from error
-    if language.lower() != "python":
-        raise parameters.ParameterError(
-            f"{source.name} is written in {language}; expected Python"
-        )
-    return notebook
-
-
-def _literal(line: ast.stmt) -> tuple | None:
-    """Name and value of an assignment of a literal, else None."""
-    if isinstance(line, ast.Assign) and len(line.targets) == 1:
-        target = line.targets[0]
-    elif isinstance(line, ast.AnnAssign) and line.value:
-        target = line.target
-    else:
-        return None
-    try:
-        found = target.id, ast.literal_eval(line.value)
-        json.dumps(found)
-    except (AttributeError, ValueError, TypeError):
-        return None
-    return found
 
 
 def execute(

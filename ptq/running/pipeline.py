@@ -22,7 +22,8 @@ from ptq.measure import host
 from ptq.networks import checkpoints
 from ptq.networks.recipes import Recipe
 from ptq.running import locks, plain_yaml, unexecuted_chapters
-from ptq.running.execution import defaults, execute
+from ptq.running.execution import execute
+from ptq.running.notebook_parameters import defaults
 
 SOURCES = paths.REPOSITORY / "notebooks"
 PUBLISHED = paths.REPOSITORY / "book" / paths.CHAPTERS

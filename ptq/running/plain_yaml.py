@@ -22,12 +22,31 @@ _CORE = {
 }
 
 
+# What a node is taken for whose tag is refused.
+KINDS = {
+    yaml.ScalarNode: "!unclear",
+    yaml.SequenceNode: "tag:yaml.org,2002:seq",
+    yaml.MappingNode: "tag:yaml.org,2002:map",
+}
+NO_TAGS = (
+    "tags are not taken: leave it out; write a number plainly, and a text in "
+    "quotes"
+)
+
+
 class Unclear(str):
     """A refused word, in the place of its value."""
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's loader, which marks refused words."""
+    """PyYAML's loader, which marks refused words, and tags that are given."""
+
+    def compose_node(self, parent, index):
+        given = getattr(self.peek_event(), "tag", None)
+        node = super().compose_node(parent, index)
+        if given:
+            node.given = given
+        return node
 
 
 _Loader.add_constructor("!unclear", lambda _, node: Unclear(node.value))
@@ -38,10 +57,18 @@ def read(path: Path, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
 
     Values of the ``literal`` keys of the outermost mapping are taken as the
     text that stands there; a refused word becomes Unclear. Raises YAMLError
-    where the file is no YAML, and OSError or UnicodeError where it cannot be
-    read.
+    where the file is no YAML in UTF-8, and OSError where it cannot be read.
     """
-    return load(path.read_text(encoding="utf-8"), literal)
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise yaml.YAMLError(
+            f"line {line}: byte {content[error.start]:#04x} is no text in "
+            "UTF-8: save the file as UTF-8"
+        ) from error
+    return load(text, literal)
 
 
 def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
@@ -89,10 +116,13 @@ def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
     if id(node) in seen:
         return
     seen.add(id(node))
+    if given := getattr(node, "given", None):
+        yield f"{_line(node)}: {_short(given)}: {NO_TAGS}"
+        node.tag = KINDS[type(node)]
+    elif advice := _advice(node):
+        yield f"{_line(node)}: {node.value}: {advice}"
+        node.tag = KINDS[yaml.ScalarNode]
     if isinstance(node, yaml.ScalarNode):
-        if node.style is None and (advice := _advice(node)):
-            yield f"{_line(node)}: {node.value}: {advice}"
-            node.tag = "!unclear"
         return
     first: dict[str, yaml.Node] = {}
     for part in node.value:
@@ -108,8 +138,15 @@ def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
                 )
 
 
-def _advice(node: yaml.ScalarNode) -> str | None:
+def _short(tag: str) -> str:
+    """A tag as it is mostly written."""
+    return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def _advice(node: yaml.Node) -> str | None:
     """How to write a plain word that YAML 1.1 and 1.2 read differently."""
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        return None
     text = node.value
     # PyYAML leaves out a short yes and no, which YAML 1.1 has.
     old = "bool" if text in tuple("yYnN") else node.tag.rpartition(":")[2]

@@ -21,6 +21,11 @@ from ptq.running.progress import Progress
 from ptq.running.sweep_plan import PLACES, Sweep, SweepError
 
 RESULTS = ("correct", "n", "loss", "file_bytes", "engine")
+# The file of a point that is written last, and what stands in it.
+LAST = {
+    paths.MANIFEST: {"parameters": dict},
+    worker.FAILURE: {"parameters": dict, "error": str},
+}
 
 
 @dataclass(frozen=True)
@@ -127,10 +132,26 @@ def overhead(points: int = 1000, workers: int = 2) -> float:
 
 def _state(folder: Path, digest: str) -> str:
     """The manifest of a point that is done, FAILURE of one that failed."""
-    for name in (paths.MANIFEST, worker.FAILURE):
-        if (folder / paths.POINTS / digest / name).exists():
+    for name in LAST:
+        if _told(folder / paths.POINTS / digest / name):
             return name
     return ""
+
+
+def _told(path: Path) -> dict | None:
+    """Content of a manifest or a FAILURE; None where none is there.
+
+    A damaged one counts as none, so that its point runs again.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    kinds = LAST[path.name].items()
+    whole = isinstance(told, dict) and all(
+        isinstance(told.get(key), kind) for key, kind in kinds
+    )
+    return told if whole else None
 
 
 def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
@@ -153,9 +174,8 @@ def _collect(client, work, chapter, todo: dict[str, dict], folder: Path):
 def _keep(files: dict[str, bytes], folder: Path) -> None:
     """Write the files of a point; the manifest or failure comes last."""
     shutil.rmtree(folder, ignore_errors=True)
-    last = (paths.MANIFEST, worker.FAILURE)
     try:
-        for name in sorted(files, key=lambda name: name in last):
+        for name in sorted(files, key=lambda name: name in LAST):
             paths.write_whole(folder / name, files[name])
     except OSError:
         # Part of a point is useless, and takes space on a full disk.
@@ -168,9 +188,7 @@ def _gather(sweep: Sweep, folder: Path) -> Outcome:
     states = {digest: _state(folder, digest) for digest in sweep.points}
     done = [d for d, state in states.items() if state == paths.MANIFEST]
     failed = {
-        digest: json.loads(
-            (folder / paths.POINTS / digest / worker.FAILURE).read_text()
-        )
+        digest: _told(folder / paths.POINTS / digest / worker.FAILURE)
         for digest, state in states.items()
         if state == worker.FAILURE
     }

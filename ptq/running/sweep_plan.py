@@ -12,7 +12,7 @@ import nbformat
 import yaml
 
 from ptq.experiment import parameters, source_hash
-from ptq.running import execution, pipeline, plain_yaml, worker
+from ptq.running import notebook_parameters, pipeline, plain_yaml, worker
 
 KEYS = ("chapter", "fixed", "list", "cross")
 RANGE = ("from", "to", "step")
@@ -46,9 +46,9 @@ def read(path: Path, elsewhere: bool = False) -> Sweep:
     try:
         content, faults = plain_yaml.read(path, literal=("chapter",))
         source = _chapter(content, path.parent, faults)
-        defaults = execution.defaults(source)
+        defaults = notebook_parameters.defaults(source)
         every = [defaults | given for given in points(content, faults)]
-        faults += _bad_values(every, defaults, elsewhere)
+        faults += _bad_values(every, source, elsewhere)
         _refuse(faults)
         text = source.read_text(encoding="utf-8")
         chapter = worker.Chapter(
@@ -96,15 +96,22 @@ def points(content: dict, faults: list[str]) -> list[dict]:
 
 
 def _bad_values(
-    points: list[dict], defaults: dict, elsewhere: bool
+    points: list[dict], source: Path, elsewhere: bool
 ) -> list[str]:
     """What is wrong with the parameters of points, save what is unclear."""
-    faults = []
+    defaults = notebook_parameters.defaults(source)
+    others = notebook_parameters.others(source)
+    faults = [
+        f"{name}: {source.name} sets it to no literal that a file can hold: "
+        f"expected one, as in {name} = 3"
+        for name in sorted(others & {str(n) for row in points for n in row})
+    ]
     for given in points:
         clear = {
             name: value
             for name, value in given.items()
-            if not isinstance(value, plain_yaml.Unclear)
+            if name not in others
+            and not isinstance(value, plain_yaml.Unclear)
         }
         try:
             parameters.check(clear, defaults, elsewhere)

@@ -23,6 +23,7 @@ from ptq.running import (
     cluster,
     execution,
     locks,
+    notebook_parameters,
     pipeline,
     plain_yaml,
     sweep,
@@ -63,11 +64,11 @@ def wait(condition):
         time.sleep(0.02)
 
 
-def start(*arguments, **given):
+def start(*arguments, environment=ENVIRONMENT, **given):
     """A command in a session of its own, as in a terminal."""
     return subprocess.Popen(
         [sys.executable, "-m", "ptq", *map(str, arguments)],
-        env=ENVIRONMENT,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -199,6 +200,43 @@ def test_an_interrupted_sweep_says_one_sentence(tmp_path, number):
     said, _ = process.communicate()
     lines = [x for x in said.splitlines() if " points ended, " not in x]
     assert lines == ["interrupted; the same command continues"]
+    assert process.returncode == 130
+
+
+# Python runs it first: a process that Dask starts tells that it is there.
+STARTING = """
+import os, sys, time
+from pathlib import Path
+if "--multiprocessing-fork" in sys.orig_argv:
+    Path({folder!r}, str(os.getpid())).touch()
+    while not Path({folder!r}, "gate").exists():
+        time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 50])
+def test_workers_that_are_starting_say_nothing_of_an_interruption(
+    tmp_path, times
+):
+    write(tmp_path / "a.ipynb")
+    file = swept(tmp_path, "cross: {seed: [1, 2]}")
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    first = tmp_path / "sitecustomize.py"
+    first.write_text(STARTING.format(folder=str(begun)))
+    both = f"{tmp_path}{os.pathsep}{paths.REPOSITORY}"
+    process = start(
+        *("sweep", file, "--workers", 2, "--run-dir", tmp_path / "out"),
+        environment=ENVIRONMENT | {"PYTHONPATH": both},
+    )
+    wait(lambda: len([*begun.iterdir()]) == 2)
+    for _ in range(times):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
+    (begun / "gate").touch()
+    said, _ = process.communicate()
+    assert said == "interrupted; the same command continues\n"
     assert process.returncode == 130
 
 
@@ -367,6 +405,13 @@ UNCLEAR = {
     "fixed: &a {seed: *a}": "seed=",
     "fixed: {name: y}": "write true or false for a switch, or 'y' in quotes",
     "fixed: " + 5000 * "[" + 5000 * "]": "nested too deeply",
+    "fixed: {seed: !!str 3}": "line 2: !!str: tags are not taken",
+    "fixed: {rate: !!float 1}": "!!float: tags are not taken",
+    "fixed: {name: !foo x}": "!foo: tags are not taken",
+    "fixed: {name: !!binary aGVsbG8=}": "!!binary: tags are not taken",
+    "fixed: {name: !!python/tuple [1]}": "!!python/tuple: tags are not",
+    "fixed: !!omap {seed: 1}": "!!omap: tags are not taken",
+    'fixed: {name: "\\ud800"}': "expected text that UTF-8 can hold",
 }
 
 
@@ -377,6 +422,21 @@ def test_a_value_that_can_be_read_in_two_ways_is_refused(tmp_path, text):
         sweep_plan.read(swept(tmp_path, text))
     assert UNCLEAR[text] in str(caught.value)
     assert str(tmp_path / "a.yml") in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_that_is_not_in_utf8_is_told_how_to_save_it(
+    tmp_path, encoding
+):
+    write(tmp_path / "a.ipynb")
+    file = swept(tmp_path, "fixed: {name: é}")
+    file.write_bytes(file.read_text().encode(encoding))
+    line = {"latin-1": 2, "utf-16": 1}[encoding]
+    with pytest.raises(sweep_plan.SweepError) as caught:
+        sweep_plan.read(file)
+    assert f"a.yml: line {line}: byte 0x" in str(caught.value)
+    assert "save the file as UTF-8" in str(caught.value)
+    assert "codec" not in str(caught.value)
 
 
 def test_all_faults_of_a_file_come_in_one_message(tmp_path):
@@ -403,6 +463,11 @@ def test_a_parameter_of_run_is_refused_likewise(tmp_path, text):
     said = refused("run", "-p", "seed", text, "--run-dir", tmp_path / "run")
     assert "seed: " in said and "versions of YAML" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_faulty_value_of_run_is_told_in_one_line(tmp_path):
+    said = refused("run", "-p", "seed", "[1", "--run-dir", tmp_path / "run")
+    assert "seed='[1': not a value" in said and said.count("\n") == 1
 
 
 def test_a_parameter_of_run_is_given_once(tmp_path):
@@ -463,6 +528,32 @@ ODD_NOTEBOOKS = {
         lambda made, cells: made["metadata"].update(kernelspec="python3"),
         "is not a notebook",
     ),
+    "kernelspec names a number": (
+        lambda made, cells: made["metadata"].update(
+            kernelspec={"language": 3}
+        ),
+        "is written in 3; expected Python",
+    ),
+    "no cells": (
+        lambda made, cells: made.update(cells=None),
+        "is not a notebook",
+    ),
+    "cells that are none": (
+        lambda made, cells: made.update(cells=[None]),
+        "is not a notebook",
+    ),
+    "a cell without a source": (
+        lambda made, cells: cells[0].pop("source"),
+        "is not a notebook",
+    ),
+    "a source that is a number": (
+        lambda made, cells: cells[0].update(source=3),
+        "is not a notebook",
+    ),
+    "metadata that are none": (
+        lambda made, cells: cells[0].update(metadata=None),
+        "is not a notebook",
+    ),
     "tags are none": (
         lambda made, cells: cells[0]["metadata"].update(tags=None),
         "no cell tagged parameters",
@@ -477,11 +568,20 @@ ODD_NOTEBOOKS = {
     ),
     "computed values": (
         lambda made, cells: cells[0].update(source="seed = 2 * 3"),
-        "seed: no such parameter; expected one set by NAME = VALUE",
+        "seed: a.ipynb sets it to no literal that a file can hold: expected "
+        "one, as in seed = 3",
+    ),
+    "a tuple": (
+        lambda made, cells: cells[0].update(source="seed = (1, 2)"),
+        r"no file holds a tuple: set a list there, \[1, 2\]",
+    ),
+    "none": (
+        lambda made, cells: cells[0].update(source="seed = None"),
+        "None says no type: set a value there",
     ),
     "no value of a file": (
         lambda made, cells: cells[0].update(source="seed = {1}"),
-        "seed: no such parameter",
+        "seed: a.ipynb sets it to no literal that a file can hold",
     ),
 }
 
@@ -520,7 +620,7 @@ def test_a_notebook_that_names_no_kernel_runs(tmp_path):
     for cell in old["cells"]:
         del cell["id"]
     source.write_text(json.dumps(old | {"nbformat_minor": 4}))
-    assert execution.defaults(source)["rate"] == 0.5
+    assert notebook_parameters.defaults(source)["rate"] == 0.5
     execution.execute(source, {"seed": 3}, tmp_path / "out" / "a.ipynb")
     assert (tmp_path / "out" / "a.ipynb").exists()
 

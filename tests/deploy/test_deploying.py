@@ -10,7 +10,14 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from traps import TRAPS
 
-from ptq.deploy import deploying, exports, inputs, network_source, risks
+from ptq.deploy import (
+    deploying,
+    exports,
+    inputs,
+    network_source,
+    outputs,
+    risks,
+)
 from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
@@ -227,6 +234,40 @@ def test_what_was_computed_is_not_computed_again(net, card, folder, tmp_path):
     deploy(net, tmp_path, weight_bits=7)
     left = {p.name for p in (tmp_path / "parts").iterdir()}
     assert len(left) == 10 and len(left & {p.name for p in parts}) == 5
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes(content)
+
+
+def saved_anew(change):
+    return lambda path: np.save(path, change(np.load(path)))
+
+
+DAMAGES = {
+    "a bit": flipped,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "rows rolled": saved_anew(lambda kept: np.roll(kept, 1, 0)),
+    "another shape": saved_anew(lambda kept: kept[:, :4]),
+    "texts": saved_anew(lambda kept: kept.astype(str)),
+    "a zip": lambda path: np.savez(path.open("wb"), a=np.zeros(3)),
+    "another part": lambda path: path.write_bytes(
+        next(p for p in path.parent.iterdir() if p != path).read_bytes()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_part_is_made_anew(tmp_path, kind):
+    keeper = outputs.Kept(tmp_path, lambda text: None)
+    images = torch.rand(300, 6)
+    made = keeper.of("net", "key", torch.sin, images)
+    for path in tmp_path.iterdir():
+        DAMAGES[kind](path)
+        again = keeper.of("net", "key", torch.sin, images)
+        np.testing.assert_array_equal(again, made)
 
 
 def test_a_warning_is_a_risk(net, tmp_path):

@@ -43,6 +43,12 @@ def test_bad_parameters_are_refused(name, value, valid):
         assert part in str(caught.value)
 
 
+def test_an_unknown_engine_is_told_once():
+    with pytest.raises(parameters.ParameterError) as caught:
+        parameters.check({"engine": "foo"}, parameters.DEFAULTS)
+    assert str(caught.value).count("engine='foo'") == 1
+
+
 def test_every_fault_is_told_at_once():
     with pytest.raises(parameters.ParameterError) as caught:
         parameters.check({"sed": 1, "epochs": 0, "seed": 3}, DEFAULTS)

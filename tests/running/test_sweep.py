@@ -357,6 +357,28 @@ def test_failures_are_told_skipped_and_retried(cluster, toy, tmp_path):
     assert set(table.correct.dropna()) == {4, 5, 6, 7, 8}
 
 
+DAMAGED = [b"", b'{"parameters": {', b"[]", b"{}", b"\xff\xfe", b"null"]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("name", sweep.LAST)
+def test_a_damaged_point_runs_again(
+    toy, tmp_path, monkeypatch, content, name
+):
+    plan = sweep_plan.read(toy("cross: {value: [1, 2]}"))
+    whole, damaged = (tmp_path / "points" / d for d in plan.points)
+    for folder in (whole, damaged):
+        told = {"parameters": {}, "error": "it failed"}
+        paths.write_json(folder / name, told)
+    (damaged / name).write_bytes(content)
+    assert sweep._left(plan, tmp_path, retry=False).keys() == {damaged.name}
+    monkeypatch.setattr(sweep, "_left", lambda *given: {})
+    outcome = sweep.run(plan, tmp_path)
+    failed = {whole.name} if name == worker.FAILURE else set()
+    assert outcome.failed.keys() == failed
+    assert "table" in sweep.report(outcome)
+
+
 def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     file = toy("""
         fixed: {log: LOG, gated: true}
