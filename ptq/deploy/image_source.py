@@ -65,12 +65,7 @@ def read(
         return _from_folder(path, classes, labelled)
     if path.suffix.lower() == ".npz":
         return _from_npz(path)
-    file, _, part = str(spec).rpartition(":")
-    if Path(file).suffix.lower() == ".npz":
-        raise InputError(
-            f"{spec}: expected {file} alone, which holds images, and may "
-            f"hold labels, under these names; {part} cannot be chosen"
-        )
+    _refuse_part(str(spec))
     if ":" in str(spec):
         function, _ = code_source.found(str(spec))
         made = code_source.called(str(spec), function)
@@ -89,6 +84,16 @@ def read(
         f"{spec}: expected a folder of images, an .npz file with images (and "
         f"labels), or file.py:function{missing}"
     )
+
+
+def _refuse_part(spec: str) -> None:
+    """InputError where one array of an .npz file is named."""
+    file, _, part = spec.rpartition(":")
+    if Path(file).suffix.lower() == ".npz":
+        raise InputError(
+            f"{spec}: expected {file} alone, which holds images, and may "
+            f"hold labels, under these names; {part} cannot be chosen"
+        )
 
 
 def split(
