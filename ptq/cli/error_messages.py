@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from _thread import interrupt_main
 from pathlib import Path
 
@@ -68,7 +69,9 @@ class told:
             text = f"{line}interrupted; {self.then}"
             click.echo(text, err=True)
             raise SystemExit(130) from error
-        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        if isinstance(error, OSError) and (
+            error.errno in UNWRITABLE or _unmakable(error, self.folder)
+        ):
             raise self._ended(_unwritable(error, self.folder)) from error
         if isinstance(error, ModuleNotFoundError):
             raise self._ended(
@@ -107,12 +110,36 @@ class told:
         return told
 
 
+def _unmakable(error, folder):
+    """Whether an error is of a folder for which there is no place."""
+    if error.errno != errno.ENOENT or not (folder and error.filename):
+        return False
+    folder = Path(folder)
+    return _near(Path(error.filename), folder) and not folder.exists()
+
+
+def _near(path, folder):
+    """Whether a path is a folder, or inside it, or above it."""
+    path, folder = path.absolute(), folder.absolute()
+    return path == folder or folder in path.parents or path in folder.parents
+
+
+def _printed(error):
+    """Whether an error is of what was printed, which has no file's name."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return not error.filename and frame.f_code is click.echo.__code__
+
+
 def _unwritable(error, folder):
     """The sentence about a folder that cannot be written, and what to do."""
-    path = Path(error.filename2 or error.filename or folder or Path.cwd())
+    name = error.filename2 or error.filename or folder
+    if name is None or _printed(error):
+        what = "what is printed" if _printed(error) else "a file"
+        return f"cannot write {what}: {os.strerror(error.errno)}"
+    path = Path(name)
     if error.errno == errno.EISDIR:
         return f"{path} is a folder; expected the name of a file"
-    if folder is None or folder not in (path, *path.parents):
+    if folder is None or not _near(path, Path(folder)):
         folder = path.parent
     # Something else is in the place of the folder.
     number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno

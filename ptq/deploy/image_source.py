@@ -1,16 +1,15 @@
 """A reader's images: a folder, an .npz file, or a function."""
 
-from collections import Counter
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
 from torch import Tensor
 from torch.utils import data
 
-from ptq.deploy import code_source
+from ptq.deploy import code_source, image_files
 from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.judge import reading
@@ -20,9 +19,6 @@ SUFFIXES = {
     *(".tif", ".tiff", ".ppm", ".pgm"),
 }
 CHANNELS = (1, 3)
-# What is left out of an image, as torchvision does, and must be told.
-CLEAR = "have transparency: it was dropped"
-TURNED = "are to be turned, say their EXIF data: they were not"
 # How many of the images calibrate, where nobody says it.
 CALIBRATION = 256
 
@@ -69,6 +65,7 @@ def read(
         return _from_folder(path, classes, labelled)
     if path.suffix.lower() == ".npz":
         return _from_npz(path)
+    _refuse_part(str(spec))
     if ":" in str(spec):
         function, _ = code_source.found(str(spec))
         made = code_source.called(str(spec), function)
@@ -87,6 +84,16 @@ def read(
         f"{spec}: expected a folder of images, an .npz file with images (and "
         f"labels), or file.py:function{missing}"
     )
+
+
+def _refuse_part(spec: str) -> None:
+    """InputError where one array of an .npz file is named."""
+    file, _, part = spec.rpartition(":")
+    if Path(file).suffix.lower() == ".npz":
+        raise InputError(
+            f"{spec}: expected {file} alone, which holds images, and may "
+            f"hold labels, under these names; {part} cannot be chosen"
+        )
 
 
 def split(
@@ -178,10 +185,13 @@ def _images(name: str, pixels, labels=None) -> Images:
 
 
 def _from_npz(path: Path) -> Images:
-    pixels = reading.read(f"{path}:images")
-    with np.load(path) as arrays:
-        has_labels = "labels" in arrays.files
-    labels = reading.read(f"{path}:labels") if has_labels else None
+    # NumPy says of old or odd headers that they load slowly; they do load.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        pixels = reading.read(f"{path}:images")
+        with np.load(path) as arrays:
+            has_labels = "labels" in arrays.files
+        labels = reading.read(f"{path}:labels") if has_labels else None
     return _images(str(path), pixels, labels)
 
 
@@ -202,8 +212,8 @@ def _from_folder(path: Path, classes, labelled: bool) -> Images:
     labels, names = None, None
     if labelled and any(folders):
         labels, names = _labels(path, files, folders, classes)
-    dropped = {CLEAR: [], TURNED: []}
-    pixels = _pixels(files, dropped)
+    dropped = {image_files.CLEAR: [], image_files.TURNED: []}
+    pixels = tensor(image_files.pixels(files, dropped), "images")
     notes = [
         f"{len(these)} images of {path}, as {these[0].name}, {what}, as in "
         "torchvision"
@@ -246,52 +256,6 @@ def _ordered(path: Path, found: list[str]) -> list[str]:
             "the order of the network's outputs"
         )
     return found
-
-
-def _pixels(files: list[Path], dropped: dict[str, list[Path]]) -> Tensor:
-    """uint8 (N, C, H, W): gray where all are gray, else RGB.
-
-    Adds files to those of which something is ``dropped``.
-    """
-    arrays = [_array(file, dropped) for file in files]
-    size = arrays[0].shape[:2]
-    for file, array in zip(files, arrays, strict=True):
-        if array.shape[:2] != size:
-            wide, high = (shape[1::-1] for shape in (array.shape, size))
-            raise InputError(
-                f"images of unlike sizes: {file} is {wide[0]} x {wide[1]}, "
-                f"{files[0]} is {high[0]} x {high[1]} (width x height): crop "
-                "or resize them as for the network's training"
-            )
-    if len(Counter(array.ndim for array in arrays)) > 1:
-        arrays = [
-            np.repeat(a[..., None], 3, 2) if a.ndim == 2 else a
-            for a in arrays
-        ]
-    return tensor(np.stack(arrays), "images")
-
-
-def _array(file: Path, dropped: dict[str, list[Path]]) -> np.ndarray:
-    """uint8 (H, W) of a gray image, else (H, W, 3)."""
-    try:
-        with Image.open(file) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(
-                    f"{file}: pixels of more than 8 bits ({image.mode}): "
-                    "expected 8; convert them as for the network's training"
-                )
-            if "A" in image.getbands() or "transparency" in image.info:
-                dropped[CLEAR].append(file)
-            if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                dropped[TURNED].append(file)
-            gray = image.mode in ("1", "L")
-            return np.asarray(image.convert("L" if gray else "RGB"))
-    except InputError:
-        raise
-    except Exception as error:  # damaged images raise many kinds
-        raise InputError(
-            f"{file}: cannot be read as an image: {error}"
-        ) from error
 
 
 def _listed(names) -> str:

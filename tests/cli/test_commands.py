@@ -13,6 +13,7 @@ from pathlib import Path
 
 import filelock
 import nbformat
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -647,6 +648,37 @@ def test_a_file_in_place_of_a_folder_is_told(tmp_path, command):
     said = refused(*arguments(command, tmp_path, tmp_path / "file"))
     assert str(tmp_path / "file") in said and said.count("\n") == 1
     assert "cannot write" in said and FOLDERS[command].strip("-") in said
+
+
+@pytest.mark.parametrize("command", ["run", "train", "sweep"])
+def test_a_folder_for_which_there_is_no_place_is_told(tmp_path, command):
+    """In /proc no folder can be made; the system calls it not found."""
+    said = refused(*arguments(command, tmp_path, "/proc/nope/run"))
+    assert "cannot write to /proc/nope/run" in said, said
+    assert said.endswith(f"give another {FOLDERS[command]}\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="only Linux has a full device"
+)
+def test_a_full_disk_under_the_output_is_told_as_such(tmp_path):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.arange(99) % 3)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ptq", "judge", "a.npy", "b.npy"],
+            env=ENVIRONMENT,
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    first, *_ = done.stderr.splitlines()
+    assert first == (
+        f"Error: cannot write what is printed: {os.strerror(errno.ENOSPC)}"
+    )
+    assert str(tmp_path) not in done.stderr
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])

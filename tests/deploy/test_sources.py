@@ -1,5 +1,7 @@
 """Networks and images of a reader, and what is said where they are wrong."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -298,6 +300,23 @@ def test_arrays_that_do_not_fit_are_told(tmp_path, sentence):
     with pytest.raises(InputError, match=sentence) as told:
         image_source.read(tmp_path / "a.npz")
     assert "a.npz" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_an_array_inside_a_file_is_not_named(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.zeros((3, 4, 4), np.uint8))
+    spec = f"{tmp_path}/a.npz:images"
+    with pytest.raises(InputError, match=r"expected .*a\.npz alone"):
+        image_source.read(spec)
+
+
+def test_a_header_of_python_2_is_no_remark(tmp_path, recwarn):
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3L, 4, 4)}\n"
+    size = len(header).to_bytes(2, "little")
+    content = b"\x93NUMPY\x01\x00" + size + header.encode() + bytes(48)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("images.npy", content)
+    assert len(image_source.read(tmp_path / "a.npz")) == 3
+    assert not recwarn
 
 
 def test_functions_return_images_with_or_without_labels(tmp_path):
