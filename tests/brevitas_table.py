@@ -36,7 +36,7 @@ from ptq.engines import onnx_file, onnx_module
 from ptq.evidence import paired_tests
 from ptq.experiment import low_bits, network_study, rounding_sweep
 from ptq.measure import inference, timer
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 
 FILE = paths.REFERENCE / "brevitas.csv"

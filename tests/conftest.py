@@ -29,7 +29,7 @@ from ptq.book.pages.site_assets import ASSETS, fetch_asset
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
 from ptq.experiment import strategies
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.networks import checkpoints, compact_cnn, recipes
 from ptq.npm_packages import NpmError
 from ptq.running import pipeline
@@ -142,7 +142,7 @@ def images(pixels):
 
 @pytest.fixture(scope="session")
 def folded_float(network):
-    return folding.fold(network)
+    return eager_folding.fold(network)
 
 
 @pytest.fixture(scope="session")

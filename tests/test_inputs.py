@@ -35,7 +35,7 @@ from ptq.experiment import (
     layer_studies,
     strategies,
 )
-from ptq.graph import activations, allow_list, tracing
+from ptq.graph import allow_list, module_outputs, tracing
 from ptq.measure import (
     diagnostics,
     inference,
@@ -44,7 +44,7 @@ from ptq.measure import (
     resources,
     timer,
 )
-from ptq.methods import distilled_images, folding
+from ptq.methods import distilled_images, eager_folding
 from ptq.methods.norm_apart import norm_apart as _norm_apart
 from ptq.networks import checkpoints, compact_cnn, training
 from ptq.quantizer import affine, calibration, quantizing
@@ -176,11 +176,11 @@ USES = {
     "exercises.faulty": lambda g: [
         exercises.faulty(name, g.network, g.images) for name in "abc"
     ],
-    "folding.fold": lambda g: folding.fold(g.network),
-    "folding.fold_batch_norm": lambda g: folding.fold_batch_norm(
+    "eager_folding.fold": lambda g: eager_folding.fold(g.network),
+    "eager_folding.fold_batch_norm": lambda g: eager_folding.fold_batch_norm(
         g.network.conv1, g.network.bn1
     ),
-    "folding.fusable": lambda g: folding.fusable(g.network),
+    "eager_folding.fusable": lambda g: eager_folding.fusable(g.network),
     "input_checks.check_weights": lambda g: input_checks.check_weights(
         g.network
     ),
@@ -206,9 +206,9 @@ USES = {
         layer_errors.layer_errors(g.network, n, g.images, POINTS)
         for n in (g.prepared, g.quantized)
     ],
-    "activations.capture": lambda g: [
-        activations.capture(g.network, ["bn1"], g.images),
-        activations.capture(g.prepared, ["module.fc1"], g.images),
+    "module_outputs.capture": lambda g: [
+        module_outputs.capture(g.network, ["bn1"], g.images),
+        module_outputs.capture(g.prepared, ["module.fc1"], g.images),
     ],
     "resources.macs": lambda g: resources.macs(g.network, g.images.shape[1:]),
     "checkpoints.save_checkpoint": lambda g: checkpoints.save_checkpoint(
@@ -288,7 +288,7 @@ OTHER = {
     "laboratory.Experiment.evaluate",
     "run_times.compare",
     "run_times.of_networks",
-    "activations.evaluating",
+    "module_outputs.evaluating",
     "checkpoints.load_checkpoint",
     "saturation.runs",
     "saved_networks.load",
@@ -336,9 +336,9 @@ class Given:
         self.images = image_sets.normalize(self.pixels, 0.5, 0.5)
         self.labels = torch.arange(8) % 10
         self.shift = torch.ones(10)
-        self.folded = folding.fold(network)
+        self.folded = eager_folding.fold(network)
         self.prepared = torch_eager.prepare(
-            self.folded, folding.fusable(network)
+            self.folded, eager_folding.fusable(network)
         )
         self.quantized = torch_eager.convert(self.prepared, self.images)
         for module in self.modules().values():
@@ -427,7 +427,7 @@ def test_every_function_that_takes_a_network_is_tried():
             for parameter in inspect.signature(thing).parameters.values()
         )
     }
-    assert taking - OTHER <= USES.keys() | {"folding.fold_batch_norm"}
+    assert taking - OTHER <= USES.keys() | {"eager_folding.fold_batch_norm"}
 
 
 def test_training_mode_measures_what_eval_mode_does(noise):
@@ -453,7 +453,7 @@ def test_training_mode_measures_what_eval_mode_does(noise):
 def test_evaluating_restores_flags_after_an_error(good):
     network = copy.deepcopy(good).train()
     network.bn.eval()
-    with pytest.raises(ZeroDivisionError), activations.evaluating(network):
+    with pytest.raises(ZeroDivisionError), module_outputs.evaluating(network):
         assert not any(m.training for m in network.modules())
         _ = 1 / 0
     flags = {name: m.training for name, m in network.named_modules()}
@@ -463,7 +463,7 @@ def test_evaluating_restores_flags_after_an_error(good):
 def test_a_prepared_network_calibrates_twice_the_same(network, images):
     prepared = torch_eager.prepare(network)
     torch_eager.convert(prepared, 3 * images.clamp(-0.3, 0.3))
-    activations.capture(prepared, ["module.fc2"], images)
+    module_outputs.capture(prepared, ["module.fc2"], images)
     few = images[:2] / 2
     again, fresh = (
         eager_layers.activation_scales(torch_eager.convert(p, few))
@@ -574,7 +574,7 @@ BAD_IMAGES = {
     [
         lambda n, x: strategies.naive(n, x),
         lambda n, x: strategies.folded(n, x),
-        lambda n, x: activations.capture(n, ["fc"], x),
+        lambda n, x: module_outputs.capture(n, ["fc"], x),
         lambda n, x: calibration.activation_grids(n, ["fc"], x, 127),
         lambda n, x: torch_eager.convert(torch_eager.prepare(n), x),
     ],
@@ -637,7 +637,7 @@ def test_numbers_of_no_use_are_refused(
     network.state_dict()[tensor][index] = value
     place = f"{tensor}[{', '.join(map(str, index))}] is {value}"
     uses = {
-        "fold": lambda: folding.fold(network),
+        "fold": lambda: eager_folding.fold(network),
         "naive": lambda: strategies.naive(network, noise),
         "folded": lambda: strategies.folded(network, noise),
         "fp32": lambda: strategies.fp32(network, noise),
@@ -688,7 +688,7 @@ def test_a_scripted_network_is_refused(good, noise):
 def test_other_precisions_are_refused(dtype, good, noise):
     network = copy.deepcopy(good).to(dtype)
     name = str(dtype).removeprefix("torch.")
-    for use in (folding.fold, torch_eager.prepare):
+    for use in (eager_folding.fold, torch_eager.prepare):
         with pytest.raises(
             input_checks.InputError, match=f"weight is {name}"
         ):
@@ -883,7 +883,7 @@ def test_unsupported_networks_are_refused(kind, use, noise):
     make, message = REFUSALS[kind]
     network = make()
     uses = {
-        "fold": lambda: folding.fold(network),
+        "fold": lambda: eager_folding.fold(network),
         "naive": lambda: strategies.naive(network, noise),
         "folded": lambda: strategies.folded(network, noise),
     }
@@ -950,7 +950,7 @@ WRONG_BLOCKS = {
 
 
 @pytest.mark.parametrize("kind", WRONG_BLOCKS)
-@pytest.mark.parametrize("use", [folding.fold, folding.fusable])
+@pytest.mark.parametrize("use", [eager_folding.fold, eager_folding.fusable])
 def test_wrong_blocks_are_refused(kind, use, good):
     network = copy.deepcopy(good)
     network.blocks, message = WRONG_BLOCKS[kind]
@@ -960,7 +960,7 @@ def test_wrong_blocks_are_refused(kind, use, good):
 
 def test_a_part_named_blocks_is_told_from_the_list(noise):
     network = nn.Sequential(OrderedDict(blocks=small()))
-    for use in (folding.fold, folding.fusable):
+    for use in (eager_folding.fold, eager_folding.fusable):
         with pytest.raises(
             allow_list.UnsupportedError, match="has a part named blocks"
         ):
@@ -971,31 +971,31 @@ def test_a_part_named_blocks_is_told_from_the_list(noise):
 def test_an_output_used_elsewhere_is_not_fused(noise):
     network = Residual("module").eval()
     network.blocks = (("conv", "bn", None),)
-    folding.fold(network)
+    eager_folding.fold(network)
     with pytest.raises(allow_list.UnsupportedError, match="no rule to fuse"):
         torch_eager.prepare(network, [("bn", "relu")])
     network.blocks = (("conv", "bn", "relu"),)
-    assert folding.fusable(network) == [("conv", "relu")]
+    assert eager_folding.fusable(network) == [("conv", "relu")]
 
 
 def test_a_variance_of_zero_is_not_divided_by(good):
     network = copy.deepcopy(good)
     network.bn.eps, network.bn.running_var[2] = 0.0, 0.0
     with pytest.raises(input_checks.InputError, match=r"eps\)\[2\] is -?inf"):
-        folding.fold(network)
+        eager_folding.fold(network)
 
 
 @pytest.mark.parametrize("group", [("conv", "bn"), ("conv", "bn", None)])
 def test_a_block_may_have_no_relu(group, good, noise):
     network = copy.deepcopy(good)
     network.blocks = (group,)
-    folded = folding.fold(network)
+    folded = eager_folding.fold(network)
     with torch.inference_mode():
         wanted = network(noise)
         assert decibels(wanted, folded(noise)) > 100
         built = strategies.folded(network, noise)
         assert decibels(wanted, built(noise)) > 15
-    assert folding.fusable(network) == []
+    assert eager_folding.fusable(network) == []
 
 
 def test_a_norm_without_parameters_has_gain_one(noise):
@@ -1004,17 +1004,19 @@ def test_a_norm_without_parameters_has_gain_one(noise):
         wanted = network(noise)
         for build in (strategies.naive, strategies.folded):
             assert decibels(wanted, build(network, noise)(noise)) > 18
-        assert decibels(wanted, folding.fold(network)(noise)) > 100
+        assert decibels(wanted, eager_folding.fold(network)(noise)) > 100
 
 
 def test_averages_and_joined_branches_say_what_they_cost(noise):
     network = warmed(small(pool=nn.AvgPool2d(8)), noise)
     with pytest.warns(allow_list.CostWarning, match="^pool averages"):
         built = strategies.folded(network, noise)
-    fused = folding.fusable(network)
+    fused = eager_folding.fusable(network)
     with warnings.catch_warnings():
         warnings.simplefilter("error", allow_list.CostWarning)
-        apart = torch_eager.prepare(folding.fold(network), fused, [("pool",)])
+        apart = torch_eager.prepare(
+            eager_folding.fold(network), fused, [("pool",)]
+        )
     with torch.inference_mode():
         found = [
             decibels(network(noise), net(noise))
@@ -1156,7 +1158,7 @@ OTHER_STRUCTURES = {
     ),
     "unfused": (
         lambda n, x: torch_eager.convert(
-            torch_eager.prepare(folding.fold(n)), x
+            torch_eager.prepare(eager_folding.fold(n)), x
         ),
         "kinds of its layers or their settings",
     ),

@@ -8,7 +8,7 @@ from ptq.cli import commands
 from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.experiment import strategies
 from ptq.measure import resources
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 from ptq.quantizer import activation_grids
 from ptq.quantizer.quantizing import quantize

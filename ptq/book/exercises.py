@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ptq import input_checks
 from ptq.engines import eager_layers, torch_eager
 from ptq.experiment import eager_biases
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.networks.compact_cnn import LAYERS
 
 
@@ -46,7 +46,7 @@ def faulty(name: str, network: nn.Module, images: Tensor) -> Suspect:
 
 def _half_folded(network: nn.Module, images: Tensor) -> Suspect:
     """BN is folded into the last convolution's bias, not its weights."""
-    folded, (conv, _, _) = folding.fold(network), network.blocks[-1]
+    folded, (conv, _, _) = eager_folding.fold(network), network.blocks[-1]
     unfolded = copy.deepcopy(getattr(network, conv).weight)
     getattr(folded, conv).weight = unfolded
     return _quantized(folded, images)
@@ -60,12 +60,12 @@ def _wrongly_normalized(network: nn.Module, images: Tensor) -> Suspect:
     # The package's warning would reveal the fault.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", input_checks.RangeWarning)
-        return _quantized(folding.fold(network), shifted)
+        return _quantized(eager_folding.fold(network), shifted)
 
 
 def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
     """The correction is computed, but its result is not used."""
-    folded = folding.fold(network)
+    folded = eager_folding.fold(network)
     made = _quantized(folded, images)
     quantized = made.quantized
     corrected = eager_biases.correct_biases(folded, quantized, images)
@@ -76,7 +76,7 @@ def _uncorrected(network: nn.Module, images: Tensor) -> Suspect:
 
 
 def _quantized(folded: nn.Module, images: Tensor) -> Suspect:
-    prepared = torch_eager.prepare(folded, folding.fusable(folded))
+    prepared = torch_eager.prepare(folded, eager_folding.fusable(folded))
     claim = f"BN folded; calibrated with {len(images)} images"
     return Suspect(claim, prepared, torch_eager.convert(prepared, images))
 

@@ -88,14 +88,14 @@ def overhead(points, workers, keep):
 @click.option("--sessions", default=40, show_default=True)
 def coverage(sessions):
     """Count how often intervals of times hold on this machine."""
-    from ptq.experiment import coverage
+    from ptq.experiment import interval_coverage
 
     with error_messages.told():
-        found = coverage.keep(sessions)
+        found = interval_coverage.keep(sessions)
     for pair in ("equal", "twice"):
         counted = found["real"][pair]
         click.echo(
             f"{pair}: {counted['inside']} of {counted['trials']} next "
             f"sessions inside, {counted['judged']} called faster or slower"
         )
-    click.echo(f"kept {coverage.FILE}")
+    click.echo(f"kept {interval_coverage.FILE}")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from ptq.evidence.intervals import Interval
 from ptq.judge import wording
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 
 BITS = 8
 REPORT = "trials.json"

@@ -28,7 +28,7 @@ from ptq.evidence import checks
 from ptq.evidence.thresholds import MARGIN
 from ptq.judge import judgement
 from ptq.measure import activation_memory, host
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.quantizer import affine
 from ptq.running import locks
 

@@ -11,7 +11,7 @@ from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.graph import checks as graph_checks
 from ptq.measure import activation_memory
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.quantizer.network import QuantizedNetwork, normalize
 from ptq.quantizer.quantizing import plain_normalization, quantize
 

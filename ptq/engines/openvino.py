@@ -24,7 +24,7 @@ try:
     import openvino
 
     from ptq.engines import onnx_codes, onnx_file, onnx_self_test
-    from ptq.engines.onnx_real_weights import real_weights
+    from ptq.engines.onnx_float_weights import real_weights
     from ptq.engines.openvino_models import Sized, compiled, core, settings
     from ptq.engines.openvino_operators import operators
 except ImportError as error:

@@ -11,7 +11,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from ptq.engines import pair_sums
+from ptq.engines import saturating_sums
 from ptq.graph import Graph, Node
 from ptq.graph.operations import operation
 from ptq.quantizer.network import QuantizedNetwork
@@ -150,8 +150,8 @@ def _saturated(network, node, given, theirs, left) -> Tensor:
     zeros = [int(grid.zero_point) for grid in grids]
     some = left.flatten(1).any(1).nonzero()[:FEW, 0]
     codes = given[node.inputs[0]][some] + zeros[0]
-    for order in pair_sums.ORDERS:
-        sums = pair_sums.layer_sums(node, layer, codes, zeros[0], order)
+    for order in saturating_sums.ORDERS:
+        sums = saturating_sums.layer_sums(node, layer, codes, zeros[0], order)
         value = sums * _ratio(network, node)
         told = _rounded(value, theirs[some], ROUGH, network, node)
         if told[left[some]].all():

@@ -18,9 +18,9 @@ from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import committed_sweeps, factors
 from ptq.experiment.laboratory import Experiment
-from ptq.graph import activations
+from ptq.graph import module_outputs
 from ptq.measure import layer_errors
-from ptq.methods import folding
+from ptq.methods import eager_folding
 
 FEW, USUAL, MANY = 8, 100, 1000
 MORE = "1,000 images, not 8"
@@ -55,7 +55,7 @@ def ends_of_ranges(
     layer puts out, both (draws,). Fewer images are the first of the draw.
     """
     network, points = (
-        folding.fold(lab.network),
+        eager_folding.fold(lab.network),
         layer_errors.LIKE_FOR_LIKE_POINTS,
     )
     found = {name: {n: [] for n in factors.SIZES} for name in points}
@@ -63,7 +63,7 @@ def ends_of_ranges(
         images = factors.draw_images(
             lab.cifar, "training", MANY, draw, lab.settings["train_seed"]
         )
-        outputs = activations.capture(
+        outputs = module_outputs.capture(
             network, points.values(), lab.normalize(images)
         )
         for name, point in points.items():

@@ -6,7 +6,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from ptq.experiment import eager_biases
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.methods import bias_correction
 from ptq.networks.compact_cnn import LAYERS
 

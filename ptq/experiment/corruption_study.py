@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ptq import paths
+from ptq.data.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from ptq.engines import onnx_file, onnx_module
 from ptq.evidence import confidence
 from ptq.experiment import (
@@ -23,8 +24,7 @@ from ptq.experiment.network_study import FLOAT, Subject
 from ptq.experiment.results import Record
 from ptq.experiment.rounding_sweep import CALIBRATION, Case
 from ptq.measure import host, inference
-from ptq.measure.corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 
 NAME, INT8 = "corruptions", "int8"
 CASES = {"w4a4": Case(4, 4, "descent"), "w2a4": Case(2, 4, "descent")}

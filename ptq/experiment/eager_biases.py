@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from ptq.engines import eager_layers
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.methods.bias_correction import mean_shift
 from ptq.networks.compact_cnn import LAYERS
 

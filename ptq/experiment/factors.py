@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
 from ptq.experiment import eager_biases, strategies
-from ptq.methods import folding
+from ptq.methods import eager_folding
 
 # Calibration images per batch, as published.
 BATCH = 64
@@ -128,7 +128,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
     )
     if not variant.corrected:
         return quantized
-    wanted = folding.fold(source) if variant.folded else source
+    wanted = eager_folding.fold(source) if variant.folded else source
     return eager_biases.correct_biases(wanted, quantized, seen)
 
 

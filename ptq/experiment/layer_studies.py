@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from ptq.engines import eager_layers
 from ptq.evidence.intervals import Interval
 from ptq.experiment import factors, strategies
-from ptq.graph import activations
+from ptq.graph import module_outputs
 from ptq.measure import layer_errors, noise_budget
 from ptq.measure.layer_errors import LayerError
 from ptq.measure.noise_budget import Budget
-from ptq.methods import folding
+from ptq.methods import eager_folding
 
 # Parts of the network whose times are added up.
 KINDS = {
@@ -87,7 +87,7 @@ def budgets_over_draws(
     if len(images) < draws:
         raise ValueError(f"{len(images)} images: expected {draws} or more")
     points, network = layer_errors.LIKE_FOR_LIKE_POINTS, lab.network
-    folded = folding.fold(network)
+    folded = eager_folding.fold(network)
     count, seed = lab.settings["calibration_images"], lab.settings["seed"]
     train_seed = lab.settings["train_seed"]
     budgets, measured = [], []
@@ -134,17 +134,17 @@ def dependence(
     ``images``, float32 (N, 3, 32, 32).
     """
     exact, inexact = (
-        activations.capture(net, [name], images)[name].flatten(1)
+        module_outputs.capture(net, [name], images)[name].flatten(1)
         for net, name in ((lab.network, "pool2"), (integer, "module.pool2"))
     )
-    folded, error = folding.fold(lab.network), inexact - exact
+    folded, error = eager_folding.fold(lab.network), inexact - exact
     coin = torch.Generator().manual_seed(lab.settings["seed"])
     signs = 2 * torch.randint(2, error.shape, generator=coin) - 1
     weight = folded.fc1.weight.detach()
     powers = [
         float((e @ weight.T).square().mean()) for e in (error * signs, error)
     ]
-    active = activations.capture(folded, ["relu3"], images)["relu3"] > 0
+    active = module_outputs.capture(folded, ["relu3"], images)["relu3"] > 0
     noise = budget["fc1"].total * active
     each, average = (
         float(

@@ -20,7 +20,7 @@ from ptq.experiment import (
 )
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.measure import timer
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 
 CALIBRATION = 256

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ptq import input_checks
 from ptq.engines import eager_settings, torch_eager
 from ptq.experiment import eager_biases
-from ptq.methods import folding, mixed_precision
+from ptq.methods import eager_folding, mixed_precision
 from ptq.networks.compact_cnn import BLOCKS, LAYERS
 from ptq.registry import Registry
 
@@ -59,7 +59,7 @@ def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:
     ``images`` (N, 3, 32, 32) are not used. Raises UnsupportedError and
     InputError as ``folding.fold`` does.
     """
-    return folding.fold(network)
+    return eager_folding.fold(network)
 
 
 def fp32_channels_last(network: nn.Module, images: Tensor) -> nn.Module:
@@ -68,7 +68,7 @@ def fp32_channels_last(network: nn.Module, images: Tensor) -> nn.Module:
     ``images`` (N, 3, 32, 32) are not used. Raises UnsupportedError and
     InputError as ``folding.fold`` does.
     """
-    return folding.fold(network).to(memory_format=torch.channels_last)
+    return eager_folding.fold(network).to(memory_format=torch.channels_last)
 
 
 def quantized(
@@ -89,11 +89,11 @@ def quantized(
     network, InputError where a weight or an image cannot be used, and
     ValueError where a float layer is none of ``LAYERS``.
     """
-    fuse = folding.fusable(network) if fold else []
+    fuse = eager_folding.fusable(network) if fold else []
     if fuse_fc1:
         fuse.append(("fc1", "relu3"))
     prepared = torch_eager.prepare(
-        folding.fold(network) if fold else network,
+        eager_folding.fold(network) if fold else network,
         fuse,
         mixed_precision.float_regions(float_layers, BLOCKS),
         qconfig,
@@ -145,7 +145,7 @@ def bias_corrected(network: nn.Module, images: Tensor) -> nn.Module:
     those of ``quantized``, and ValueError where a layer has no bias.
     """
     return eager_biases.correct_biases(
-        folding.fold(network), folded(network, images), images
+        eager_folding.fold(network), folded(network, images), images
     )
 
 

@@ -12,8 +12,8 @@ from torch import fx, jit, nn
 from torch.nn.utils import parametrize
 
 from ptq import input_checks
-from ptq.graph.activations import evaluating
 from ptq.graph.errors import UnsupportedError
+from ptq.graph.module_outputs import evaluating
 
 try:
     from torch.ao.nn.quantized import FloatFunctional

@@ -27,8 +27,8 @@ from ptq.graph import checks, user_code
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
 from ptq.graph.operations import operation
-from ptq.graph.rules import RULES
 from ptq.graph.torch_call import Call
+from ptq.graph.translation_rules import RULES
 
 # The graph may differ from the network by this share of the largest logit.
 TOLERANCE = 1e-4

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 
 
 @dataclass(frozen=True)

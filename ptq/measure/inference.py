@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.data import image_sets
-from ptq.graph.activations import evaluating
+from ptq.graph.module_outputs import evaluating
 
 EVALUATION_BATCH = 250
 

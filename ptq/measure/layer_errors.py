@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.quantizer.affine import mse, sqnr
 from ptq.quantizer.network import QuantizedNetwork
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptq import input_checks
-from ptq.graph import activations, allow_list, module_groups
+from ptq.graph import allow_list, module_groups, module_outputs
 
 BATCH = 250
 # Calibrated ranges use codes 0 to 127, but the engine's kernels clip at 255.
@@ -153,7 +153,7 @@ def noise_budget(
     if odd := sorted(set(points.values()) - children.keys()):
         raise ValueError(f"{odd}: expected points of {', '.join(children)}")
     sums = {name: Counter() for name in points}
-    with activations.evaluating(network):
+    with module_outputs.evaluating(network):
         for batch in images.split(BATCH):
             share = len(batch) / len(images)
             for name, parts in _walk(network, grids, steps, batch, points):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ptq.graph import activations
+from ptq.graph import module_outputs
 from ptq.quantizer.network import QuantizedNetwork
 
 
@@ -69,7 +69,7 @@ def macs(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
-    outputs = activations.capture(network, layers, torch.zeros(1, *shape))
+    outputs = module_outputs.capture(network, layers, torch.zeros(1, *shape))
     return {
         name: outputs[name].numel() * module.weight[0].numel()
         for name, module in layers.items()

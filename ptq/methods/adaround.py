@@ -7,7 +7,7 @@ step of the descent needs an image.
 import torch
 from torch import Tensor
 
-from ptq.methods.layer_problems import Problem, solved
+from ptq.methods.rounding_problems import Problem, solved
 from ptq.quantizer.network import QuantizedNetwork
 
 STEPS, RATE = 1000, 0.02

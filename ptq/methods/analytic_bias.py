@@ -5,8 +5,8 @@ is needed.
 """
 
 from ptq.graph.norm_folding import by_input, over_inputs, weight_and_bias
-from ptq.methods.layer_problems import on_scale
 from ptq.methods.normal_moments import Moments
+from ptq.methods.rounding_problems import on_scale
 from ptq.quantizer.network import QuantizedNetwork
 
 

@@ -5,7 +5,7 @@ Nagel et al. (2019), 4.2, on images; for integer biases.
 
 from torch import Tensor
 
-from ptq.methods.layer_problems import solved
+from ptq.methods.rounding_problems import solved
 from ptq.quantizer.network import QuantizedNetwork
 
 

@@ -7,7 +7,7 @@ network's results, after Qronos (Zhang et al., 2025, arXiv 2505.11695).
 import torch
 from torch import Tensor
 
-from ptq.methods.layer_problems import Problem, solved
+from ptq.methods.rounding_problems import Problem, solved
 from ptq.quantizer.network import QuantizedNetwork
 
 SWEEPS = 4

@@ -7,7 +7,7 @@ Frantar et al. (2022), from the second-order analysis of Hassibi and Stork
 import torch
 from torch import Tensor
 
-from ptq.methods.layer_problems import Problem, solved
+from ptq.methods.rounding_problems import Problem, solved
 from ptq.quantizer.network import QuantizedNetwork
 
 

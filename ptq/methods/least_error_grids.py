@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ptq.methods.layer_problems import on_scale
+from ptq.methods.rounding_problems import on_scale
 from ptq.quantizer.affine import SMALLEST_SCALE
 from ptq.quantizer.network import QuantizedNetwork
 

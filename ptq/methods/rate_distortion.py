@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ptq.graph import Graph, Node
 from ptq.methods.coordinate_descent import best_scale, descended
-from ptq.methods.layer_problems import Problem, solved
+from ptq.methods.rounding_problems import Problem, solved
 from ptq.quantizer.network import QuantizedNetwork
 
 SWEEPS = 6

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.quantizer.affine import Grid, affine_grid
 
 Range = tuple[Tensor, Tensor]

@@ -15,12 +15,12 @@ from ptq.graph.operations import operation
 from ptq.graph.soundness import sound
 from ptq.quantizer import (
     affine,
+    function_tables,
     grid_placement,
     layer_table,
     packed_reader,
     packed_writer,
     soundness,
-    tables,
     tensor_files,
 )
 from ptq.quantizer.affine import Grid
@@ -75,7 +75,7 @@ class QuantizedNetwork:
         if (entries := self.table(node)) is not None:
             (name,) = node.inputs
             grids = self.grid(name), self.grid(node.name)
-            return tables.look_up(given[name], entries, *grids)
+            return function_tables.look_up(given[name], entries, *grids)
         result = self.graph.compute(node, given)
         grid, kind = (
             self.grid(node.name),
@@ -103,12 +103,12 @@ class QuantizedNetwork:
 
         The rows are the input's codes, the columns the channels.
         """
-        if node.op not in tables.BY_NUMBER or node.name in self.kept:
+        if node.op not in function_tables.BY_NUMBER or node.name in self.kept:
             return None
         grids = self.grid(node.inputs[0]), self.grid(node.name)
         if None in grids:
             return None
-        return tables.table(self.graph, node, *grids)
+        return function_tables.table(self.graph, node, *grids)
 
     def unit(self, node: Node, dtype=torch.float32) -> Tensor:
         """What a sum of one stands for: s_x s_w, () or (C_out,) of a dtype.

@@ -16,7 +16,7 @@ from ptq.graph.arguments import DEPTH
 from ptq.graph.nodes import BATCH
 from ptq.graph.operations import operation
 from ptq.graph.soundness import sound
-from ptq.quantizer import affine, bit_codes, range_coding
+from ptq.quantizer import affine, bit_packing, range_coding
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
 from ptq.quantizer.packed_writer import CODED, PACKED, is_sign, read_besides
@@ -131,7 +131,7 @@ def _codes(name: str, stored: Tensor, coded: bool, shape, grid: Grid, bits):
         above = range_coding.decode(stored.numpy(), math.prod(shape), bits)
         codes = above.astype(np.int16).reshape(shape) + low
     else:
-        codes = bit_codes.unpack(stored.numpy(), shape, low, bits)
+        codes = bit_packing.unpack(stored.numpy(), shape, low, bits)
     codes = 2 * codes - 1 if sign else codes
     if codes.min() < -128 or codes.max() > 127:
         raise ValueError(f"{name}: its codes do not fit into 8 bits")

@@ -7,7 +7,7 @@ of activations, each with bits and zero point; and what else it knows. In
 arguments "%NAME" is a result, "$NAME" a constant, "=TEXT" a text, and "#inf"
 and "#-inf" are the two infinite numbers.
 
-Of the tensors, "codes/NAME" holds a layer's codes, packed (``bit_codes``);
+Of the tensors, "codes/NAME" holds a layer's codes, packed (``bit_packing``);
 of codes -1 and 1, at one bit, whether each is 1; "coded/NAME" the same by an
 entropy coder (``range_coding``), where that was asked for and is shorter;
 "biases", "weight_scales" and "grid_scales" those of all, one after another;
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ptq.graph import Constant, Graph, Node, UnsupportedError, Value
-from ptq.quantizer import bit_codes, range_coding
+from ptq.quantizer import bit_packing, range_coding
 from ptq.quantizer.layer import Layer
 
 PACKED, CODED = "codes/", "coded/"
@@ -83,7 +83,7 @@ def _codes(layer: Layer, coded: bool) -> tuple[str, np.ndarray]:
     codes, low = layer.codes.numpy(), layer.grid.qmin
     if is_sign(low, layer.grid.qmax, layer.bits):
         codes, low = codes > 0, 0
-    packed = bit_codes.pack(codes, low, layer.bits)
+    packed = bit_packing.pack(codes, low, layer.bits)
     if coded:
         above = (codes.astype(np.int16) - low).astype(np.uint8)
         short = range_coding.encode(above, layer.bits)

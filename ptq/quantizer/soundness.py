@@ -7,7 +7,7 @@ import torch
 
 from ptq.graph import UnsupportedError
 from ptq.graph.soundness import check_name
-from ptq.quantizer import grid_placement, tables
+from ptq.quantizer import function_tables, grid_placement
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.layer import Layer
 
@@ -169,7 +169,7 @@ def _check_arithmetic(network, node) -> None:
     given = [network.grid(name) for name in node.inputs]
     if grid is not None and len(node.shape) < 2:
         raise UnsupportedError(f"{node}: codes without channels")
-    if node.op in tables.BY_NUMBER and grid and given[0]:
+    if node.op in function_tables.BY_NUMBER and grid and given[0]:
         shape = network.graph.nodes[node.inputs[0]].shape
         if (given[0].qmax + 1) * prod(shape[1:2]) > LARGEST_TABLE:
             raise UnsupportedError(f"{node}: its table would be too large")

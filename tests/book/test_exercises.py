@@ -10,7 +10,7 @@ from ptq.data import image_sets
 from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.experiment import strategies
 from ptq.measure import diagnostics, inference, layer_errors
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.running import pipeline
 
 RIGHT = {
@@ -69,8 +69,8 @@ def suspects(network, calibration):
     """The three faulty networks, and the sound one of the same draw."""
     eager_settings.select()
     prepared = torch_eager.prepare(
-        folding.fold(network),
-        folding.fusable(network),
+        eager_folding.fold(network),
+        eager_folding.fusable(network),
     )
     quantized = strategies.folded(network, calibration)
     made = {n: exercises.faulty(n, network, calibration) for n in "abc"}

@@ -8,7 +8,7 @@ import torch
 from small_network import pixels_of, small
 
 from ptq.data import image_sets
-from ptq.engines import integers, pair_sums, parity, parity_causes
+from ptq.engines import integers, parity, parity_causes, saturating_sums
 from ptq.engines.contract import Ran
 from ptq.engines.inner_codes import walked
 from ptq.graph import UnsupportedError
@@ -163,7 +163,7 @@ def test_clipping_at_another_end_is_named(most, network, images):
     assert found.nodes["conv"].causes.keys() == {parity_causes.CLIPPING}
 
 
-@pytest.mark.parametrize("order", pair_sums.ORDERS)
+@pytest.mark.parametrize("order", saturating_sums.ORDERS)
 @pytest.mark.parametrize("name", ["wide", "fc"])
 def test_saturation_is_named(name, order, network, images):
     """Where weights are as large as codes can be, and of one sign."""
@@ -181,7 +181,7 @@ def test_saturation_is_named(name, order, network, images):
         zero = int(read.zero_point)
         whole = given[node.inputs[0]] + zero
         layer = made.integers[name]
-        sums = pair_sums.layer_sums(node, layer, whole, zero, order)
+        sums = saturating_sums.layer_sums(node, layer, whole, zero, order)
         result = (sums * ratio).round().int()
         grid, zero = made.grid(name), int(put.zero_point)
         return result.clamp(grid.qmin - zero, grid.qmax - zero)
@@ -271,8 +271,8 @@ def test_pair_sums_are_the_sums_where_nothing_saturates(network, images):
         small_weights.integers[name] = layer
         wanted = small_weights.sums(node, given).long()
         zero = int(read.zero_point)
-        for order in pair_sums.ORDERS:
-            found = pair_sums.layer_sums(
+        for order in saturating_sums.ORDERS:
+            found = saturating_sums.layer_sums(
                 node, layer, codes[node.inputs[0]], zero, order
             )
             assert torch.equal(found, wanted)

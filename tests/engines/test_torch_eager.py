@@ -6,7 +6,7 @@ from torch import nn
 
 from ptq.engines import eager_layers, eager_settings, torch_eager
 from ptq.experiment import strategies
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.measure import inference
 from ptq.networks import recipes
 from ptq.networks.compact_cnn import LAYERS

@@ -11,7 +11,7 @@ import torch
 
 from ptq.engines import eager_layers, eager_settings
 from ptq.experiment import strategies
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
 from ptq.quantizer.network import Layer

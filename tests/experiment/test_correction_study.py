@@ -9,11 +9,11 @@ from ptq.experiment import (
     eager_biases,
     strategies,
 )
-from ptq.methods import folding
+from ptq.methods import eager_folding
 
 
 def test_a_correction_leaves_nothing_on_its_own_images(network, images):
-    float_network = folding.fold(network)
+    float_network = eager_folding.fold(network)
     before = strategies.folded(network, images)
     after = eager_biases.correct_biases(float_network, before, images)
     errors = [
@@ -28,7 +28,7 @@ def test_a_correction_leaves_nothing_on_its_own_images(network, images):
 
 
 def test_each_count_takes_the_first_images_of_each_draw(network, images):
-    float_network = folding.fold(network)
+    float_network = eager_folding.fold(network)
     before = strategies.folded(network, images)
     draws = [images, images.flip(0)]
     found = correction_study.left_by_count(

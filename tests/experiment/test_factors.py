@@ -6,7 +6,7 @@ import torch
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_layers
 from ptq.experiment import factors, strategies
-from ptq.graph import activations
+from ptq.graph import module_outputs
 from ptq.measure import inference
 from ptq.registry import UnknownNameError
 
@@ -74,11 +74,11 @@ def test_bias_correction_reaches_unfolded_convolutions(network, images):
         factors.build(network, images, Variant(images=64, corrected=c))
         for c in (False, True)
     )
-    wanted = activations.capture(network, ["conv2"], images)["conv2"]
+    wanted = module_outputs.capture(network, ["conv2"], images)["conv2"]
     errors = []
     for quantized in (plain, shifted):
         layer = eager_layers.quantized_layers(quantized)["conv2"]
-        inputs = activations.capture(
+        inputs = module_outputs.capture(
             quantized, ["module.conv2"], images, at="input"
         )["module.conv2"]
         found = eager_layers.pre_activation(layer, inputs)

@@ -9,7 +9,7 @@ from ptq.data import image_sets
 from ptq.engines import eager_layers, torch_eager
 from ptq.experiment import laboratory, layer_studies
 from ptq.measure import layer_errors, noise_budget
-from ptq.methods import folding
+from ptq.methods import eager_folding
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_errors_are_measured_on_validation_images(lab, asked, known):
 
 def test_control_is_zero_only_at_the_same_points(network, images):
     prepared = torch_eager.prepare(
-        folding.fold(network), folding.fusable(network)
+        eager_folding.fold(network), eager_folding.fusable(network)
     )
     published, alike = layer_studies.at_both_points(network, prepared, images)
     assert max(error.mse for error in alike.values()) < 1e-8
@@ -49,7 +49,7 @@ def test_each_draw_has_its_own_images_and_network(lab):
     assert measured[0] == {name: error.mse for name, error in alike.items()}
     assert measured[0] != measured[1] != measured[2]
     known = noise_budget.noise_budget(
-        folding.fold(lab.network),
+        eager_folding.fold(lab.network),
         eager_layers.activation_scales(integer),
         eager_layers.weight_scales(integer),
         first,

@@ -13,7 +13,7 @@ from ptq.evidence.paired_tests import Flips
 from ptq.experiment import network_study, rounding_sweep
 from ptq.experiment.network_study import FLOAT
 from ptq.experiment.rounding_sweep import change, steps
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 from ptq.registry import UnknownNameError
 

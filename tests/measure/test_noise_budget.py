@@ -10,9 +10,9 @@ from torch import nn
 from ptq.data import image_sets
 from ptq.engines import eager_layers
 from ptq.experiment import strategies
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.measure import layer_errors, noise_budget
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.networks import recipes
 
 POINTS = layer_errors.LIKE_FOR_LIKE_POINTS
@@ -149,7 +149,7 @@ def excesses(network, integer, judged, images, points=POINTS):
     """dB over budget of each layer of ``judged``; the budget is that of
     ``integer``."""
     budgets = noise_budget.noise_budget(
-        folding.fold(network), *grids(integer), images, POINTS
+        eager_folding.fold(network), *grids(integer), images, POINTS
     )
     errors = layer_errors.layer_errors(network, judged, images, points)
     return {n: budgets[n].excess(e.mse) for n, e in errors.items()}
@@ -173,7 +173,7 @@ def test_fused_network_is_within_budget(network, drawn):
     points = POINTS | {"fc1": "relu3"}
     integer = strategies.folded_fused(network, drawn[0][0])
     budgets = noise_budget.noise_budget(
-        folding.fold(network), *grids(integer), drawn[1], points
+        eager_folding.fold(network), *grids(integer), drawn[1], points
     )
     errors = layer_errors.layer_errors(network, integer, drawn[1], points)
     found = {n: budgets[n].excess(e.mse) for n, e in errors.items()}

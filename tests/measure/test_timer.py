@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ptq.evidence import intervals
-from ptq.experiment import coverage, strategies
+from ptq.experiment import interval_coverage, strategies
 from ptq.measure import interference, timer
 
 HERE = timer.Conditions(("a", "b", "c"), 2, 1)
@@ -231,22 +231,24 @@ def test_threads_are_compared_on_the_same_network():
     assert timer.starved(plan[2], plan, found) == []
 
 
-@pytest.mark.parametrize("clock", coverage.CLOCKS)
+@pytest.mark.parametrize("clock", interval_coverage.CLOCKS)
 def test_the_next_session_lies_in_the_interval(clock):
     """In about 95 % of the cases; equal networks are told apart in few."""
-    found = coverage.simulated(coverage.CLOCKS[clock], 1000, seed=3)
+    found = interval_coverage.simulated(
+        interval_coverage.CLOCKS[clock], 1000, seed=3
+    )
     inside = intervals.wilson(found["inside"], found["trials"])
     assert inside.value > 0.92 and inside.high > 0.93
     assert found["judged"] <= 0.05 * found["trials"]
 
 
-@pytest.mark.parametrize("clock", coverage.CLOCKS)
+@pytest.mark.parametrize("clock", interval_coverage.CLOCKS)
 def test_one_session_alone_would_not_cover(clock):
     """What the interval was before: rounds of one session, drawn again."""
     rng = np.random.default_rng(4)
     inside = 0
     for _ in range(300):
-        first, second = coverage.CLOCKS[clock](rng, 2, 40)
+        first, second = interval_coverage.CLOCKS[clock](rng, 2, 40)
         drawn = rng.integers(0, 40, (200, 40))
         ratios = np.median((first[0] / second[0])[drawn], 1)
         low, high = np.percentile(ratios, [2.5, 97.5])
@@ -257,7 +259,7 @@ def test_one_session_alone_would_not_cover(clock):
 
 def test_real_results_have_the_shape_that_is_counted(monkeypatch):
     monkeypatch.setattr(timer, "PAUSE", 0)
-    monkeypatch.setattr(coverage, "ROUNDS", 12)
-    found = coverage.one_result(seed=0)
+    monkeypatch.setattr(interval_coverage, "ROUNDS", 12)
+    found = interval_coverage.one_result(seed=0)
     assert {"once", "equal", "twice", "A/A", "busy"} == found.keys()
     assert np.shape(found["twice"]) == (4, 3)

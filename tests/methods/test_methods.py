@@ -8,9 +8,9 @@ from torch import nn
 
 from ptq.engines import eager_layers, torch_eager
 from ptq.experiment import eager_biases, strategies
-from ptq.graph.activations import capture
+from ptq.graph.module_outputs import capture
 from ptq.measure import inference, layer_errors
-from ptq.methods import bias_correction, folding, mixed_precision
+from ptq.methods import bias_correction, eager_folding, mixed_precision
 from ptq.networks.compact_cnn import LAYERS
 from ptq.registry import UnknownNameError
 
@@ -27,7 +27,7 @@ def test_folded_convolution_is_convolution_then_norm(seed, bias, groups):
     bn.running_mean.normal_(0, 3)
     bn.running_var.uniform_(1e-3, 10)
     x = torch.randn(5, 4, 9, 9)
-    found = folding.fold_batch_norm(conv, bn)(x)
+    found = eager_folding.fold_batch_norm(conv, bn)(x)
     torch.testing.assert_close(found, bn(conv(x)), rtol=1e-4, atol=1e-4)
 
 

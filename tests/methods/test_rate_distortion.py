@@ -9,8 +9,8 @@ from torch import nn
 from ptq import graph as graphs
 from ptq.methods import coordinate_descent as cd
 from ptq.methods import rate_distortion as rd
-from ptq.methods.layer_problems import Problem
 from ptq.methods.least_error_grids import least_error_grids
+from ptq.methods.rounding_problems import Problem
 from ptq.quantizer import quantizing
 
 

@@ -16,8 +16,8 @@ from ptq.methods import adaround as ada
 from ptq.methods import coordinate_descent as cd
 from ptq.methods import gptq, layer_moments, least_error_grids
 from ptq.methods.bias_matching import match_means
-from ptq.methods.layer_problems import Problem
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
+from ptq.methods.rounding_problems import Problem
 from ptq.quantizer import quantizing
 from ptq.quantizer.network import QuantizedNetwork
 

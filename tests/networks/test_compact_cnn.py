@@ -7,7 +7,7 @@ import torch
 
 from ptq.data import cifar10
 from ptq.experiment import strategies
-from ptq.graph import activations
+from ptq.graph import module_outputs
 from ptq.measure import inference, resources
 from ptq.networks import compact_cnn
 
@@ -24,8 +24,8 @@ def test_cost_by_hand(network):
 
 def test_capture_gives_inputs_and_outputs(network, images):
     names = ["conv1", "pool1", "fc2"]
-    given = activations.capture(network, names, images, at="input")
-    put_out = activations.capture(network, names, images)
+    given = module_outputs.capture(network, names, images, at="input")
+    put_out = module_outputs.capture(network, names, images)
     assert torch.equal(given["conv1"], images)
     assert torch.equal(put_out["conv1"], network.conv1(images))
     assert torch.equal(put_out["pool1"], network.pool1(given["pool1"]))
@@ -34,7 +34,9 @@ def test_capture_gives_inputs_and_outputs(network, images):
 
 def test_capture_dequantizes(network, images):
     built = strategies.naive(network, images)
-    found = activations.capture(built, ["module.fc2"], images)["module.fc2"]
+    found = module_outputs.capture(built, ["module.fc2"], images)[
+        "module.fc2"
+    ]
     assert found.dtype == torch.float32
     assert torch.equal(found, built(images))
 
@@ -44,7 +46,7 @@ def test_capture_leaves_no_hook_behind(name, images):
     fresh = compact_cnn.CompactCNN()
     known = name in compact_cnn.LAYERS
     with nullcontext() if known else pytest.raises(KeyError, match=name):
-        activations.capture(fresh, ["conv1", name], images)
+        module_outputs.capture(fresh, ["conv1", name], images)
     assert not fresh.conv1._forward_hooks
 
 

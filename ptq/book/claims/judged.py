@@ -23,7 +23,7 @@ from ptq.experiment import eager_biases, layer_studies, saturation
 from ptq.experiment.laboratory import Experiment
 from ptq.experiment.results import Timing
 from ptq.measure import layer_errors, resources
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.quantizer import calibration
 
 MIXED = "mixed_precision_published"
@@ -140,7 +140,7 @@ def sensitivity(lab: Experiment) -> dict[str, Finding]:
     """Whether conv2 suffers most: the published metric, and like for like."""
     images = layer_studies.error_images(lab)
     unrounded = torch_eager.prepare(
-        folding.fold(lab.network), folding.fusable(lab.network)
+        eager_folding.fold(lab.network), eager_folding.fusable(lab.network)
     )
     control, alike = (
         layer_errors.layer_errors(lab.network, network, images, points)

@@ -9,7 +9,7 @@ from ptq.book.drawings import networks, numbers
 from ptq.book.drawings.parts import number
 from ptq.engines import torch_eager
 from ptq.evidence.paired_tests import Flips
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.quantizer import affine
 from ptq.quantizer.affine import Grid
 
@@ -71,7 +71,7 @@ def one_box(
         {place.removeprefix("module.") for place in torch_eager.observed(it)}
         for it in (
             torch_eager.prepare(network),
-            torch_eager.prepare(folded, folding.fusable(network)),
+            torch_eager.prepare(folded, eager_folding.fusable(network)),
         )
     ]
     show.figure(

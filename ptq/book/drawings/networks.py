@@ -26,7 +26,7 @@ from ptq.book.drawings.parts import (
 )
 from ptq.book.style import INK, NEUTRAL, OBSERVERS, styled
 from ptq.data.cifar10 import SHAPE
-from ptq.graph import activations
+from ptq.graph import module_outputs
 
 # What a module does, by the name of its class.
 ACTS = {
@@ -59,7 +59,7 @@ def running(network: nn.Module) -> dict[str, nn.Module]:
     outer = {
         n: m for n, m in every.items() if n.rpartition(".")[0] not in every
     }
-    ran = activations.capture(network, outer, _image())
+    ran = module_outputs.capture(network, outer, _image())
     return {name: outer[name] for name in ran}
 
 
@@ -87,7 +87,7 @@ def network(given: nn.Module, costs: dict[str, dict[str, int]]) -> Figure:
     """
     stages, modules = _stages(given), dict(given.named_modules())
     ends, image = [names[-1] for names in stages.values()], _image()
-    shapes = activations.capture(given, ends, image).values()
+    shapes = module_outputs.capture(given, ends, image).values()
     pitch, x = 1.05, 1.15
     made, axis = sheet(pitch * len(stages) + 0.4)
     y = axis.get_ylim()[1] - 0.2

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from ptq.book import show, style
 from ptq.book.style import FAMILIES, NEUTRAL
 from ptq.book.tables.corruptions import interval
+from ptq.data.corruptions import CORRUPTIONS, STRENGTHS
 from ptq.experiment.corruption_study import CLEAN, Condition, label, methods
-from ptq.measure.corruptions import CORRUPTIONS, STRENGTHS
 from ptq.networks import recipes
 
 # Ink, marker and place beside the tick, by method.

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ptq.book import show
 from ptq.book.style import FAMILIES, INK, NEUTRAL, figure, styled
 from ptq.experiment.rounding_sweep import METHODS, Case
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 
 # Ink, marker and place beside the tick, by the name of the method.

@@ -18,7 +18,7 @@ from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 from ptq.experiment import committed_sweeps
 from ptq.experiment.network_study import CHOICES, FLOAT
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 
 EIGHT, FEWER = "networks", "rounding"

@@ -14,7 +14,7 @@ from ptq import paths
 from ptq.book.pages import engine_pages
 from ptq.book.show import captioned
 from ptq.evidence import intervals
-from ptq.experiment import committed_sweeps, coverage
+from ptq.experiment import committed_sweeps, interval_coverage
 
 FACTS = {
     "processor": "processor",
@@ -144,7 +144,7 @@ def _sweeps() -> str:
 
 
 def _coverage() -> str:
-    found = json.loads(coverage.FILE.read_text())
+    found = json.loads(interval_coverage.FILE.read_text())
     real = found["real"]
     counted = {
         f"simulated, {name}, equal networks": row

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ptq.data import cifar10
+from ptq.data.corruptions import CORRUPTIONS
 from ptq.evidence import paired_tests
 from ptq.evidence.intervals import Interval
 from ptq.evidence.thresholds import SIGNIFICANCE
 from ptq.experiment.corruption_study import ALL, CLEAN, label, methods
 from ptq.experiment.network_study import FLOAT
-from ptq.measure.corruptions import CORRUPTIONS
 from ptq.networks import recipes
 
 MORE, LESS, NOT_SHOWN = "more", "less", "not shown"

@@ -11,7 +11,7 @@ from IPython.display import display
 from ptq.book import show
 from ptq.book.tables import cells
 from ptq.evidence import intervals, time_ratios
-from ptq.experiment import comparison, coverage
+from ptq.experiment import comparison, interval_coverage
 from ptq.experiment.results import Timing
 from ptq.experiment.strategies import STRATEGIES
 from ptq.measure.timer import TWIN
@@ -79,7 +79,7 @@ def held(found: dict | None = None) -> str:
 
     ``found`` is that of ``coverage.keep``, or that of its file.
     """
-    found = found or json.loads(coverage.FILE.read_text())
+    found = found or json.loads(interval_coverage.FILE.read_text())
     real, nominal = found["real"], 100 * intervals.LEVEL
     equal, twice = real["equal"], real["twice"]
     share = 100 * intervals.wilson(equal["inside"], equal["trials"])

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from ptq.book import claims, tables
-from ptq.engines import eager_layers, eager_settings, pair_sums
+from ptq.engines import eager_layers, eager_settings, saturating_sums
 from ptq.evidence import intervals, time_ratios
 from ptq.evidence.intervals import Interval
 from ptq.evidence.paired_tests import Flips
@@ -374,16 +374,16 @@ def test_table_links():
 def test_pairs_saturate_by_hand():
     x = torch.tensor([[255, 255, 1, 0], [255, 0, 255, 0], [255, 255, 2, 2]])
     w = torch.tensor([127, 127, 5, 9])
-    found = pair_sums.sum_in_pairs(x, w)
+    found = saturating_sums.sum_in_pairs(x, w)
     assert found.tolist() == [32_772, 255 * 132, 32_795]
-    assert pair_sums.sum_in_pairs(x[0], -w) == -32_768 - 5
+    assert saturating_sums.sum_in_pairs(x[0], -w) == -32_768 - 5
 
 
 def test_seven_bits_never_saturate():
     for codes in itertools.product((0, 127), (0, 127)):
         for weights in itertools.product((-128, 127), (-128, 127)):
             x, w = torch.tensor(codes), torch.tensor(weights)
-            assert pair_sums.sum_in_pairs(x, w) == int((x * w).sum())
+            assert saturating_sums.sum_in_pairs(x, w) == int((x * w).sum())
 
 
 @pytest.mark.parametrize("name", eager_settings.available())
@@ -399,7 +399,7 @@ def test_engine_sums_what_fits(name):
 def test_random_codes_tell_the_two_sums_apart():
     x, w = saturation.codes()
     exact = (x.long() * w.long()).sum(1)
-    apart = (exact - pair_sums.sum_in_pairs(x, w)).abs()
+    apart = (exact - saturating_sums.sum_in_pairs(x, w)).abs()
     assert (apart > eager_layers.SUM_STEP).sum() >= 10
 
 
@@ -428,7 +428,9 @@ def test_sums_are_exact_or_added_in_pairs(saturation_runs):
     x, w = saturation.codes()
     exact = (x.long() * w.long()).sum(1)
     for found in saturation_runs.values():
-        told = pair_sums.sum_in_pairs(x, w) if found.saturates else exact
+        told = (
+            saturating_sums.sum_in_pairs(x, w) if found.saturates else exact
+        )
         assert (found.sums - told).abs().max() <= eager_layers.SUM_STEP / 2
 
 

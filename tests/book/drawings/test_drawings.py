@@ -13,12 +13,12 @@ from matplotlib.text import Annotation
 from ptq.book import drawings, style
 from ptq.data import cifar10
 from ptq.engines import eager_layers, torch_eager
-from ptq.engines.pair_sums import LARGEST
+from ptq.engines.saturating_sums import LARGEST
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import strategies
-from ptq.graph import activations, fold, trace
+from ptq.graph import fold, module_outputs, trace
 from ptq.measure import resources
-from ptq.methods import folding
+from ptq.methods import eager_folding
 from ptq.networks import compact_cnn, recipes
 from ptq.quantizer import affine, grid_placement
 
@@ -52,11 +52,11 @@ def rounding(network, *fuse):
 
 
 def one_box(network, images):
-    folded = folding.fold(network)
+    folded = eager_folding.fold(network)
     return drawings.networks.folding(
         network.blocks[1],
         (network, folded),
-        (rounding(network), rounding(folded, folding.fusable(network))),
+        (rounding(network), rounding(folded, eager_folding.fusable(network))),
     )
 
 
@@ -80,7 +80,7 @@ def requantized(network, images):
     w, s_w = eager_layers.weight_codes(
         eager_layers.quantized_layers(naive)["fc1"]
     )
-    x = activations.capture(naive, ["module.pool2"], images[:1])
+    x = module_outputs.capture(naive, ["module.pool2"], images[:1])
     q_x = torch.round(x["module.pool2"].flatten() / s_x).int()
     total = int((q_x * w[0].int()).sum())
     code = round(total * s_x * s_w / s_y) + z_y
@@ -250,7 +250,7 @@ def test_shares_of_the_network_are_real_and_sum_to_all(drawn, network):
 
 def test_observers_tell_what_they_have_seen(drawn, network, images):
     words = said(drawn["observers"])
-    outputs = activations.capture(network, ["conv1", "fc2"], images)
+    outputs = module_outputs.capture(network, ["conv1", "fc2"], images)
     for output in outputs.values():
         low, high = (f"{float(e):.2f}" for e in (output.min(), output.max()))
         assert f"{low} to {high}".replace("-", "\u2212") in words

@@ -4,7 +4,7 @@ import numpy as np
 
 from ptq.book.figures import rounding
 from ptq.experiment.rounding_sweep import cases
-from ptq.methods.roundings import ROUNDINGS
+from ptq.methods.rounding_methods import ROUNDINGS
 from ptq.networks import recipes
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from ptq.book import figures
 from ptq.book.tables import corruptions as tables
+from ptq.data.corruptions import CORRUPTIONS
 from ptq.experiment import committed_sweeps, corruption_pairs
 from ptq.experiment.corruption_study import CLEAN, GRADED, methods, together
-from ptq.measure.corruptions import CORRUPTIONS
 
 IMAGES = 400
 # Images of these that are wrong, by corruption; 0 where it is not named.

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ptq.quantizer import bit_codes
+from ptq.quantizer import bit_packing
 
 
 @st.composite
@@ -31,22 +31,22 @@ def by_hand(array, low, bits):
 @given(codes())
 def test_there_and_back(given):
     array, low, bits = given
-    packed = bit_codes.pack(array, low, bits)
+    packed = bit_packing.pack(array, low, bits)
     assert packed.tobytes() == by_hand(array, low, bits)
-    again = bit_codes.unpack(packed, array.shape, low, bits)
+    again = bit_packing.unpack(packed, array.shape, low, bits)
     assert again.shape == array.shape and np.array_equal(again, array)
 
 
 def test_what_does_not_fit_is_refused():
     array = np.array([0, 1, 2, 3])
     with pytest.raises(ValueError, match="0 to 3 do not fit into 1 bits"):
-        bit_codes.pack(array, 0, 1)
+        bit_packing.pack(array, 0, 1)
     with pytest.raises(ValueError, match="from 1 on"):
-        bit_codes.pack(array, 1, 8)
-    packed = bit_codes.pack(array[:3], 0, 2)
+        bit_packing.pack(array, 1, 8)
+    packed = bit_packing.pack(array[:3], 0, 2)
     for shape in ((2,), (5,), (3, 10**30), (2**64,)):
         if shape != (2,):
             with pytest.raises(ValueError, match="expected"):
-                bit_codes.unpack(packed, shape, 0, 2)
+                bit_packing.unpack(packed, shape, 0, 2)
     with pytest.raises(ValueError, match="behind the last code"):
-        bit_codes.unpack(packed | 64, (3,), 0, 2)
+        bit_packing.unpack(packed | 64, (3,), 0, 2)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ptq.data import corruptions
+from ptq.data.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from ptq.input_checks import InputError
-from ptq.measure import corruptions
-from ptq.measure.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from ptq.registry import UnknownNameError
 
 

@@ -133,7 +133,12 @@ def real(trials: int) -> dict:
     made = [
         json.loads(
             subprocess.run(
-                [sys.executable, "-m", "ptq.experiment.coverage", str(seed)],
+                [
+                    sys.executable,
+                    "-m",
+                    "ptq.experiment.interval_coverage",
+                    str(seed),
+                ],
                 capture_output=True,
                 check=True,
                 text=True,
