@@ -419,8 +419,8 @@ def test_first_page_is_light(browser, server, site):
 
 def test_site_is_small(site):
     files = [path for path in site.rglob("*") if path.is_file()]
-    # A quarter are the listings of modules, a quarter the figures' files.
-    assert sum(path.stat().st_size for path in files) < 40e6
+    # More than a quarter are listings of modules, as much the figures' files.
+    assert sum(path.stat().st_size for path in files) < 42e6
     assert (site / ".nojekyll").exists()
 
 
