@@ -33,7 +33,7 @@ from torch import nn
 from ptq import paths
 from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
-from ptq.evidence import paired_tests
+from ptq.evidence import number_text, paired_tests
 from ptq.experiment import low_bits, network_study, rounding_sweep
 from ptq.measure import inference, timer
 from ptq.methods.rounding_methods import ROUNDINGS
@@ -142,11 +142,6 @@ def told(before, after, labels):
     return f"{100 * paired_tests.difference(flips):+.2f}", flips.p
 
 
-def chance(p):
-    """A probability in words; the smallest floats are no numbers."""
-    return f"{p:.1e}" if p > 1e-300 else "below 1e-300"
-
-
 def rows(of, bits, images, labels):
     """A row for our method, chosen on validation images, and each of theirs.
 
@@ -174,7 +169,11 @@ def rows(of, bits, images, labels):
             *(recipes.get(of.name).label, chosen.bits, name),
             *(int((after == labels).sum()), len(labels)),
             told(before, after, labels)[0],
-            *(("–", "–") if same else (beside, chance(p))),
+            *(
+                ("–", "–")
+                if same
+                else (beside, number_text.probability(p, ".1e"))
+            ),
             *(seconds, versions),
         )
         yield dict(zip(COLUMNS, values, strict=True))

@@ -1,7 +1,7 @@
 """Times, bytes and predictions of a network in every runtime here."""
 
 import json
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from ptq.deploy import times
 from ptq.deploy.inputs import Inputs
 from ptq.evidence import paired_tests
 from ptq.evidence.checks import InputError
-from ptq.evidence.intervals import Interval
 from ptq.experiment.results import Timing
 from ptq.graph import UnsupportedError
 from ptq.measure import host
@@ -149,9 +148,7 @@ def change(reference, other, labels) -> str:
         return ""
     flips = paired_tests.flips(reference, other, labels)
     word = paired_tests.verdict(flips, flips.p)
-    shares = astuple(paired_tests.difference(flips))
-    points = Interval(*(100 * share for share in shares))
-    return f"{points:+.2f}, {word}"
+    return f"{100 * paired_tests.difference(flips):+.2f}, {word}"
 
 
 def _shown(given: Inputs, real: bool) -> str:

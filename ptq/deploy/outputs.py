@@ -18,8 +18,6 @@ from ptq.evidence.checks import InputError
 
 # Images that are kept together, and that a network is asked at once.
 PART, BATCH = 256, 32
-# Bytes of the checksum behind the array in the file of a part.
-CHECKSUM = 32
 
 
 def digest(*parts) -> str:
@@ -33,6 +31,24 @@ def digest(*parts) -> str:
             part = np.ascontiguousarray(part)
         found.update(part.encode() if isinstance(part, str) else part)
     return found.hexdigest()
+
+
+def sealed(content: bytes, key: str) -> bytes:
+    """``content``, and behind it a line with a checksum of it and ``key``."""
+    return content + f"\n{digest(key, content)}\n".encode()
+
+
+def unsealed(path: Path) -> bytes | None:
+    """The content that was sealed by the file's stem; None for any other.
+
+    A disk or a hand that changed one bit would else change what is judged.
+    """
+    try:
+        whole = path.read_bytes()
+    except OSError:  # none
+        return None
+    content = whole[: -len(sealed(b"", ""))]
+    return content if whole == sealed(content, path.stem) else None
 
 
 @torch.inference_mode()
@@ -76,7 +92,9 @@ class Kept:
         if (kept := _read(path)) is not None:
             return kept
         made = asked(network, part).numpy()
-        paths.write_whole(path, _packed(made, path.stem))
+        buffer = io.BytesIO()
+        np.save(buffer, made)
+        paths.write_whole(path, sealed(buffer.getvalue(), path.stem))
         return made
 
     def forget_others(self) -> None:
@@ -85,24 +103,8 @@ class Kept:
             path.unlink()
 
 
-def _packed(outputs: np.ndarray, key: str) -> bytes:
-    """A part as .npy, and behind it a checksum, which NumPy ignores."""
-    buffer = io.BytesIO()
-    np.save(buffer, outputs)
-    content = buffer.getvalue()
-    return content + bytes.fromhex(digest(key, content))
-
-
 def _read(path: Path) -> np.ndarray | None:
-    """The part that was written there; None where it is not all of it.
-
-    A disk or a hand that changed one bit would else change what is judged.
-    """
-    try:
-        whole = path.read_bytes()
-    except OSError:  # none
-        return None
-    content, checksum = whole[:-CHECKSUM], whole[-CHECKSUM:]
-    if checksum.hex() != digest(path.stem, content):
+    content = unsealed(path)
+    if content is None:
         return None
     return np.load(io.BytesIO(content), allow_pickle=False)

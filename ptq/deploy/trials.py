@@ -11,7 +11,7 @@ import numpy as np
 from ptq import paths
 from ptq.deploy.choice import Choice, Trial, worded
 from ptq.deploy.inputs import Inputs
-from ptq.deploy.outputs import asked, digest
+from ptq.deploy.outputs import asked, digest, sealed, unsealed
 from ptq.engines import onnx_file, onnx_runtime
 from ptq.engines.onnx_module import OnnxModule
 from ptq.evidence import intervals, paired_tests
@@ -63,10 +63,12 @@ class Trials:
         done, (bits, method) = self.choice.trials, worded(recipe)
         self.tell(f"trial {len(done) + 1}, {bits}, {method}")
         path = self._path(recipe)
-        found = _read(path)
-        if found is None:
+        if (kept := unsealed(path)) is not None:
+            found = json.loads(kept)
+        else:
             found = self._measured(recipe)
-            paths.write_whole(path, _packed(found, path.stem))
+            content = json.dumps(found).encode()
+            paths.write_whole(path, sealed(content, path.stem))
         both = {"float": self._float, "it": np.array(found["predictions"])}
         judged = judgement.judge(both, self.given.labels, self.choice.margin)
         (row,) = judged.rows
@@ -117,19 +119,3 @@ def check_number(images: int, labelled: bool, margin: float) -> None:
             f"{images + more:,}, and as many others to judge; or a larger "
             "margin"
         )
-
-
-def _packed(found: dict, key: str) -> str:
-    """A trial as JSON, and below it a checksum."""
-    told = json.dumps(found)
-    return f"{told}\n{digest(key, told)}\n"
-
-
-def _read(path: Path) -> dict | None:
-    """The trial that was written there; None where it is not all of it."""
-    try:
-        told, _, checksum = path.read_text().partition("\n")
-    except (OSError, ValueError):  # none, or a damaged one
-        return None
-    whole = checksum == f"{digest(path.stem, told)}\n"
-    return json.loads(told) if whole else None

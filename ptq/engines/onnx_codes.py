@@ -53,16 +53,21 @@ def put_out(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, str]:
     return labels
 
 
-def centre(model: onnx.ModelProto) -> None:
-    """Write codes ``around_middle`` as int8 around 0: the same numbers.
+def centre(
+    model: onnx.ModelProto, codes: dict[str, list[onnx.NodeProto]]
+) -> None:
+    """Write ``codes``, those ``around_middle``, as int8 around 0.
+
+    They stand for the same numbers.
 
     A kernel then corrects no sum for a zero point, which takes a small first
     layer up to half of its time.
     """
-    graph, zeros = model.graph, _arrays(model.graph)
-    for name, nodes in around_middle(model).items():
+    graph = model.graph
+    shapes = {one.name: tuple(one.dims) for one in graph.initializer}
+    for name, nodes in codes.items():
         for node in nodes:
-            signed = np.zeros_like(zeros[node.input[2]], np.int8)
+            signed = np.zeros(shapes[node.input[2]], np.int8)
             node.input[2] += "/centred"
             graph.initializer.append(_tensor(signed, node.input[2]))
         if name == "images":

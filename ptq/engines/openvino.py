@@ -123,8 +123,9 @@ def _file(
     if not fuse_sums:
         _keep_apart(file, network)
     # What kernels of int8 do is asked only where they would run.
-    if onnx_codes.around_middle(file) and centred():
-        onnx_codes.centre(file)
+    codes = onnx_codes.around_middle(file)
+    if codes and centred():
+        onnx_codes.centre(file, codes)
     return file
 
 
@@ -223,7 +224,7 @@ def centred() -> bool:
 
     def ask(content: bytes, images: np.ndarray) -> np.ndarray:
         file = onnx.load_from_string(content)
-        onnx_codes.centre(file)
+        onnx_codes.centre(file, onnx_codes.around_middle(file))
         return _asked(file.SerializeToString(), images)
 
     return exact() and onnx_self_test.exact(ask, onnx_codes.MIDDLE)

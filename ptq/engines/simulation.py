@@ -67,9 +67,8 @@ def _precision(network: QuantizedNetwork, node) -> str:
 def torch_threads(count: int) -> Iterator[None]:
     """Set torch's threads for a while; 0 leaves them.
 
-    Raises InputError where there are fewer cores.
+    Each call of a network does so: who loads it has checked ``count``.
     """
-    input_checks.check_threads(count)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(count or before)

@@ -9,6 +9,7 @@ from ptq.evidence.intervals import Interval
 
 # Characters that Markdown reads as markup; points and commas are not.
 MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~$]")
+SMALLEST_P = 1e-300
 
 Plain = int | float | str | list
 
@@ -54,6 +55,14 @@ def short(value: Plain) -> str:
         return str(value)
     whole = isinstance(value, int) or abs(value) >= 100
     return f"{value:,.0f}" if whole else f"{value:.3g}"
+
+
+def probability(p: float, form: str = ".3g") -> str:
+    """A p-value in a format of numbers; the smallest floats are no numbers.
+
+    "0.0123"; "below 1e-300".
+    """
+    return f"{p:{form}}" if p > SMALLEST_P else f"below {SMALLEST_P:g}"
 
 
 def threads(count: int) -> str:

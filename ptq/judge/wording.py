@@ -2,10 +2,10 @@
 
 import textwrap
 
+from ptq.evidence import number_text
 from ptq.evidence.intervals import Interval
 
 WORST = 5
-SMALLEST_P = 1e-300
 MEANINGS = {
     "better": "more images gained than lost, beyond chance",
     "worse": "more images lost than gained, beyond chance; a loss by less "
@@ -90,14 +90,12 @@ def facts(found, row) -> list[tuple[str, str]]:
 
 
 def _p(row, candidates: int) -> str:
-    if candidates == 1:
-        return _small(row.p)
-    return f"{_small(row.p)}; by Holm over {candidates}: {_small(row.p_holm)}"
-
-
-def _small(p: float) -> str:
-    """A probability; the smallest floats are no numbers to print."""
-    return f"{p:.3g}" if p > SMALLEST_P else f"below {SMALLEST_P:g}"
+    alone, holm = map(number_text.probability, (row.p, row.p_holm))
+    return (
+        alone
+        if candidates == 1
+        else (f"{alone}; by Holm over {candidates}: {holm}")
+    )
 
 
 def detectable(row) -> str:

@@ -19,10 +19,10 @@ def defaults(source: Path) -> dict:
     return dict(found for line in _lines(source) if (found := _literal(line)))
 
 
-def others(source: Path) -> set[str]:
+def others(source: Path, known: dict) -> set[str]:
     """Names that the parameters cell sets to what is no parameter.
 
-    Errors as of ``defaults``.
+    ``known`` are the notebook's ``defaults``; errors are as of these.
     """
     stored = {
         node.id
@@ -30,7 +30,7 @@ def others(source: Path) -> set[str]:
         for node in ast.walk(line)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
-    return stored - defaults(source).keys()
+    return stored - known.keys()
 
 
 def _lines(source: Path) -> list[ast.stmt]:

@@ -48,7 +48,9 @@ def read(path: Path, elsewhere: bool = False) -> Sweep:
         source = _chapter(content, path.parent, faults)
         defaults = notebook_parameters.defaults(source)
         every = [defaults | given for given in points(content, faults)]
-        faults += _bad_values(every, source, elsewhere)
+        others = notebook_parameters.others(source, defaults)
+        faults += _of_no_literal(every, others, source.name)
+        faults += _bad_values(every, defaults, others, elsewhere)
         _refuse(faults)
         text = source.read_text(encoding="utf-8")
         chapter = worker.Chapter(
@@ -95,17 +97,22 @@ def points(content: dict, faults: list[str]) -> list[dict]:
     ]
 
 
-def _bad_values(
-    points: list[dict], source: Path, elsewhere: bool
+def _of_no_literal(
+    points: list[dict], others: set[str], chapter: str
 ) -> list[str]:
-    """What is wrong with the parameters of points, save what is unclear."""
-    defaults = notebook_parameters.defaults(source)
-    others = notebook_parameters.others(source)
-    faults = [
-        f"{name}: {source.name} sets it to no literal that a file can hold: "
+    """Parameters of points that the chapter sets to what no file can hold."""
+    return [
+        f"{name}: {chapter} sets it to no literal that a file can hold: "
         f"expected one, as in {name} = 3"
         for name in sorted(others & {str(n) for row in points for n in row})
     ]
+
+
+def _bad_values(
+    points: list[dict], defaults: dict, others: set[str], elsewhere: bool
+) -> list[str]:
+    """What is wrong with other values, save what is unclear."""
+    faults = []
     for given in points:
         clear = {
             name: value
