@@ -67,6 +67,7 @@ sweeps: data ## remake the reference results of the sweeps (some hours)
 	$(BIN)/python -m ptq sweep notebooks/sweeps/networks.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/ranges.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/rounding.yml
+	$(BIN)/python -m ptq sweep notebooks/sweeps/learned.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/smallest.yml
 	$(BIN)/python -m ptq sweep notebooks/sweeps/corruptions.yml
 	$(BIN)/python -m ptq reference

@@ -27,6 +27,7 @@ NAMES = (
     "networks",
     "ranges",
     "rounding",
+    "learned",
     "smallest",
     "corruptions",
 )

@@ -20,7 +20,7 @@ from ptq.experiment import (
 )
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.measure import timer
-from ptq.methods.rounding_methods import ROUNDINGS
+from ptq.methods import rounding_methods
 from ptq.networks import recipes
 
 CALIBRATION = 256
@@ -61,7 +61,10 @@ REPEATED = (
 
 @dataclass(frozen=True)
 class Case:
-    """Bits of inner weights and activations, and a name of ``ROUNDINGS``."""
+    """Bits of inner weights and activations, and how weights are rounded.
+
+    ``rounding`` is a name of ``rounding_methods.ALL``.
+    """
 
     weights: int
     activations: int
@@ -75,7 +78,7 @@ class Case:
     @property
     def label(self) -> str:
         """The method, as tables call it."""
-        return ROUNDINGS.row(self.rounding).label
+        return rounding_methods.ALL.row(self.rounding).label
 
     @property
     def name(self) -> str:
@@ -99,19 +102,22 @@ def records(
     images: Tensor,
     labels: Tensor,
     folder: Path,
+    known: dict[str, Case] | None = None,
+    validation: int = VALIDATION,
 ) -> list[results.Record]:
     """Records of ``FLOAT`` or ``cases`` by name: kept, or measured.
 
     ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
-    (N,). ``cpu_seconds`` of a record are what the rounding took.
+    (N,). ``cpu_seconds`` of a record are what the rounding took. ``known``
+    are other cases by name, ``validation`` how many images are asked.
     """
     few = replace(
         of,
-        validation=of.validation[:VALIDATION],
-        labels=of.labels[:VALIDATION],
+        validation=of.validation[:validation],
+        labels=of.labels[:validation],
     )
     start = cache(partial(low_bits.quantized, few, observer="mse"))
-    asked, known = (images, labels, folder), cases(of.name)
+    asked, known = (images, labels, folder), known or cases(of.name)
     made = []
     with timer.pinned_threads(1):
         for name in names:
@@ -120,7 +126,7 @@ def records(
                 continue
             case = known[name]
             network = start(case.weights, case.activations)
-            run = ROUNDINGS.row(case.rounding).run
+            run = rounding_methods.ALL.row(case.rounding).run
             make = partial(run, network, few.calibration)
             made.append(
                 low_bits.record(

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from ptq.methods.adaround import adaround
 from ptq.methods.bias_matching import match_means
+from ptq.methods.block_reconstruction import block_reconstruction
 from ptq.methods.coordinate_descent import coordinate_descent
+from ptq.methods.distillation import distillation
 from ptq.methods.gptq import gptq
 from ptq.methods.least_error_grids import least_error_grids
 from ptq.quantizer.network import QuantizedNetwork
@@ -53,3 +55,23 @@ ROUNDINGS = Registry(
         "adaround": Rounding("AdaRound toward float", adaround),
     },
 )
+
+
+def _taught(network: QuantizedNetwork, images: Tensor) -> QuantizedNetwork:
+    return distillation(coordinate_descent(network, images), images)
+
+
+# Learned through blocks or the whole network: minutes, and no better than
+# descent where they were tried (the reference "learned").
+LEARNED = Registry(
+    "learned rounding",
+    {
+        "blocks": Rounding("block reconstruction", block_reconstruction),
+        "dropped": Rounding(
+            "blocks, activations dropped",
+            partial(block_reconstruction, drop=0.5),
+        ),
+        "distilled": Rounding("descent, then distillation", _taught),
+    },
+)
+ALL = Registry("rounding", {**ROUNDINGS, **LEARNED})

@@ -3,7 +3,6 @@
 import copy
 import json
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from ptq.engines import onnx_file, onnx_runtime, simulation
 from ptq.evidence.checks import InputError
 from ptq.evidence.intervals import Interval
 from ptq.graph import UnsupportedError
+from ptq.measure import timer
 from ptq.quantizer.quantizing import quantize
 
 MACHINE = {
@@ -156,26 +156,35 @@ def test_a_tool_that_is_missing_is_named(pair, tuner, monkeypatch):
         assert left_out[name] == told
 
 
-class Counting:
-    """A run that counts its calls; ``slow`` seconds each."""
+class Clock:
+    """What the timer reads; only work moves it on."""
 
-    def __init__(self, slow=0.0):
-        self.slow, self.calls = slow, 0
+    now = 0.0
 
-    def __call__(self, images):
-        self.calls += 1
-        time.sleep(self.slow)
-        return images
+    def perf_counter(self):
+        return self.now
 
 
-def test_the_fastest_is_found_in_turns():
-    slow = fastest_engine.Choice("openvino", 1)
-    runs = {
-        slow: Counting(0.02),
-        fastest_engine.Choice("openvino", 2): Counting(),
-    }
+def test_the_fastest_is_found_in_turns(monkeypatch):
+    clock, ran = Clock(), []
+    monkeypatch.setattr(timer, "time", clock)
+    monkeypatch.setattr(timer, "LOOP_SECONDS", 0)
+    slow, quick = (fastest_engine.Choice("openvino", n) for n in (1, 2))
+    taken = {slow: 0.02, quick: 0.01}
+
+    def run(choice):
+        def once(images):
+            ran.append(choice)
+            # The first ones are disturbed, which counts for neither.
+            clock.now += taken[choice] + (len(ran) < 8)
+            return images
+
+        return once
+
+    runs = {choice: run(choice) for choice in taken}
     best, seconds = fastest_engine.fastest(runs, torch.zeros(1))
-    assert best.threads == 2 and 0 < seconds < 0.02
+    assert best == quick and seconds == pytest.approx(0.01)
+    assert ran.count(slow) == ran.count(quick)
     assert str(best) == "openvino on 2 threads"
     assert str(slow) == "openvino on one thread"
 

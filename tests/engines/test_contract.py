@@ -104,20 +104,24 @@ def test_what_ran_is_told(engine, pixels):
 def test_time_is_told_of_what_runs(engine, network, pixels):
     if not hasattr(engine, "spent"):
         pytest.skip("it tells no time")
-    name = engine.__name__.rpartition(".")[2]
     few = pixels[:32]
-    found = [one for one, _ in engine.spent(network, few)]
-    assert {"conv", "wide", "fc"} <= {one.node for one in found}
     kept = quantize(
         *(small(), pixels),
         **{"normalization": (0.5, 0.5), "keep_float": ["conv", "wide"]},
     )
-    by_codes, by_floats = (
-        time_shares.shares(made, few, name) for made in (network, kept)
-    )
-    assert sum(by_codes.values()) == pytest.approx(1)
-    assert by_codes["integer"] > by_floats["integer"] > 0
-    assert by_floats["float"] > by_codes.get("float", 0)
+    for made, inside in ((network, "integer"), (kept, "float")):
+        spent = engine.spent(made, few)
+        assert all(seconds >= 0 for _, seconds in spent)
+        precisions = {"conv": inside, "wide": inside, "fc": "integer"}
+        ran = {(one.node, one.precision) for one, _ in spent}
+        assert set(precisions.items()) <= ran
+        for node, precision in precisions.items():
+            other = {"integer": "float", "float": "integer"}[precision]
+            assert (node, other) not in ran
+        name = engine.__name__.rpartition(".")[2]
+        found = time_shares.shares(made, few, name)
+        assert found.keys() == {one.precision for one, _ in spent}
+        assert sum(found.values()) == pytest.approx(1)
 
 
 def test_rates_are_of_layers_in_integers(engine, pixels):
@@ -129,7 +133,9 @@ def test_rates_are_of_layers_in_integers(engine, pixels):
         **{"normalization": (0.5, 0.5), "keep_float": ["wide"]},
     )
     rates = time_shares.layer_rates(kept, pixels[:32], name)
-    assert list(rates) == ["conv", "fc"] and min(rates.values()) > 0
+    # What the engine's clock is too coarse for has no rate.
+    assert set() < rates.keys() <= {"conv", "fc"}
+    assert min(rates.values()) > 0
 
 
 def test_a_rate_is_of_one_call(network, pixels, monkeypatch):

@@ -90,10 +90,10 @@ def earlier(runs: pd.DataFrame, origin: dict) -> str:
     if others.empty:
         return ""
     found = [
-        " and ".join(f"{v:.2f}" for v in others[f"{prefix}speedup"])
+        ", ".join(f"{v:.2f}" for v in others[f"{prefix}speedup"])
         for prefix in CONDITIONS
     ]
-    days = " and ".join(when[:10] for when in others.finished)
+    days = ", ".join(dict.fromkeys(w[:10] for w in others.finished))
     where = " and ".join(others.processor.unique())
     return (
         f"- in earlier runs ({days}; {where}): "

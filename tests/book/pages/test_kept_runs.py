@@ -85,4 +85,6 @@ def test_earlier_runs_are_told_without_the_one_that_is_shown():
         assert f"{one:.2f}" in told
     assert f"{RUNS.speedup.iloc[-1]:.2f}" not in told
     assert "next session in the same run" in told
+    for day in RUNS.finished.iloc[:-1].str[:10].unique():
+        assert told.count(day) == 1
     assert kept_runs.earlier(RUNS.iloc[-1:], origin) == ""
