@@ -14,7 +14,9 @@ from ptq.cli.book_command import BookCommand
 @click.option(
     "--workers", type=click.IntRange(1), help="Default: one a core."
 )
-@click.option("--scheduler", default="", help="tcp://HOST:PORT of a cluster.")
+@click.option(
+    "--scheduler", default="", help="A cluster's: HOST:PORT after tcp://."
+)
 @click.option("--retry", is_flag=True, help="Run failed points again.")
 @click.option("--timeout", type=click.IntRange(1), help="Seconds of a cell.")
 @click.option("--allow-shared-timing", is_flag=True, help="Time in parallel.")

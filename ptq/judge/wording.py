@@ -83,7 +83,7 @@ def facts(found, row) -> list[tuple[str, str]]:
         ("lost / gained", f"{row.lost:,} / {row.gained:,} images"),
         ("McNemar's exact p", _p(row, len(found.rows))),
         (loss, excluded),
-        ("could have shown", detectable(row)),
+        ("shown from", detectable(row, len(found.rows))),
         other,
         *(("note", note) for note in row.notes),
     ]
@@ -98,11 +98,12 @@ def _p(row, candidates: int) -> str:
     )
 
 
-def detectable(row) -> str:
-    """The smallest change that so many images could have shown."""
+def detectable(row, candidates: int) -> str:
+    """The smallest change that is shown whatever other candidates do."""
     if row.detectable is None:
         return "no change: too few images"
-    return f"a change from {points(row.detectable)} points"
+    others = ", whatever the others are" * (candidates > 1)
+    return f"a change of {points(row.detectable)} points{others}"
 
 
 def class_title(found, row) -> str:

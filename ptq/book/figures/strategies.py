@@ -92,7 +92,7 @@ class Reports:
             f"time (quartiles). On the frontier: {'; '.join(unbeaten)}. "
             f"Intervals that exclude no change: {', '.join(apart) or 'none'}."
             " A label with several names: their points lie on each other (=: "
-            "with the same interval).",
+            "with the same interval; ≈: nearly).",
             "Two panels, batch 64 and batch 1: change of accuracy over time "
             "per image, one named point with error bars a strategy, between "
             "a line at no change and one at a loss of half a point. The "

@@ -71,7 +71,8 @@ def all_images(found: pd.DataFrame | None = None) -> str:
     if {row.label for row in recipes.NETWORKS.values()} <= set(names):
         which = "all four networks"
     text = (
-        f"For {which} all {int(found.images.min()):,} were compared once: "
+        f"For the default file of {which} all "
+        f"{int(found.images.min()):,} were compared once: "
         f"at most {most} differ"
     )
     if not most:

@@ -195,7 +195,9 @@ def figure(frame: pd.DataFrame) -> str:
         f"{high:+.2f} points.\n\n"
         "Change of accuracy against FP32 on the same images (paired 95 % "
         "interval) over time (quartiles); dotted: a loss of half a point. "
-        f"Intervals that exclude no change: {found}. At batch 64 the fastest "
+        f"Intervals that exclude no change: {found}. A label with several "
+        "names: their points lie on each other (=: with the same interval; "
+        "≈: nearly). At batch 64 the fastest "
         f"quantized network takes {integers.min():.3f} ms an image, the "
         f"fastest float one {floats.min():.3f} ms.\n```\n"
     )

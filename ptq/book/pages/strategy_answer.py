@@ -50,9 +50,10 @@ def answer(
     shown = sum(order.verdict == "better" for order in orders)
     return (
         f"{_advised(best)} (row *{row.label}* of the table){_little(row)}. "
-        f"Measured for one small CNN, trained {len(changes)} times, in "
-        "PyTorch's own kernels of integers, on "
-        f"{origin['machine']['processor']}. Against the float network as "
+        "Measured for one small CNN in PyTorch's own kernels of integers: "
+        f"times of one training, on {origin['machine']['processor']}; "
+        f"accuracy of {len(changes)} trainings, on "
+        f"{sweep['machine']['processor']}. Against the float network as "
         f"published its file is {size:.1f} times smaller, and it runs\n\n"
         f"{_speeds(frame, best)}{kept_runs.earlier(runs, origin)}\n"
         f"{HOT_AND_COLD}\n"
@@ -63,7 +64,8 @@ def answer(
         f"The paper ranks {len(orders)} pairs of them; {len(changes)} "
         f"trainings support {shown} of these rankings.\n\n"
         f"*Times are of {origin['finished'][:10]}; accuracy over trainings "
-        f"is of a sweep of {sweep['measured']}.*\n"
+        "and the share of changed predictions are of a sweep of "
+        f"{sweep['measured']}.*\n"
     )
 
 

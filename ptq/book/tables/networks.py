@@ -35,7 +35,9 @@ def readable(frame: pd.DataFrame, bounds: bool = False) -> pd.DataFrame:
         found["size (MB)"] = f"{row['file_bytes'] / 1e6:.3f}"
         if bounds:
             found["disagreement (%)"] = f"{100 * row['disagreement']:.1f}"
-            found["shown from (points)"] = f"{100 * row['detectable']:.2f}"
+            least = 100 * row["detectable"]
+            shown = f"{least:.2f}" if np.isfinite(least) else "–"
+            found["shown from (points)"] = shown
         if "speedup" in row:
             found |= cells.time(row)
         rows.append(found)

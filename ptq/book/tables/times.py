@@ -82,18 +82,22 @@ def held(found: dict | None = None) -> str:
     found = found or json.loads(interval_coverage.FILE.read_text())
     real, nominal = found["real"], 100 * intervals.LEVEL
     equal, twice = real["equal"], real["twice"]
-    share = 100 * intervals.wilson(equal["inside"], equal["trials"])
-    often = ""
-    if share.high < nominal:
-        often = f" less often than {nominal:.0f} % promise"
+
+    def often(of: dict) -> str:
+        share = 100 * intervals.wilson(of["inside"], of["trials"])
+        less = f": less often than {nominal:.0f} % promise"
+        return (
+            f"{of['inside']} of {of['trials']} ({share.value:.1f} %, "
+            f"{share.low:.1f}–{share.high:.1f}"
+            f"{less * (share.high < nominal)})"
+        )
+
     return (
         f"In real sessions on {found['machine']['processor']} "
-        f"({real['busy']} of {equal['trials'] + 1} busy) they held{often}: "
-        f"in {equal['inside']} of {equal['trials']} with equal networks "
-        f"({share.value:.1f} %, {share.low:.1f}–{share.high:.1f}), and in "
-        f"{twice['inside']} of {twice['trials']} with twice the work. Of the "
-        f"equal pairs {equal['judged'] or 'none'} came out as faster or "
-        "slower."
+        f"({real['busy']} of {equal['trials'] + 1} busy) they held in "
+        f"{often(equal)} with equal networks, and in {often(twice)} with "
+        f"twice the work. Of the equal pairs {equal['judged'] or 'none'} "
+        "came out as faster or slower."
     )
 
 

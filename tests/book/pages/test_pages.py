@@ -304,12 +304,12 @@ def test_what_was_compared_on_all_images_is_told():
     same = {"other predictions": 0, "why they flip": "-"}
     told = engine_pages.all_images(pd.DataFrame([row, row | same]))
     assert told == (
-        "For ResNet8 all 10,000 were compared once: at most 2 differ, ties "
-        "in the exact logits"
+        "For the default file of ResNet8 all 10,000 were compared once: at "
+        "most 2 differ, ties in the exact logits"
     )
     pair = [row | same, row | same | {"network": "other"}]
     told = engine_pages.all_images(pd.DataFrame(pair))
-    assert told.startswith("For ResNet8 and other all")
+    assert told.startswith("For the default file of ResNet8 and other all")
     far = {"why they flip": f"best two 1 codes apart, near tie (1), {tie}"}
     told = engine_pages.all_images(pd.DataFrame([row | far]))
     assert told.endswith("at most 2 differ")
@@ -318,7 +318,9 @@ def test_what_was_compared_on_all_images_is_told():
         for network in recipes.NETWORKS.values()
     ]
     told = engine_pages.all_images(pd.DataFrame(every))
-    assert told.startswith("For all four networks all 10,000")
+    assert told.startswith(
+        "For the default file of all four networks all 10,000"
+    )
     assert told.endswith("none differs")
 
 
