@@ -230,6 +230,17 @@ def test_unknown_chapter_is_refused(tmp_path, name):
         sweep_plan.read(file)
 
 
+@pytest.mark.parametrize("given", ["", " ''", " '  '", " []"])
+def test_a_chapter_that_is_not_given_is_told_by_its_key(tmp_path, given):
+    file = tmp_path / "s.yml"
+    file.write_text(f"chapter:{given}\n")
+    with pytest.raises(sweep_plan.SweepError) as caught:
+        sweep_plan.read(file)
+    told = str(caught.value)
+    assert told.startswith(f"{file}: chapter: nothing is given; expected ")
+    assert "NAME.ipynb" in told and "01_baseline" in told
+
+
 def test_cluster_may_have_what_this_machine_lacks(tmp_path):
     file = tmp_path / "far.yml"
     file.write_text(
