@@ -390,6 +390,24 @@ def test_a_damaged_point_runs_again(
     assert "table" in sweep.report(outcome)
 
 
+@pytest.mark.parametrize("kind", ["a point", "a link", "all points"])
+def test_what_is_in_the_place_of_a_point_is_told(toy, tmp_path, kind):
+    file = toy("fixed: {log: LOG}\ncross: {value: [0, 1]}")
+    folder = tmp_path / "run"
+    place = folder / paths.POINTS
+    if kind != "all points":
+        place = place / [*sweep_plan.read(file).points][1]
+    place.parent.mkdir(parents=True)
+    if kind == "a link":
+        place.symlink_to("nowhere")
+    else:
+        place.write_text("mine")
+    result = command(file, folder)
+    assert result.exit_code == 1 and f"{place} is no folder" in result.output
+    assert result.output.rstrip().endswith("or nothing; remove it")
+    assert os.path.lexists(place) and not kept(folder)
+
+
 def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
     file = toy("""
         fixed: {log: LOG, gated: true}
