@@ -14,10 +14,6 @@ from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.judge import reading
 
-SUFFIXES = {
-    *(".png", ".jpg", ".jpeg", ".bmp", ".webp"),
-    *(".tif", ".tiff", ".ppm", ".pgm"),
-}
 CHANNELS = (1, 3)
 # How many of the images calibrate, where nobody says it.
 CALIBRATION = 256
@@ -196,16 +192,11 @@ def _from_npz(path: Path) -> Images:
 
 
 def _from_folder(path: Path, classes, labelled: bool) -> Images:
-    files, left_out = [], []
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path).parts
-        if not file.is_file() or any(p.startswith(".") for p in inside):
-            continue
-        known = file.suffix.lower() in SUFFIXES
-        (files if known else left_out).append(file)
+    files, left_out = image_files.found(path)
     if not files:
+        suffixes = _listed(image_files.SUFFIXES)
         raise InputError(
-            f"{path}: holds no images: expected files {_listed(SUFFIXES)}, "
+            f"{path}: holds no images: expected files {suffixes}, "
             "in one folder for each class or right there"
         )
     folders = [file.relative_to(path).parts[:-1] for file in files]
