@@ -228,7 +228,10 @@ def _labels(path, files, folders, classes):
                 "of them"
             )
     found = sorted({inside[0] for inside in folders})
-    names = classes or _ordered(path, found)
+    names = classes
+    if not names:
+        _refuse_empty(path, found)
+        names = _ordered(path, found)
     if unknown := [name for name in found if name not in names]:
         raise InputError(
             f"{path}: the folder {unknown[0]} is none of the classes "
@@ -236,6 +239,17 @@ def _labels(path, files, folders, classes):
         )
     labels = [names.index(inside[0]) for inside in folders]
     return np.array(labels, np.int64), list(names)
+
+
+def _refuse_empty(path: Path, found: list[str]) -> None:
+    """InputError where a folder would move the numbers of those ``found``."""
+    inside = [one.name for one in image_files.inside(path) if one.is_dir()]
+    if empty := sorted({*inside} - {*found}):
+        raise InputError(
+            f"{path / empty[0]} holds no images, and would count as a class: "
+            "expected some; remove the folder, or give the names of the "
+            "classes in the order of the network's outputs"
+        )
 
 
 def _ordered(path: Path, found: list[str]) -> list[str]:

@@ -230,6 +230,20 @@ def test_links_are_followed_as_torchvision_does(tmp_path):
     assert found.classes == images.class_names
 
 
+def test_an_empty_folder_of_a_class_that_is_named_moves_no_number(tmp_path):
+    save(tmp_path / "dog" / "a.png", gray(1))
+    (tmp_path / "cat" / "deep").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "dog").mkdir(parents=True)
+    with pytest.raises(InputError, match="cat holds no images, and would"):
+        image_source.read(tmp_path)
+    named = image_source.read(tmp_path, ["cat", "dog"])
+    assert named.labels.tolist() == [1]
+    assert len(image_source.read(tmp_path, labelled=False)) == 1
+    (tmp_path / "cat" / "deep").rmdir()
+    (tmp_path / "cat").rmdir()
+    assert image_source.read(tmp_path).class_names == ["dog"]
+
+
 def fill(folder, kind):
     if kind == "unlike":
         save(folder / "a.png", gray(1, (4, 5)))
