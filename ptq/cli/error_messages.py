@@ -23,6 +23,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (
     *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR),
     *(errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EIO),
+    errno.EFBIG,
 )
 
 
@@ -152,6 +153,8 @@ def _unwritable(error, folder):
     ways = [f"give another {name}" for name in known] or ["make it writable"]
     if number in FULL:
         ways.insert(0, "free some")
+    if number == errno.EFBIG:
+        ways.insert(0, "raise the limit of a file's size (ulimit -f)")
     return f"cannot write to {folder}: {os.strerror(number)}; " + " or ".join(
         ways
     )

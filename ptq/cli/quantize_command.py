@@ -169,9 +169,11 @@ def _show(card, out: str) -> None:
 
 def _card(network: str, out: str, tell, given: dict):
     """The card, from what was given as options."""
-    from ptq.deploy import deploying, image_source, network_source
+    from ptq.deploy import deploying, exports, image_source, network_source
     from ptq.judge import reading
 
+    files = "checkpoint", "data", "calibration_data", "classes"
+    exports.refuse_overwriting(out, [network, *map(given.get, files)])
     automatic = given["auto"] or given["target_bytes"] is not None
     recipe = {} if automatic else _recipe(given)
     if automatic:
@@ -192,8 +194,7 @@ def _card(network: str, out: str, tell, given: dict):
         "tell": tell,
     }
     if automatic:
-        seen = calibration.pixels, test
-        recipe, test = _chosen(source.network, *seen, given, shared)
+        recipe, test = _chosen(source, calibration, test, given, shared)
     return deploying.deploy(
         source.network,
         calibration.pixels,
@@ -231,10 +232,11 @@ def _recipe(given: dict) -> dict:
     return found | ({"rounding": rounding} if rounding else {})
 
 
-def _chosen(network, calibration, images, given: dict, shared: dict):
+def _chosen(source, calibration, images, given: dict, shared: dict):
     """How to quantize, as found automatically, and the images that judge.
 
-    Half of ``images`` decide; ``calibration`` is of pixels (N, C, H, W).
+    Half of ``images`` decide. They and ``calibration`` are as
+    ``image_source`` reads them, ``source`` as ``network_source`` does.
     """
     from ptq.deploy import automatic, image_source, trials
 
@@ -242,8 +244,8 @@ def _chosen(network, calibration, images, given: dict, shared: dict):
     trials.check_number(half, labelled, shared["margin"])
     decide, judge = image_source.split(images, half, given["seed"])
     choice = automatic.choose(
-        network,
-        calibration,
+        source.network,
+        calibration.pixels,
         decide.pixels,
         decide.labels,
         target_bytes=given["target_bytes"],

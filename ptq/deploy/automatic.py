@@ -20,7 +20,7 @@ from pathlib import Path
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import inputs, remarks, trials
+from ptq.deploy import exports, inputs, remarks, trials
 from ptq.deploy.choice import BITS, REPORT, Choice, worded
 from ptq.deploy.file_sizes import Files
 from ptq.deploy.inputs import Inputs
@@ -37,7 +37,7 @@ INSIDE, HALVINGS = 4, 5
 ROUNDINGS = ("nearest", "gptq", "descent")
 # Layers in float that are tried, and images that find them.
 IN_FLOAT, IMAGES = 2, 8
-FOLDER = "trials"
+FOLDER = exports.TRIALS
 
 
 def choose(

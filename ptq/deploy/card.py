@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -116,13 +117,22 @@ class Card:
     def write(self, folder: str | Path) -> None:
         """Write ``CARDS`` into ``folder``, and the trials, if there are any.
 
-        OSError where they cannot be written.
+        OSError where they cannot be written; then there is no card at all.
         """
+        files = [Path(folder) / name for name in CARDS]
         if self.choice:
             report = self.choice.report()
             paths.write_json(Path(folder) / REPORT, report)
-        for name, text in zip(CARDS, (self.json(), self.page()), strict=True):
-            paths.write_whole(Path(folder) / name, text)
+        texts = self.json(), self.page()
+        try:
+            for file, text in zip(files, texts, strict=True):
+                paths.write_whole(file, text)
+        except BaseException:
+            for file in files:
+                # A folder in the place of one cannot be removed so.
+                with suppress(OSError):
+                    file.unlink()
+            raise
 
     def __str__(self):
         return card_words.text(self)

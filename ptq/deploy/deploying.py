@@ -36,7 +36,6 @@ SEED = 42
 EXAMPLES = 8
 FLOAT, INT8 = times.FLOAT, times.INT8
 RUNTIME = "onnxruntime"
-PARTS, LABELS = "parts", "labels.npy"
 
 
 def deploy(
@@ -134,7 +133,7 @@ class _Deployment:
     def ask(self) -> None:
         """Outputs of both files for the test images."""
         given, network = self.given, self.network
-        kept = Kept(self.out / PARTS, self.tell)
+        kept = Kept(self.out / exports.PARTS, self.tell)
         exact, runtime = OnnxModule(self.contents[FLOAT]), version(RUNTIME)
         files = {
             FLOAT: lambda part: exact(network.normalized(part)),
@@ -169,16 +168,16 @@ class _Deployment:
     def write(self) -> None:
         """All files but the card, which an earlier call may have left."""
         given, real = self.given, self.contents[FLOAT]
-        for name in (*CARDS, REPORT, LABELS):
+        for name in (*CARDS, REPORT, exports.LABELS):
             (self.out / name).unlink(missing_ok=True)
         paths.write_whole(self.out / loading.FLOAT_ONNX, real)
         self.files = {loading.FLOAT_ONNX: len(real)}
         self.files |= exports.write(self.network, self.export, self.out)
         self._keep(loading.EXAMPLE, given.test[:EXAMPLES].numpy())
         for name, outputs in self.outputs.items():
-            self._keep(f"{name.lower()}.npy", outputs)
+            self._keep(exports.OUTPUTS[name], outputs)
         if given.labels is not None:
-            self._keep(LABELS, given.labels)
+            self._keep(exports.LABELS, given.labels)
 
     def time(self, rounds: int, seed: int) -> None:
         """Both files, and the float network as it came, in turns."""

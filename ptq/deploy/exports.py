@@ -1,14 +1,18 @@
 """The files of a deployment, each loaded and asked again after writing."""
 
+import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from ptq.deploy.card import Check
-from ptq.deploy.loading import ONNX, SAVED
-from ptq.deploy.outputs import asked
+from ptq.deploy import times
+from ptq.deploy.card import CARDS, Check
+from ptq.deploy.choice import REPORT
+from ptq.deploy.loading import EXAMPLE, FLOAT_ONNX, ONNX, SAVED
+from ptq.deploy.outputs import asked, unsealed
 from ptq.engines import onnx_file
 from ptq.engines.onnx_module import OnnxModule
 from ptq.evidence.checks import InputError
@@ -16,6 +20,10 @@ from ptq.graph import UnsupportedError
 from ptq.quantizer.network import QuantizedNetwork
 
 FILES = {"onnx": ONNX, "packed": SAVED}
+# Beside them: true classes, what each network puts out, and what is kept of
+# an interrupted call.
+LABELS, PARTS, TRIALS = "labels.npy", "parts", "trials"
+OUTPUTS = {name: f"{name.lower()}.npy" for name in (times.FLOAT, times.INT8)}
 # Images that a written file is asked again.
 IMAGES = 256
 
@@ -30,6 +38,46 @@ def chosen(export: str | Iterable[str]) -> list[str]:
             f"{', '.join(FILES)}"
         )
     return kinds
+
+
+def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
+    """InputError where a deployment into ``out`` would cost a user's file.
+
+    That is one of ``inputs``, each a file or FILE:NAME, also behind a link,
+    or a file that is there though no earlier call filled the folder. Whoever
+    calls it has not begun, so that nothing is lost.
+    """
+    out, taken = Path(out), {}
+    for given in filter(None, inputs):
+        for name in (given, given.rpartition(":")[0] or given):
+            taken[os.path.realpath(name)] = name
+    others = [*FILES.values(), *OUTPUTS.values(), FLOAT_ONNX, EXAMPLE]
+    places = [out / name for name in (*CARDS, REPORT, LABELS, *others)]
+    places += sorted((out / PARTS).glob("*.npy"))
+    foreign = not _is_filled(out)
+    for place in places:
+        if name := taken.get(os.path.realpath(place)):
+            raise InputError(
+                f"{place}: would be written or removed, and is the input "
+                f"{name}; give another --out"
+            )
+        if foreign and os.path.lexists(place):
+            raise InputError(
+                f"{place}: would be overwritten or removed, and is of no "
+                "earlier run of this command; give another --out"
+            )
+
+
+def _is_filled(out: Path) -> bool:
+    """Whether an earlier call left a card or anything it keeps in ``out``."""
+    kept = [*(out / PARTS).glob("*.npy"), *(out / TRIALS).glob("*.json")]
+    if any(unsealed(path) is not None for path in kept):
+        return True
+    try:
+        card = json.loads((out / CARDS[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(card, dict) and {"recipe", "judgement"} <= card.keys()
 
 
 def write(

@@ -1,6 +1,8 @@
-"""The pixels of image files, all of one size."""
+"""Image files of a folder, and their pixels, all of one size."""
 
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,62 @@ from PIL import ExifTags, Image
 
 from ptq.evidence.checks import InputError
 
+SUFFIXES = {
+    *(".png", ".jpg", ".jpeg", ".bmp", ".webp"),
+    *(".tif", ".tiff", ".ppm", ".pgm"),
+}
+# What file browsers and archives leave behind begins so.
+HIDDEN = ".", "__MACOSX"
 # What is left out of an image, as torchvision does, and must be told.
 CLEAR = "have transparency: it was dropped"
 TURNED = "are to be turned, say their EXIF data: they were not"
+
+
+def found(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Image files in a folder, however deep, and others, both in order.
+
+    Links are followed, as torchvision does, but for those to a folder that
+    they are in. Raises InputError where a link leads to nothing, or a folder
+    cannot be read.
+    """
+    images, others = [], []
+    for file in sorted(_files(folder, frozenset())):
+        known = file.suffix.lower() in SUFFIXES and file.is_file()
+        (images if known else others).append(file)
+    return images, others
+
+
+def inside(folder: Path) -> list[Path]:
+    """What is right in a folder and not hidden, in no order.
+
+    Raises InputError where it cannot be read.
+    """
+    try:
+        every = [*folder.iterdir()]
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be read: {error.strerror}; expected a folder "
+            "of images"
+        ) from error
+    return [path for path in every if not path.name.startswith(HIDDEN)]
+
+
+def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Files below a folder, which is below others, real paths ``above``."""
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    for path in inside(folder):
+        if os.path.isdir(path):
+            yield from _files(path, above | {place})
+        elif os.path.exists(path):
+            yield path
+        else:
+            raise InputError(
+                f"{path}: a link to {os.path.realpath(path)}, where nothing "
+                "is: fetch the data (as dvc pull, git annex get), or remove "
+                "the link"
+            )
 
 
 def pixels(files: list[Path], dropped: dict[str, list[Path]]) -> np.ndarray:

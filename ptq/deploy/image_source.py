@@ -14,10 +14,6 @@ from ptq.evidence import checks
 from ptq.evidence.checks import InputError
 from ptq.judge import reading
 
-SUFFIXES = {
-    *(".png", ".jpg", ".jpeg", ".bmp", ".webp"),
-    *(".tif", ".tiff", ".ppm", ".pgm"),
-}
 CHANNELS = (1, 3)
 # How many of the images calibrate, where nobody says it.
 CALIBRATION = 256
@@ -196,16 +192,11 @@ def _from_npz(path: Path) -> Images:
 
 
 def _from_folder(path: Path, classes, labelled: bool) -> Images:
-    files, left_out = [], []
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path).parts
-        if not file.is_file() or any(p.startswith(".") for p in inside):
-            continue
-        known = file.suffix.lower() in SUFFIXES
-        (files if known else left_out).append(file)
+    files, left_out = image_files.found(path)
     if not files:
+        suffixes = _listed(image_files.SUFFIXES)
         raise InputError(
-            f"{path}: holds no images: expected files {_listed(SUFFIXES)}, "
+            f"{path}: holds no images: expected files {suffixes}, "
             "in one folder for each class or right there"
         )
     folders = [file.relative_to(path).parts[:-1] for file in files]
@@ -237,7 +228,10 @@ def _labels(path, files, folders, classes):
                 "of them"
             )
     found = sorted({inside[0] for inside in folders})
-    names = classes or _ordered(path, found)
+    names = classes
+    if not names:
+        _refuse_empty(path, found)
+        names = _ordered(path, found)
     if unknown := [name for name in found if name not in names]:
         raise InputError(
             f"{path}: the folder {unknown[0]} is none of the classes "
@@ -245,6 +239,17 @@ def _labels(path, files, folders, classes):
         )
     labels = [names.index(inside[0]) for inside in folders]
     return np.array(labels, np.int64), list(names)
+
+
+def _refuse_empty(path: Path, found: list[str]) -> None:
+    """InputError where a folder would move the numbers of those ``found``."""
+    inside = [one.name for one in image_files.inside(path) if one.is_dir()]
+    if empty := sorted({*inside} - {*found}):
+        raise InputError(
+            f"{path / empty[0]} holds no images, and would count as a class: "
+            "expected some; remove the folder, or give the names of the "
+            "classes in the order of the network's outputs"
+        )
 
 
 def _ordered(path: Path, found: list[str]) -> list[str]:

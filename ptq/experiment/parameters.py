@@ -127,8 +127,9 @@ def _fault(
         )
     if not _is_text(value):
         return f"{name}={value!r}: expected text that UTF-8 can hold"
-    if expected is float and math.isfinite(default) > math.isfinite(value):
-        return f"{name}={value!r}: expected a finite number"
+    if _is_finite(default) > _is_finite(value):
+        number = "a finite number" if expected is float else "finite numbers"
+        return f"{name}={value!r}: expected {number}"
     problem = rules[name](value) if name in rules else None
     return f"{name}={value!r}: {problem}" if problem else None
 
@@ -140,6 +141,15 @@ def _is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number of a value, however deep, is NaN or infinity."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _how_to_write(value: Any, default: Any) -> str:

@@ -68,6 +68,7 @@ def run(
         holder=locks.myself(),
     )
     with locks.folder(folder):
+        _check_places(sweep, folder)
         todo = _left(sweep, folder, retry)
         if todo:
             with cluster.client(scheduler, workers) as client:
@@ -81,6 +82,17 @@ def _not_alone(workers: int, chapter: str) -> str:
         "one at a time on a machine; leave --workers out, or give "
         "--allow-shared-timing if you do not need the times"
     )
+
+
+def _check_places(sweep: Sweep, folder: Path) -> None:
+    """SweepError where something else is in the place of a point."""
+    points = folder / paths.POINTS
+    for place in (points, *(points / digest for digest in sweep.points)):
+        if os.path.lexists(place) and not place.is_dir():
+            raise SweepError(
+                f"{place} is no folder: expected one with the files of a "
+                "point, or nothing; remove it"
+            )
 
 
 def _left(sweep: Sweep, folder: Path, retry: bool) -> dict[str, dict]:

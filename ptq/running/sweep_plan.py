@@ -148,7 +148,13 @@ def _chapter(content: dict, folder: Path, faults: list[str]) -> Path:
         faults.append(
             f"{', '.join(odd)}: no such key; expected {', '.join(KEYS)}"
         )
-    name = str(content["chapter"] or "")
+    name = str(content["chapter"] or "").strip()
+    if not name:
+        known = ", ".join(source.stem for source in pipeline.chapters())
+        raise SweepError(
+            "chapter: nothing is given; expected NAME.ipynb, a file beside "
+            f"this one, or a number or name of {known}"
+        )
     if not name.endswith(".ipynb"):
         return pipeline.chapters((name,))[0]
     if not (source := folder / name).exists():

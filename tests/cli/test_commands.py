@@ -681,7 +681,14 @@ def test_a_full_disk_under_the_output_is_told_as_such(tmp_path):
     assert str(tmp_path) not in done.stderr
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+WAYS = {
+    errno.EROFS: "",
+    errno.EACCES: "",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f) or ",
+}
+
+
+@pytest.mark.parametrize("number", WAYS)
 def test_a_folder_that_cannot_be_written_is_told(
     tmp_path, monkeypatch, number
 ):
@@ -693,7 +700,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     monkeypatch.setattr(locks, "folder", unwritable)
     assert refused(*arguments("sweep", tmp_path, folder)) == (
         f"Error: cannot write to {folder}: {os.strerror(number)}; "
-        "give another --run-dir\n"
+        f"{WAYS[number]}give another --run-dir\n"
     )
 
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from ptq.book.pages import frontpage
 from ptq.cli import commands
-from ptq.deploy import image_source, inputs
+from ptq.deploy import exports, image_source, inputs, outputs
+from ptq.evidence.checks import InputError
 from ptq.running import pipeline
 
 DATA = "images", "darker"
@@ -183,6 +184,84 @@ def test_a_folder_that_is_a_file_is_told(here):
     done = called("net.py:make", "--data", "images.npz", "--out", "w.pt")
     assert done.exit_code != 0
     assert "w.pt" in done.stderr and "--out" in done.stderr
+
+
+SIX = "import numpy as np\ndef pixels(): return np.zeros((6, 1, 8, 8))\n"
+TAKEN = {
+    "out/network.ptq": "--checkpoint w.pt",
+    "out/labels.npy": "--checkpoint out/labels.npy",
+    "out/trials.json": "--classes out/trials.json",
+    "out/float.onnx": "--calibration-data out/float.onnx:pixels",
+    "./network.onnx": "--checkpoint network.onnx --out .",
+}
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("place", TAKEN)
+def test_no_input_is_overwritten(here, place, earlier):
+    """Named as it is, or behind a link; before anything is read."""
+    given = f"net.py:make --data images.npz --out out {TAKEN[place]}".split()
+    place = Path(place)
+    if earlier:
+        fill(place.parent)
+    place.parent.mkdir(exist_ok=True)
+    if given[-1] == "w.pt":
+        place.symlink_to("../w.pt")
+    else:
+        place.write_text(SIX)
+    before = place.read_bytes()
+    done = called(*given)
+    assert done.exit_code == 2, done.output
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: {place}: would be written or removed")
+    assert last.endswith("; give another --out") and "the input" in last
+    assert "reads images" not in done.stderr
+    assert place.read_bytes() == before
+    assert earlier or not (place.parent / ".lock").exists()
+
+
+def fill(folder):
+    """As a call that was interrupted."""
+    for part in (exports.PARTS, "trials"):
+        Path(folder, part).mkdir(parents=True)
+    content = outputs.sealed(b"x", "kept")
+    Path(folder, exports.PARTS, "kept.npy").write_bytes(content)
+
+
+OWN = ["labels.npy", "float.onnx", "card.json", "parts/mine.npy", "int8.npy"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_file_of_no_earlier_run_is_kept(here, name):
+    own = Path(name)
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("{}")
+    done = called("net.py:make", "--data", "images.npz", "--out", ".")
+    assert done.exit_code == 2, done.output
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: {name}: would be overwritten or removed")
+    assert last.endswith("of this command; give another --out")
+    assert own.read_text() == "{}" and not Path(".lock").exists()
+
+
+@pytest.mark.parametrize("left", ["card", "parts", "trials"])
+def test_what_an_earlier_run_left_is_written_anew(here, left):
+    inputs = ["net.py:make", "images.npz", "", "cat,dog"]
+    files = ["labels.npy", "trials.json", "network.ptq", "parts/old.npy"]
+    exports.refuse_overwriting("out", inputs)
+    Path("out", "parts").mkdir(parents=True)
+    for name in files:
+        Path("out", name).write_bytes(b"")
+    with pytest.raises(InputError):
+        exports.refuse_overwriting("out", inputs)
+    if left == "card":
+        told = '{"recipe": {}, "judgement": {}, "verdict": "worse"}'
+        Path("out", "card.json").write_text(told)
+    else:
+        path = Path("out", left, "a.npy" if left == "parts" else "a.json")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(outputs.sealed(b"x", "a"))
+    exports.refuse_overwriting("out", inputs)
 
 
 # What a torch without its eager quantization would be, as near as can be:

@@ -1,6 +1,8 @@
 """From a float network to the card, whose numbers are computed again."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import onnxruntime
@@ -10,6 +12,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from traps import TRAPS
 
+from ptq import paths
 from ptq.deploy import (
     deploying,
     exports,
@@ -18,6 +21,7 @@ from ptq.deploy import (
     outputs,
     risks,
 )
+from ptq.deploy.card import CARDS
 from ptq.evidence.checks import InputError
 from ptq.graph import UnsupportedError
 from ptq.judge import judgement
@@ -305,6 +309,21 @@ def test_a_card_is_of_the_files_beside_it(net, tmp_path, monkeypatch):
     left = {path.suffix for path in tmp_path.iterdir()}
     assert not left & {".json", ".html"}
     assert not (tmp_path / "labels.npy").exists()
+
+
+@pytest.mark.parametrize("fails", CARDS)
+def test_both_cards_are_written_or_none(card, tmp_path, monkeypatch, fails):
+    def limited(path, content):
+        if path.name == fails:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        written(path, content)
+
+    written = paths.write_whole
+    (tmp_path / "card.html").write_text("of an earlier call")
+    monkeypatch.setattr(paths, "write_whole", limited)
+    with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+        card.write(tmp_path)
+    assert not [*tmp_path.iterdir()]
 
 
 def stopped(*given):

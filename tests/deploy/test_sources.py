@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
+from torchvision import datasets
 
 from ptq.deploy import image_source, network_source
 from ptq.evidence.checks import InputError
@@ -209,6 +210,40 @@ def test_an_image_that_is_not_turned_is_told(tmp_path):
     assert note.startswith("1 images of") and "a.png, are to be tur" in note
 
 
+def test_links_are_followed_as_torchvision_does(tmp_path):
+    """A class that is a link keeps its number; a loop ends."""
+    folder, real = tmp_path / "images", tmp_path / "elsewhere"
+    for name, value in (("ant", 1), ("dog", 3)):
+        save(folder / name / "a.png", gray(value))
+    save(real / "birds" / "deep" / "a.png", gray(2))
+    save(real / "b.png", gray(4))
+    (folder / "bird").symlink_to(real / "birds")
+    (folder / "dog" / "b.png").symlink_to(real / "b.png")
+    for loop, to in (("ant", "."), ("dog", ".."), ("bird", "../birds")):
+        (folder / loop / "loop").symlink_to(to)
+    images = image_source.read(folder)
+    assert images.class_names == ["ant", "bird", "dog"]
+    assert images.pixels[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
+    assert images.labels.tolist() == [0, 1, 2, 2]
+    assert not images.notes
+    found = datasets.ImageFolder(folder)
+    assert found.classes == images.class_names
+
+
+def test_an_empty_folder_of_a_class_that_is_named_moves_no_number(tmp_path):
+    save(tmp_path / "dog" / "a.png", gray(1))
+    (tmp_path / "cat" / "deep").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "dog").mkdir(parents=True)
+    with pytest.raises(InputError, match="cat holds no images, and would"):
+        image_source.read(tmp_path)
+    named = image_source.read(tmp_path, ["cat", "dog"])
+    assert named.labels.tolist() == [1]
+    assert len(image_source.read(tmp_path, labelled=False)) == 1
+    (tmp_path / "cat" / "deep").rmdir()
+    (tmp_path / "cat").rmdir()
+    assert image_source.read(tmp_path).class_names == ["dog"]
+
+
 def fill(folder, kind):
     if kind == "unlike":
         save(folder / "a.png", gray(1, (4, 5)))
@@ -227,6 +262,10 @@ def fill(folder, kind):
     elif kind == "numbers":
         for number in (2, 10):
             save(folder / str(number) / "a.png", gray(1))
+    elif kind.startswith("dangling"):
+        save(folder / "cat" / "a.png", gray(1))
+        name = "cat/b.png" if kind == "dangling" else "dog"
+        (folder / name).symlink_to("../.git/annex/object")
     elif kind == "beside":
         save(folder / "a.png", gray(1))
         save(folder / "cat" / "a.png", gray(1))
@@ -239,6 +278,8 @@ FOLDERS = {
     "cut": r"a.png: cannot be read as an image",
     "deep": "a.png: pixels of more than 8 bits",
     "numbers": "folders are numbers, which torchvision orders as 10, 2",
+    "dangling": r"cat/b.png: a link to .*annex/object, .*: fetch the data",
+    "dangling class": r"dog: a link to .*annex/object, .*: fetch the data",
     "beside": "a.png lies beside folders of classes",
 }
 

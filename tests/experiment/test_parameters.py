@@ -1,5 +1,6 @@
 """Refusals: each says what is valid, and nothing runs."""
 
+import math
 import os
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def test_every_fault_is_told_at_once():
 def test_a_switch_takes_only_true_or_false(value):
     with pytest.raises(parameters.ParameterError, match="True or False"):
         parameters.check({"retrain": value}, {"retrain": False})
+
+
+@pytest.mark.parametrize(
+    "odd", [[1, [2, math.nan]], [{"a": -math.inf}], [{math.nan: 1}]]
+)
+def test_a_number_that_is_not_finite_is_refused_however_deep(odd):
+    with pytest.raises(parameters.ParameterError) as caught:
+        parameters.check({"items": odd}, {"items": [1, [2, 0.5]]})
+    assert str(caught.value) == f"items={odd}: expected finite numbers"
+    parameters.check({"items": odd}, {"items": [math.inf]})
+    parameters.check({"items": [1, [2.5]]}, {"items": []})
 
 
 @pytest.mark.parametrize(

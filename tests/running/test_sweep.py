@@ -230,6 +230,17 @@ def test_unknown_chapter_is_refused(tmp_path, name):
         sweep_plan.read(file)
 
 
+@pytest.mark.parametrize("given", ["", " ''", " '  '", " []"])
+def test_a_chapter_that_is_not_given_is_told_by_its_key(tmp_path, given):
+    file = tmp_path / "s.yml"
+    file.write_text(f"chapter:{given}\n")
+    with pytest.raises(sweep_plan.SweepError) as caught:
+        sweep_plan.read(file)
+    told = str(caught.value)
+    assert told.startswith(f"{file}: chapter: nothing is given; expected ")
+    assert "NAME.ipynb" in told and "01_baseline" in told
+
+
 def test_cluster_may_have_what_this_machine_lacks(tmp_path):
     file = tmp_path / "far.yml"
     file.write_text(
@@ -377,6 +388,24 @@ def test_a_damaged_point_runs_again(
     failed = {whole.name} if name == worker.FAILURE else set()
     assert outcome.failed.keys() == failed
     assert "table" in sweep.report(outcome)
+
+
+@pytest.mark.parametrize("kind", ["a point", "a link", "all points"])
+def test_what_is_in_the_place_of_a_point_is_told(toy, tmp_path, kind):
+    file = toy("fixed: {log: LOG}\ncross: {value: [0, 1]}")
+    folder = tmp_path / "run"
+    place = folder / paths.POINTS
+    if kind != "all points":
+        place = place / [*sweep_plan.read(file).points][1]
+    place.parent.mkdir(parents=True)
+    if kind == "a link":
+        place.symlink_to("nowhere")
+    else:
+        place.write_text("mine")
+    result = command(file, folder)
+    assert result.exit_code == 1 and f"{place} is no folder" in result.output
+    assert result.output.rstrip().endswith("or nothing; remove it")
+    assert os.path.lexists(place) and not kept(folder)
 
 
 def test_killed_worker_loses_and_doubles_nothing(cluster, toy, tmp_path):
