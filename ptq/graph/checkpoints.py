@@ -150,11 +150,21 @@ def _damage(content: bytes) -> str:
             summed = any(one.CRC for one in archive.infolist())
             if summed and archive.testzip():
                 return DAMAGED
+            if any(map(_is_odd_folder, archive.infolist())):
+                return DAMAGED
     except Exception:  # zipfile raises many kinds
         return DAMAGED
     if "constants.pkl" in names:
         return "is a TorchScript file: save model.state_dict() by torch.save"
     return "" if "data.pkl" in names else FOREIGN
+
+
+def _is_odd_folder(one: zipfile.ZipInfo) -> bool:
+    """Whether a file has the bit of folders: torch does not read these.
+
+    It leaves the numbers of such a one as the memory has them.
+    """
+    return bool(one.external_attr & 0x10) and not one.is_dir()
 
 
 def _listed(content) -> str:

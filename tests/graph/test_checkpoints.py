@@ -95,6 +95,12 @@ def flipped(content, part):
     )
 
 
+def as_folder(content, part):
+    """The list of a zip file says that ``part`` of it is a folder."""
+    begin = content.rindex(b"PK\x01\x02", 0, content.rindex(part))
+    return content[: begin + 38] + b"\x10" + content[begin + 39 :]
+
+
 def scripted():
     buffer = io.BytesIO()
     torch.jit.save(torch.jit.script(network()), buffer)
@@ -119,6 +125,7 @@ def test_missing_and_damaged_files(tmp_path):
         (whole[:-1], "is cut off or damaged"),
         (flipped(whole, made[0].weight), "is cut off or damaged"),
         (old[: len(old) // 2], "is cut off or damaged"),
+        (as_folder(whole, b"/data/0"), "is cut off or damaged"),
         (b"text", "is no file of torch.save"),
         (zipped(), "is no file of torch.save"),
         (scripted(), "is a TorchScript file"),
