@@ -61,6 +61,11 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
 def _is_odd(path, name: str, tensor: Tensor, wanted: dict) -> bool:
     """Whether a tensor has another precision; codes are no weights."""
     here = wanted.get(name, tensor).dtype
+    if tensor.is_complex() and not here.is_complex:
+        raise UnsupportedError(
+            f"{path}: {name} is complex ({_name(tensor.dtype)}): expected "
+            f"{_name(here)}; save its real numbers, as by tensor.real"
+        )
     if here.is_floating_point and not tensor.is_floating_point():
         raise UnsupportedError(
             f"{path}: {name} is {_name(tensor.dtype)}: expected float "

@@ -54,6 +54,11 @@ def test_half_precision_is_those_numbers(dtype, tmp_path):
     assert torch.equal(made[0].weight, trained[0].weight.float())
 
 
+def other_bias(change):
+    state = network().state_dict()
+    return state | {"0.bias": change(state["0.bias"])}
+
+
 class Evil:
     def __reduce__(self):
         return eval, ("1 / 0",)
@@ -73,6 +78,14 @@ class Evil:
         ([torch.ones(3)], "no tensors by name"),
         ({"lr": 0.1}, "no tensors by name"),
         ({0: torch.ones(3)}, "no tensors by name, but 0"),
+        (
+            other_bias(lambda b: b.to(torch.complex64)),
+            r"0.bias is complex \(complex64\): expected float32; save its re",
+        ),
+        (
+            other_bias(torch.Tensor.char),
+            "0.bias is int8: expected float numbers, not codes",
+        ),
     ],
 )
 def test_refused(content, message, tmp_path):
