@@ -31,8 +31,8 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
     as it is. Raises UnsupportedError, naming the file and what is at fault,
     where it is missing, damaged, of another network, or has two states.
     """
-    state = {_plain(name): t for name, t in _state(Path(path)).items()}
     wanted = model.state_dict()
+    state = _named(path, _state(Path(path)), wanted)
     # Checkpoints older than torch 0.4 do not count the batches.
     optional = {n for n in wanted if n.endswith("num_batches_tracked")}
     for name in sorted(wanted.keys() | state.keys() - optional):
@@ -76,6 +76,21 @@ def _is_odd(path, name: str, tensor: Tensor, wanted: dict) -> bool:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _named(path, found: dict, wanted: dict) -> dict[str, Tensor]:
+    """A file's tensors by the names that the network has for them."""
+    if found.keys() == wanted.keys():
+        return found  # a network may call a part of its own "module"
+    origins = {}
+    for name in found:
+        other = origins.setdefault(_plain(name), name)
+        if other != name:
+            raise UnsupportedError(
+                f"{path} holds two tensors for {_plain(name)}: {other} and "
+                f"{name}: expected one; save the one that you mean alone"
+            )
+    return {name: found[origin] for name, origin in origins.items()}
 
 
 def _state(path: Path) -> dict[str, Tensor]:

@@ -43,6 +43,17 @@ def test_filled(kind, tmp_path):
     assert torch.equal(fresh[0].weight, before)
 
 
+def test_parts_of_a_network_may_be_called_module(tmp_path):
+    trained, fresh = (
+        nn.ModuleDict({"0": network()[0], "module": network()})
+        for _ in range(2)
+    )
+    torch.save(trained.state_dict(), tmp_path / "w.pt")
+    made = filled(fresh, tmp_path / "w.pt").state_dict()
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(made[name], tensor)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_those_numbers(dtype, tmp_path):
     trained = network().to(dtype)
@@ -78,6 +89,10 @@ class Evil:
         ([torch.ones(3)], "no tensors by name"),
         ({"lr": 0.1}, "no tensors by name"),
         ({0: torch.ones(3)}, "no tensors by name, but 0"),
+        (
+            network().state_dict() | {"module.0.weight": torch.ones(1)},
+            "two tensors for 0.weight: 0.weight and module.0.weight: expec",
+        ),
         (
             other_bias(lambda b: b.to(torch.complex64)),
             r"0.bias is complex \(complex64\): expected float32; save its re",
