@@ -4,7 +4,7 @@ import io
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -26,10 +26,11 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
     """A copy of ``model`` with the tensors of a file that torch.save wrote.
 
     The file holds a state, or a dict with one as "state_dict" or "model";
-    prefixes "module." and "_orig_mod." are dropped, other precisions become
-    the model's own, with a warning. No code in it is run. ``model`` is left
-    as it is. Raises UnsupportedError, naming the file and what is at fault,
-    where it is missing, damaged, of another network, or has two states.
+    prefixes "module." and "_orig_mod." are dropped, and one that all names
+    have where they fit without it. Other precisions become the model's own,
+    with a warning. No code in it is run. ``model`` is left as it is. Raises
+    UnsupportedError, naming the file and what is at fault, where it is
+    missing, damaged, of another network, or has two states.
     """
     wanted = model.state_dict()
     state = _named(path, _state(Path(path)), wanted)
@@ -90,7 +91,25 @@ def _named(path, found: dict, wanted: dict) -> dict[str, Tensor]:
                 f"{path} holds two tensors for {_plain(name)}: {other} and "
                 f"{name}: expected one; save the one that you mean alone"
             )
+    for cut in _shortened(list(origins)):
+        if _essential(cut) == _essential(wanted):
+            origins = dict(zip(cut, origins.values(), strict=True))
+            break
     return {name: found[origin] for name, origin in origins.items()}
+
+
+def _shortened(names: list[str]) -> Iterator[list[str]]:
+    """The names, and without each part that all of them begin with."""
+    yield names
+    while len({n.partition(".")[0] for n in names}) == 1 and all(
+        "." in n for n in names
+    ):
+        names = [n.partition(".")[2] for n in names]
+        yield names
+
+
+def _essential(names: Iterable[str]) -> set[str]:
+    return {n for n in names if not n.endswith("num_batches_tracked")}
 
 
 def _state(path: Path) -> dict[str, Tensor]:
@@ -132,7 +151,9 @@ def _states(content, where: tuple = ()) -> Iterator[tuple]:
 
 
 def _names(state: dict) -> set[str]:
-    return {_plain(name) for name in state}
+    """What two states of one network have in common."""
+    *_, shortest = _shortened([_plain(name) for name in state])
+    return set(shortest)
 
 
 def _content(path: Path):

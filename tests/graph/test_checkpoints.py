@@ -27,6 +27,12 @@ def states(state):
             "model": {f"module.{n}": t for n, t in state.items()}
         },
         "wrapped deep": {"model": {"state_dict": state}},
+        "in a trainer": {f"model.{n}": t for n, t in state.items()},
+        "in two": {
+            f"module.net.model.{n}": t
+            for n, t in state.items()
+            if "batches" not in n
+        },
         "uncounted": {n: t for n, t in state.items() if "batches" not in n},
     }
 
@@ -100,6 +106,10 @@ class Evil:
         (
             other_bias(torch.Tensor.char),
             "0.bias is int8: expected float numbers, not codes",
+        ),
+        (
+            {f"model.{n}": t for n, t in network()[:1].state_dict().items()},
+            "of another network: 0.bias is absent there",
         ),
     ],
 )
@@ -189,6 +199,17 @@ def test_two_states_are_not_chosen_from(more, named, tmp_path):
     content = {"state_dict": network().state_dict(), "epoch": 3} | averaged
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(UnsupportedError, match=rf"2 states \({named}\)"):
+        filled(network(), tmp_path / "w.pt")
+
+
+def test_states_are_alike_whatever_all_names_begin_with(tmp_path):
+    state = network().state_dict()
+    content = {
+        "state_dict": {f"model.{n}": t for n, t in state.items()},
+        "ema": network().state_dict(),
+    }
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(UnsupportedError, match="2 states .state_dict, ema"):
         filled(network(), tmp_path / "w.pt")
 
 
