@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ptq import input_checks
 from ptq.graph import plain_copies
 from ptq.graph.errors import UnsupportedError
 
@@ -81,6 +82,13 @@ def _name(dtype: torch.dtype) -> str:
 
 def _named(path, found: dict, wanted: dict) -> dict[str, Tensor]:
     """A file's tensors by the names that the network has for them."""
+    for name, tensor in found.items():
+        if not (input_checks.is_plain(tensor) or tensor.is_quantized):
+            raise UnsupportedError(
+                f"{path}: {name} is sparse, nested or without numbers (meta "
+                "device): expected an ordinary one; save its numbers, "
+                "a sparse one as tensor.to_dense()"
+            )
     if found.keys() == wanted.keys():
         return found  # a network may call a part of its own "module"
     origins = {}
@@ -164,9 +172,11 @@ def _content(path: Path):
     if fault := _damage(content):
         raise UnsupportedError(f"{path} {fault}")
     try:
-        return torch.load(
-            io.BytesIO(content), map_location="cpu", weights_only=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sparse ones: refused here
+            return torch.load(
+                io.BytesIO(content), map_location="cpu", weights_only=True
+            )
     except pickle.UnpicklingError as error:
         raise UnsupportedError(
             f"{path} holds no plain tensors: save model.state_dict() by "

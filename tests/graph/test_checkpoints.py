@@ -99,6 +99,8 @@ class Evil:
             network().state_dict() | {"module.0.weight": torch.ones(1)},
             "two tensors for 0.weight: 0.weight and module.0.weight: expec",
         ),
+        (other_bias(torch.Tensor.to_sparse), "0.bias is sparse, nested or"),
+        (other_bias(lambda b: b.to("meta")), r"0.bias is .* \(meta device\)"),
         (
             other_bias(lambda b: b.to(torch.complex64)),
             r"0.bias is complex \(complex64\): expected float32; save its re",
