@@ -150,6 +150,7 @@ class _Translation:
         given = self._given(found)
         if not _leaves_any(given, Value):
             return self._computed(found)
+        checks.check_real(found)
         rule = RULES.get(name, self._unknown(found))
         return rule(self._call(found, name, given, result))
 
@@ -219,7 +220,6 @@ class _Translation:
                 raise UnsupportedError(
                     f"it writes by {word}: make a new tensor, as by torch.cat"
                 )
-            checks.check_real(found)
             named = [n for n in only_named if call[n] is not None]
             several = isinstance(call.shape, list)
             if named or several or not isinstance(call.x, Value):

@@ -103,6 +103,12 @@ def test_each_way_to_write_relu_is_one_word(relu, images):
     assert clamp.args[1:] == (0.0, None) and clamp.inputs == ["conv"]
 
 
+def test_steps_in_double_precision_are_taken_in_float32(images):
+    network = Net(lambda x: x.double().square().float()).eval()
+    with torch.no_grad():
+        equal(trace(network, images)(images), network(images))
+
+
 def test_a_module_called_twice_has_two_nodes(images):
     class Twice(Net):
         def forward(self, x):
@@ -350,6 +356,14 @@ def with_gradients(x):
             "depends on the values of the images",
         ),
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
+        (
+            lambda: Net(lambda x: x.half().float()),
+            r"to \(to, test_trace.py:\d+\): its result is float16: expected",
+        ),
+        (
+            lambda: Net(lambda x: x.int().float()),
+            r"to \(to, test_trace.py:\d+\): its result is int32: expected",
+        ),
         (lambda: Net(in_half), "autocast.*rules of its own"),
         (lambda: Net(with_gradients), "set_grad_enabled.*rules of its own"),
         (lambda: Net(lambda x: x * (x > 0)), r"gt.*its result is bool"),
