@@ -364,6 +364,10 @@ def with_gradients(x):
             lambda: Net(lambda x: x.int().float()),
             r"to \(to, test_trace.py:\d+\): its result is int32: expected",
         ),
+        (
+            lambda: Net(lambda x: x.data.clamp_(-6, 6)),
+            r"Net cannot be traced: it takes the data of a tensor, as w.data",
+        ),
         (lambda: Net(in_half), "autocast.*rules of its own"),
         (lambda: Net(with_gradients), "set_grad_enabled.*rules of its own"),
         (lambda: Net(lambda x: x * (x > 0)), r"gt.*its result is bool"),
