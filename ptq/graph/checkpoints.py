@@ -4,12 +4,13 @@ import io
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ptq import input_checks
 from ptq.graph import plain_copies
 from ptq.graph.errors import UnsupportedError
 
@@ -26,13 +27,14 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
     """A copy of ``model`` with the tensors of a file that torch.save wrote.
 
     The file holds a state, or a dict with one as "state_dict" or "model";
-    prefixes "module." and "_orig_mod." are dropped, other precisions become
-    the model's own, with a warning. No code in it is run. ``model`` is left
-    as it is. Raises UnsupportedError, naming the file and what is at fault,
-    where it is missing, damaged, of another network, or has two states.
+    prefixes "module." and "_orig_mod." are dropped, and one that all names
+    have where they fit without it. Other precisions become the model's own,
+    with a warning. No code in it is run. ``model`` is left as it is. Raises
+    UnsupportedError, naming the file and what is at fault, where it is
+    missing, damaged, of another network, or has two states.
     """
-    state = {_plain(name): t for name, t in _state(Path(path)).items()}
     wanted = model.state_dict()
+    state = _named(path, _state(Path(path)), wanted)
     # Checkpoints older than torch 0.4 do not count the batches.
     optional = {n for n in wanted if n.endswith("num_batches_tracked")}
     for name in sorted(wanted.keys() | state.keys() - optional):
@@ -61,6 +63,11 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
 def _is_odd(path, name: str, tensor: Tensor, wanted: dict) -> bool:
     """Whether a tensor has another precision; codes are no weights."""
     here = wanted.get(name, tensor).dtype
+    if tensor.is_complex() and not here.is_complex:
+        raise UnsupportedError(
+            f"{path}: {name} is complex ({_name(tensor.dtype)}): expected "
+            f"{_name(here)}; save its real numbers, as by tensor.real"
+        )
     if here.is_floating_point and not tensor.is_floating_point():
         raise UnsupportedError(
             f"{path}: {name} is {_name(tensor.dtype)}: expected float "
@@ -71,6 +78,46 @@ def _is_odd(path, name: str, tensor: Tensor, wanted: dict) -> bool:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _named(path, found: dict, wanted: dict) -> dict[str, Tensor]:
+    """A file's tensors by the names that the network has for them."""
+    for name, tensor in found.items():
+        if not (input_checks.is_plain(tensor) or tensor.is_quantized):
+            raise UnsupportedError(
+                f"{path}: {name} is sparse, nested or without numbers (meta "
+                "device): expected an ordinary one; save its numbers, "
+                "a sparse one as tensor.to_dense()"
+            )
+    if found.keys() == wanted.keys():
+        return found  # a network may call a part of its own "module"
+    origins = {}
+    for name in found:
+        other = origins.setdefault(_plain(name), name)
+        if other != name:
+            raise UnsupportedError(
+                f"{path} holds two tensors for {_plain(name)}: {other} and "
+                f"{name}: expected one; save the one that you mean alone"
+            )
+    for cut in _shortened(list(origins)):
+        if _essential(cut) == _essential(wanted):
+            origins = dict(zip(cut, origins.values(), strict=True))
+            break
+    return {name: found[origin] for name, origin in origins.items()}
+
+
+def _shortened(names: list[str]) -> Iterator[list[str]]:
+    """The names, and without each part that all of them begin with."""
+    yield names
+    while len({n.partition(".")[0] for n in names}) == 1 and all(
+        "." in n for n in names
+    ):
+        names = [n.partition(".")[2] for n in names]
+        yield names
+
+
+def _essential(names: Iterable[str]) -> set[str]:
+    return {n for n in names if not n.endswith("num_batches_tracked")}
 
 
 def _state(path: Path) -> dict[str, Tensor]:
@@ -112,7 +159,9 @@ def _states(content, where: tuple = ()) -> Iterator[tuple]:
 
 
 def _names(state: dict) -> set[str]:
-    return {_plain(name) for name in state}
+    """What two states of one network have in common."""
+    *_, shortest = _shortened([_plain(name) for name in state])
+    return set(shortest)
 
 
 def _content(path: Path):
@@ -123,9 +172,11 @@ def _content(path: Path):
     if fault := _damage(content):
         raise UnsupportedError(f"{path} {fault}")
     try:
-        return torch.load(
-            io.BytesIO(content), map_location="cpu", weights_only=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sparse ones: refused here
+            return torch.load(
+                io.BytesIO(content), map_location="cpu", weights_only=True
+            )
     except pickle.UnpicklingError as error:
         raise UnsupportedError(
             f"{path} holds no plain tensors: save model.state_dict() by "
@@ -150,11 +201,21 @@ def _damage(content: bytes) -> str:
             summed = any(one.CRC for one in archive.infolist())
             if summed and archive.testzip():
                 return DAMAGED
+            if any(map(_is_odd_folder, archive.infolist())):
+                return DAMAGED
     except Exception:  # zipfile raises many kinds
         return DAMAGED
     if "constants.pkl" in names:
         return "is a TorchScript file: save model.state_dict() by torch.save"
     return "" if "data.pkl" in names else FOREIGN
+
+
+def _is_odd_folder(one: zipfile.ZipInfo) -> bool:
+    """Whether a file has the bit of folders: torch does not read these.
+
+    It leaves the numbers of such a one as the memory has them.
+    """
+    return bool(one.external_attr & 0x10) and not one.is_dir()
 
 
 def _listed(content) -> str:

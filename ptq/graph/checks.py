@@ -114,13 +114,23 @@ def check_call(found: fx.Node) -> None:
 
 
 def check_real(found: fx.Node) -> None:
-    """Raise UnsupportedError where a call puts out no float numbers."""
+    """Raise UnsupportedError where a call puts out no float numbers.
+
+    Nor may they be of half precision: a graph would not round so.
+    """
     result = found.meta["val"]
-    if isinstance(result, Tensor) and not result.is_floating_point():
+    if not isinstance(result, Tensor):
+        return
+    real = result.is_floating_point()
+    if not real or result.itemsize < torch.float32.itemsize:
         dtype = str(result.dtype).removeprefix("torch.")
+        hint = (
+            "leave the numbers in float32"
+            if real
+            else "write the choice as arithmetic, such as x.relu()"
+        )
         raise UnsupportedError(
-            f"its result is {dtype}: expected float32; write the choice as "
-            "arithmetic, such as x.relu()"
+            f"its result is {dtype}: expected float32; {hint}"
         )
 
 

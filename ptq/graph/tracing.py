@@ -23,18 +23,16 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 
-from ptq.graph import checks, user_code
+from ptq.graph import checks, user_code, views
 from ptq.graph.errors import UnsupportedError
 from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
 from ptq.graph.operations import operation
 from ptq.graph.torch_call import Call
 from ptq.graph.translation_rules import RULES
+from ptq.graph.views import COUNT
 
 # The graph may differ from the network by this share of the largest logit.
 TOLERANCE = 1e-4
-# How many images are traced (none is computed): a prime number, so that a
-# dimension which grows with the number of images is told by its size.
-COUNT = 1009
 # Steps that a layer takes besides its own: they are named after it.
 AROUND = ("pad", "take", "spread")
 # What graph and files call their ends: no module may take these names.
@@ -133,16 +131,18 @@ class _Translation:
         checks.check_call(found)
         result = found.meta.get("val")
         if not isinstance(result, Tensor | list | tuple):
+            views.check_no_write(found)
             return None  # a check of a size
         name = _base_name(found)
         try:
             made = self._made(found, name, result)
+            if found.target._schema.is_mutable:
+                views.check_write(found, list(self.current))
+                self.current[found.args[0]] = made
         except UnsupportedError as error:
             place = user_code.of_call(found, name)
             why = user_code.of_kind(found) or error
             raise UnsupportedError(f"{place}: {why}") from error
-        if found.target._schema.is_mutable:
-            self.current[found.args[0]] = made
         return made
 
     def _made(self, found: fx.Node, name: str, result):
@@ -150,6 +150,7 @@ class _Translation:
         given = self._given(found)
         if not _leaves_any(given, Value):
             return self._computed(found)
+        checks.check_real(found)
         rule = RULES.get(name, self._unknown(found))
         return rule(self._call(found, name, given, result))
 
@@ -219,7 +220,6 @@ class _Translation:
                 raise UnsupportedError(
                     f"it writes by {word}: make a new tensor, as by torch.cat"
                 )
-            checks.check_real(found)
             named = [n for n in only_named if call[n] is not None]
             several = isinstance(call.shape, list)
             if named or several or not isinstance(call.x, Value):

@@ -70,6 +70,11 @@ def reason(model: nn.Module, error: Exception) -> str:
         why = "what runs next depends on the values of the images"
     elif "specialized" in text or "constraints" in text.lower():
         why = "it works for one number of images only"
+    elif "fake tensor in the exported program" in text:
+        why = (
+            "it takes the data of a tensor, as w.data, which cannot be "
+            "followed: use the tensor itself, or w.detach()"
+        )
     else:
         why = (text.strip().splitlines() or [type(error).__name__])[0]
     return f"{type(model).__name__} cannot be traced{place}: {why}"

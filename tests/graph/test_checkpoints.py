@@ -27,6 +27,12 @@ def states(state):
             "model": {f"module.{n}": t for n, t in state.items()}
         },
         "wrapped deep": {"model": {"state_dict": state}},
+        "in a trainer": {f"model.{n}": t for n, t in state.items()},
+        "in two": {
+            f"module.net.model.{n}": t
+            for n, t in state.items()
+            if "batches" not in n
+        },
         "uncounted": {n: t for n, t in state.items() if "batches" not in n},
     }
 
@@ -43,6 +49,17 @@ def test_filled(kind, tmp_path):
     assert torch.equal(fresh[0].weight, before)
 
 
+def test_parts_of_a_network_may_be_called_module(tmp_path):
+    trained, fresh = (
+        nn.ModuleDict({"0": network()[0], "module": network()})
+        for _ in range(2)
+    )
+    torch.save(trained.state_dict(), tmp_path / "w.pt")
+    made = filled(fresh, tmp_path / "w.pt").state_dict()
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(made[name], tensor)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_those_numbers(dtype, tmp_path):
     trained = network().to(dtype)
@@ -52,6 +69,11 @@ def test_half_precision_is_those_numbers(dtype, tmp_path):
         made = filled(network(), tmp_path / "w.pt")
     assert made[0].weight.dtype == torch.float32
     assert torch.equal(made[0].weight, trained[0].weight.float())
+
+
+def other_bias(change):
+    state = network().state_dict()
+    return state | {"0.bias": change(state["0.bias"])}
 
 
 class Evil:
@@ -73,6 +95,24 @@ class Evil:
         ([torch.ones(3)], "no tensors by name"),
         ({"lr": 0.1}, "no tensors by name"),
         ({0: torch.ones(3)}, "no tensors by name, but 0"),
+        (
+            network().state_dict() | {"module.0.weight": torch.ones(1)},
+            "two tensors for 0.weight: 0.weight and module.0.weight: expec",
+        ),
+        (other_bias(torch.Tensor.to_sparse), "0.bias is sparse, nested or"),
+        (other_bias(lambda b: b.to("meta")), r"0.bias is .* \(meta device\)"),
+        (
+            other_bias(lambda b: b.to(torch.complex64)),
+            r"0.bias is complex \(complex64\): expected float32; save its re",
+        ),
+        (
+            other_bias(torch.Tensor.char),
+            "0.bias is int8: expected float numbers, not codes",
+        ),
+        (
+            {f"model.{n}": t for n, t in network()[:1].state_dict().items()},
+            "of another network: 0.bias is absent there",
+        ),
     ],
 )
 def test_refused(content, message, tmp_path):
@@ -93,6 +133,12 @@ def flipped(content, part):
     return (
         content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :]
     )
+
+
+def as_folder(content, part):
+    """The list of a zip file says that ``part`` of it is a folder."""
+    begin = content.rindex(b"PK\x01\x02", 0, content.rindex(part))
+    return content[: begin + 38] + b"\x10" + content[begin + 39 :]
 
 
 def scripted():
@@ -119,6 +165,7 @@ def test_missing_and_damaged_files(tmp_path):
         (whole[:-1], "is cut off or damaged"),
         (flipped(whole, made[0].weight), "is cut off or damaged"),
         (old[: len(old) // 2], "is cut off or damaged"),
+        (as_folder(whole, b"/data/0"), "is cut off or damaged"),
         (b"text", "is no file of torch.save"),
         (zipped(), "is no file of torch.save"),
         (scripted(), "is a TorchScript file"),
@@ -154,6 +201,17 @@ def test_two_states_are_not_chosen_from(more, named, tmp_path):
     content = {"state_dict": network().state_dict(), "epoch": 3} | averaged
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(UnsupportedError, match=rf"2 states \({named}\)"):
+        filled(network(), tmp_path / "w.pt")
+
+
+def test_states_are_alike_whatever_all_names_begin_with(tmp_path):
+    state = network().state_dict()
+    content = {
+        "state_dict": {f"model.{n}": t for n, t in state.items()},
+        "ema": network().state_dict(),
+    }
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(UnsupportedError, match="2 states .state_dict, ema"):
         filled(network(), tmp_path / "w.pt")
 
 

@@ -103,6 +103,12 @@ def test_each_way_to_write_relu_is_one_word(relu, images):
     assert clamp.args[1:] == (0.0, None) and clamp.inputs == ["conv"]
 
 
+def test_steps_in_double_precision_are_taken_in_float32(images):
+    network = Net(lambda x: x.double().square().float()).eval()
+    with torch.no_grad():
+        equal(trace(network, images)(images), network(images))
+
+
 def test_a_module_called_twice_has_two_nodes(images):
     class Twice(Net):
         def forward(self, x):
@@ -350,11 +356,23 @@ def with_gradients(x):
             "depends on the values of the images",
         ),
         (lambda: Net(lambda x: F.dropout(x, 0.5)), "drops values at random"),
+        (
+            lambda: Net(lambda x: x.half().float()),
+            r"to \(to, test_trace.py:\d+\): its result is float16: expected",
+        ),
+        (
+            lambda: Net(lambda x: x.int().float()),
+            r"to \(to, test_trace.py:\d+\): its result is int32: expected",
+        ),
+        (
+            lambda: Net(lambda x: x.data.clamp_(-6, 6)),
+            r"Net cannot be traced: it takes the data of a tensor, as w.data",
+        ),
         (lambda: Net(in_half), "autocast.*rules of its own"),
         (lambda: Net(with_gradients), "set_grad_enabled.*rules of its own"),
         (lambda: Net(lambda x: x * (x > 0)), r"gt.*its result is bool"),
         (lambda: Net(torch.sort), "do not fit|no rule for aten.sort"),
-        (lambda: Net(into_view), "gives other results than its graph"),
+        (lambda: Net(into_view), r"sub_?.*test_trace.py:\d+.*into a view"),
         (lambda: Net(into_part), r"copy.*it writes by aten.copy_.default"),
         (lambda: Net(two_lists), "expected one list"),
         (lambda: Net(lambda x: x - x.amax(1, True)), "not of rows or col"),
@@ -390,6 +408,106 @@ def test_refused_in_one_sentence(make, message, images):
     with pytest.raises(UnsupportedError, match=f"(?s){message}") as refusal:
         trace(make(), images)
     assert "\n" not in str(refusal.value)
+
+
+def into_channel(x):
+    x[:, :1].clamp_(max=9.0)
+    return x
+
+
+def into_detached(x):
+    x.detach().clamp_(-6, 6)
+    return x
+
+
+def into_flat(x):
+    x.view(len(x), -1).clamp_(-6, 6)
+    return x
+
+
+def into_chunk(x):
+    part, _ = x.chunk(2, 1)
+    part.clamp_(max=8)
+    return x
+
+
+def under_view(x):
+    flat = x.flatten(1)
+    x.clamp_(max=8)
+    return flat.unflatten(1, (4, 32, 32))
+
+
+def into_overlapping(x):
+    first, second = x[:, :2], x[:, 1:3]
+    first.clamp_(max=8)
+    return torch.cat((first, second), 1)
+
+
+def into_constant(x):
+    ones = torch.ones(4, 1, 1)
+    ones[:1].mul_(2)
+    return x * ones
+
+
+def in_list(x):
+    torch._foreach_clamp_max_([x], 8.0)
+    return x
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        into_channel,
+        into_detached,
+        into_flat,
+        into_chunk,
+        under_view,
+        into_overlapping,
+        into_constant,
+        in_list,
+    ],
+)
+def test_writes_that_others_would_see_are_refused(write, images):
+    # The values of two images may all be left as they are by the write.
+    with pytest.raises(UnsupportedError, match=r"test_trace.py:\d+\): it wr"):
+        trace(Net(write), images)
+
+
+def both_halves(x):
+    first, second = x.chunk(2, 1)
+    first.clamp_(max=1)
+    second.clamp_(min=-1)
+    return torch.cat((first, second), 1)
+
+
+def gated(x):
+    first, second = x.chunk(2, 1)
+    return torch.cat((first * second.sigmoid_(), first), 1)
+
+
+def through_flat(x):
+    return x.flatten(1).clamp_(max=1).mul_(2).unflatten(1, (4, 32, 32))
+
+
+def strided(x):
+    first, second = x[..., ::2], x[..., 1::2]
+    return torch.cat((first.clamp_(max=1), -second), 3)
+
+
+def beside_residual(x):
+    y = F.dropout(x.relu_(), training=False)
+    return x + F.relu6(nn.Identity()(y), inplace=True)
+
+
+@pytest.mark.parametrize(
+    "write", [both_halves, gated, through_flat, strided, beside_residual]
+)
+def test_writes_that_no_other_reads_are_right(write, images):
+    network = Net(write).eval()
+    graph = trace(network, images)
+    for given in (images, 50 * images):
+        with torch.no_grad():
+            equal(graph(given), network(given))
 
 
 @pytest.mark.parametrize(
