@@ -1,0 +1,139 @@
+"""Tables of any tool, in files of text, as arrays."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ptq.evidence.checks import InputError
+from ptq.judge import image_order
+from ptq.judge.parts import chosen, line, listed
+
+# Columns of a table that are no outputs of a network.
+NO_OUTPUTS = {
+    *("id", "index", "idx", "image", "file", "class"),
+    *("label", "labels", "target", "truth", "y", "y_true"),
+    *("pred", "preds", "prediction", "predictions", "predicted", "y_pred"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The array (N,) or (N, C) of a file, and what stands beside it there.
+
+    ``beside`` are the columns that were not chosen.
+    """
+
+    array: np.ndarray
+    beside: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def from_csv(content: bytes, path: Path, part: str) -> Found:
+    """The values of a file's content, of one column where ``part`` is given.
+
+    Raises InputError, naming the file, as ``reading.read`` does.
+    """
+    frame = _table(content, path)
+    names = list(frame)
+    if part:
+        at = names.index(chosen(part, names, f"{path}", "column"))
+        beside = frame.drop(columns=names[at])
+        image_order.refuse_unsorted(beside, path)
+        return Found(frame.iloc[:, at].values, beside)
+    advice = f"; choose a column by {path}:COLUMN" if len(names) > 1 else ""
+    for i, name in enumerate(names):
+        if frame.iloc[:, i].dtype.kind not in "iuf":
+            raise InputError(
+                f"{path}: column {name} (of {listed(names)}) holds no "
+                f"numbers but {_no_number(frame.iloc[:, i])!r}: expected "
+                f"numbers, of a class from 0 on{advice}"
+            )
+    if len(names) > 1 and image_order.counts(frame.iloc[:, 0], path):
+        frame = frame.iloc[:, 1:]
+    if frame.shape[1] == 1:
+        return Found(frame.values[:, 0])
+    _refuse_no_outputs(frame, path, advice)
+    return Found(frame.values)
+
+
+def _no_number(column: pd.Series) -> str:
+    """The first value in a column that is not a number."""
+    odd = (str(v) for v in column if not _is_number(str(v)))
+    return next(odd, str(column.iloc[0]))
+
+
+def _refuse_no_outputs(frame: pd.DataFrame, path: Path, advice: str) -> None:
+    """Refuse a table of predictions or labels, not of a row of outputs."""
+    first = frame.iloc[:, 0]
+    odd = [name for name in frame if name.strip().lower() in NO_OUTPUTS]
+    # Numbers of images that are not counted one by one.
+    if first.dtype.kind in "iu" and len(first) > 2 and first[0] >= 0:
+        odd += [frame.columns[0]] * bool((first.diff()[1:] > 0).all())
+    if odd:
+        raise InputError(
+            f"{path}: column {odd[0]} (of {listed(list(frame))}) looks like "
+            f"no output of a network{advice}"
+        )
+
+
+def _table(content: bytes, path: Path) -> pd.DataFrame:
+    """The cells, with the names of the header, else "1", "2", ..."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: no text in UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from error
+    # Empty lines at the ends are ignored. One between values is an image
+    # without a value, and must not shift the values after it.
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+    between, names = _header(text)
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=between,
+            header=None,
+            index_col=False,
+            skiprows=1 if names else 0,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            low_memory=False,
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        empty = isinstance(error, pd.errors.EmptyDataError)
+        told = "no rows" if empty else f"no table: {line(error)}"
+        raise InputError(f"{path}: {told}") from error
+    width = frame.shape[1]
+    if names and len(names) != width:
+        raise InputError(
+            f"{path}: its header names {len(names)} columns, its rows have "
+            f"{width}"
+        )
+    frame.columns = names or [str(i + 1) for i in range(width)]
+    return frame
+
+
+def _header(text: str) -> tuple[str, list[str]]:
+    """The separator of cells, and the columns' names if there is a header."""
+    first, _, rest = text.partition("\n")
+    between = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
+    cells = next(csv.reader([first], delimiter=between), [""])
+    if all(map(_is_number, cells := [cell.strip() for cell in cells])):
+        # The way pandas numbers columns; no row of outputs looks like it.
+        counted = cells == [str(i) for i in range(len(cells))]
+        real = len(cells) > 2 or "." in rest.partition("\n")[0]
+        return between, cells if counted and real else []
+    if len(first.split()) > 1 and all(map(_is_number, first.split())):
+        return r"\s+", []
+    return between, cells
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
