@@ -1,5 +1,9 @@
 """The order of the images in tables: rows are compared one by one."""
 
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import product
+from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -14,41 +18,105 @@ def same_names(tables: list[tuple[str, pd.DataFrame]]) -> None:
     Each is what a message calls it, and the columns beside the one that was
     chosen. A column names the images if it holds texts, each another, or
     whole numbers that rise; it is compared with those of the same title that
-    have as many rows and a name in common. Raises InputError, with the
-    first row that differs.
+    have as many rows and a name in common. Texts are compared whatever the
+    titles, capitals and folders, if most names are in both columns. Raises
+    InputError, with the first row that differs.
     """
-    known: dict[str, tuple[str, np.ndarray]] = {}
-    columns = [
-        (told, title, column)
-        for told, frame in tables
-        for title, column in frame.items()
+    found = [
+        [_Column(told, *titled) for titled in beside.items()]
+        for told, beside in tables
     ]
-    for told, title, column in columns:
-        if title not in known and _names_images(column):
-            known[title] = told, column.astype(str).to_numpy()
-    for told, title, column in columns:
-        first, wanted = known.get(title, ("", np.empty(0)))
-        names = column.astype(str).to_numpy()
-        if len(names) == len(wanted) and np.isin(names, wanted).any():
-            _refuse_other(names, wanted, f"column {title}", told, first)
+    for i, later in enumerate(found):
+        for one, other in (
+            p for first in found[:i] for p in _pairs(first, later)
+        ):
+            _compare(one, other)
 
 
-def _names_images(column: pd.Series) -> bool:
-    if not column.is_unique or column.dtype.kind in "fb":
-        return False
-    numbers = column.dtype.kind in "iu"
-    return not numbers or (len(column) > 2 and column.is_monotonic_increasing)
+class _Column:
+    """A column, what a message calls its file, and what it may name."""
+
+    def __init__(self, told: str, title: str, values: pd.Series):
+        self.told, self.title, self.values = told, title, values
+
+    @cached_property
+    def is_text(self) -> bool:
+        return self.values.dtype.kind not in "iufb"
+
+    @cached_property
+    def names_images(self) -> bool:
+        if not self.values.is_unique or self.values.dtype.kind in "fb":
+            return False
+        rises = len(self.values) > 2 and self.values.is_monotonic_increasing
+        return self.is_text or rises
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        return self.values.astype(str).to_numpy(dtype=object)
+
+    @cached_property
+    def paths(self) -> np.ndarray:
+        """The names without capitals and the folders that all are in."""
+        paths = [
+            name.strip().casefold().replace("\\", "/").split("/")
+            for name in self.names
+        ]
+        shared = len(commonprefix([min(paths), max(paths)]))
+        shared = min(shared, min(map(len, paths)) - 1)
+        return np.array(["/".join(path[shared:]) for path in paths], object)
+
+    @cached_property
+    def files(self) -> np.ndarray:
+        names = [path.rpartition("/")[2] for path in self.paths]
+        return np.array(names, object)
 
 
-def _refuse_other(names, known, column: str, told: str, first: str) -> None:
-    odd = np.flatnonzero(names != known)
-    if odd.size:
-        row = odd[0]
+def _pairs(
+    first: list[_Column], later: list[_Column]
+) -> Iterator[tuple[_Column, _Column]]:
+    """Columns of one title, and texts whose titles have no partner."""
+    for fold in (str, str.casefold):
+        known = {fold(one.title): one for one in first}
+        asked = {fold(one.title): one for one in later}
+        yield from ((known[t], asked[t]) for t in known if t in asked)
+        first = [one for one in first if fold(one.title) not in asked]
+        later = [one for one in later if fold(one.title) not in known]
+    yield from product(
+        [one for one in first if one.is_text],
+        [one for one in later if one.is_text],
+    )
+
+
+def _compare(one: _Column, other: _Column) -> None:
+    """Refuse columns that name the same images in another order."""
+    if len(one.values) != len(other.values) or not (
+        one.names_images or other.names_images
+    ):
+        return
+    titled = one.title.casefold() == other.title.casefold()
+    shared = np.isin(other.names, one.names)
+    both = one.names_images and other.names_images
+    if shared.any() if titled else both and 2 * shared.sum() > len(shared):
+        _refuse_other(one, other, one.names != other.names)
+    elif both and one.is_text and other.is_text:
+        for known, names in (
+            (one.paths, other.paths),
+            (one.files, other.files),
+        ):
+            if sorted(known) == sorted(names):
+                _refuse_other(one, other, known != names)
+                return
+
+
+def _refuse_other(one: _Column, other: _Column, odd: np.ndarray) -> None:
+    if odd.any():
+        row = np.flatnonzero(odd)[0]
+        place = "" if one.title == other.title else f" in column {one.title}"
         raise InputError(
-            f"{told}: {column} has {names[row]} in row {row} (from 0), "
-            f"where {first} has {known[row]}: sort the rows of every file "
-            "by it, and keep the same images, for they are compared row by "
-            "row"
+            f"{other.told}: column {other.title} has {other.names[row]} in "
+            f"row {row} (from 0), where {one.told} has {one.names[row]}"
+            f"{place}: sort the rows of every file by it, and keep the same "
+            "images, for they are compared row by row"
         )
 
 
