@@ -11,6 +11,9 @@ import pandas as pd
 
 from ptq.evidence.checks import InputError
 
+# From here on, a float may be another whole number than was written.
+EXACT = 2**53
+
 
 def same_names(tables: list[tuple[str, pd.DataFrame]]) -> None:
     """Refuse tables whose images, by their names, are not in the same order.
@@ -37,7 +40,7 @@ class _Column:
     """A column, what a message calls its file, and what it may name."""
 
     def __init__(self, told: str, title: str, values: pd.Series):
-        self.told, self.title, self.values = told, title, values
+        self.told, self.title, self.values = told, title, whole(values)
 
     @cached_property
     def is_text(self) -> bool:
@@ -120,12 +123,25 @@ def _refuse_other(one: _Column, other: _Column, odd: np.ndarray) -> None:
         )
 
 
+def whole(column: pd.Series) -> pd.Series:
+    """A column with whole floats as integers, as pandas had them before.
+
+    It writes numbers with ``.0`` after a join that left a hole for a time.
+    """
+    if column.dtype.kind != "f":
+        return column
+    values = column.to_numpy()
+    exact = (np.floor(values) == values) & (abs(values) < EXACT)
+    return column.astype(np.int64) if exact.all() else column
+
+
 def refuse_unsorted(others: pd.DataFrame, path: Path) -> None:
     """Refuse numbers of images in disorder, with InputError.
 
     ``others`` are the columns beside the one that was chosen.
     """
     for name, column in others.items():
+        column = whole(column)
         numbers = column.dtype.kind in "iu" and len(column) > 2
         rising = column.is_monotonic_increasing
         if numbers and column.is_unique and not rising:

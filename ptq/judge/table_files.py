@@ -67,7 +67,7 @@ def _no_number(column: pd.Series) -> str:
 
 def _refuse_no_outputs(frame: pd.DataFrame, path: Path, advice: str) -> None:
     """Refuse a table of predictions or labels, not of a row of outputs."""
-    first = frame.iloc[:, 0]
+    first = image_order.whole(frame.iloc[:, 0])
     odd = [name for name in frame if name.strip().lower() in NO_OUTPUTS]
     # Numbers of images that are not counted one by one.
     if first.dtype.kind in "iu" and len(first) > 2 and first[0] >= 0:

@@ -1,5 +1,6 @@
 """Tables that name their images and outputs, and rows that are damaged."""
 
+import numpy as np
 import pytest
 
 from ptq.evidence.checks import InputError
@@ -84,3 +85,27 @@ def test_a_second_column_of_names_has_its_own_order():
         for name in ("a.csv", "b.csv")
     ]
     assert len(reading.read_all(given)) == 2
+
+
+def test_whole_floats_number_the_images_as_integers_do():
+    """As pandas writes numbers that stood beside a hole before a join."""
+    numbers = np.arange(N) * 7
+    first = named("a.csv", numbers, "id,pred")
+    reading.read_all([first, named("b.csv", numbers * 1.0, "id,pred")])
+    moved = np.random.default_rng(1).permutation(numbers) * 1.0
+    other = named("b.csv", moved, "id,pred")
+    for given in ([first, other], [other]):
+        told = refused(*given)
+        assert "b.csv: column id seems to number the images" in told
+    missing = named("b.csv", np.arange(N) * 7.0 + 7, "id,pred")
+    assert "column id has 7 in row 0" in refused(first, missing)
+    rows = [numbers * 1.0, np.arange(N) % 10, np.arange(N) % 3]
+    table("b.csv", "a,b,c", *rows)
+    assert "looks like no output" in refused("b.csv")
+
+
+def test_scores_that_are_no_whole_numbers_are_left_alone():
+    scores = np.random.default_rng(0).random((2, N)) * 9
+    scores[0, 5] = np.nan
+    first = named("a.csv", scores[0], "score,pred")
+    assert len(reading.read_all([first, named("b.csv", scores[1])])) == 2
