@@ -15,32 +15,33 @@ from ptq.evidence.checks import InputError
 EXACT = 2**53
 
 
-def same_names(tables: list[tuple[str, pd.DataFrame]]) -> None:
+def same_names(tables: list[tuple[str, np.ndarray, pd.DataFrame]]) -> None:
     """Refuse tables whose images, by their names, are not in the same order.
 
-    Each is what a message calls it, and the columns beside the one that was
-    chosen. A column names the images if it holds texts, each another, or
-    whole numbers that rise; it is compared with those of the same title that
-    have as many rows and a name in common. Texts are compared whatever the
-    titles, capitals and folders, if most names are in both columns. Raises
-    InputError, with the first row that differs.
+    Each is what a message calls it, the column (N,) that was chosen, and
+    those beside it. A column names the images if it holds texts, each
+    another, or whole numbers that rise; it is compared with those of the
+    same title that have as many rows and a name in common. Texts are compared
+    whatever the titles, capitals and folders, if most names are in both
+    columns; names that repeat, if all are. Raises InputError, with the first
+    row that differs.
     """
     found = [
-        [_Column(told, *titled) for titled in beside.items()]
-        for told, beside in tables
+        [_Column(told, chosen, *titled) for titled in beside.items()]
+        for told, chosen, beside in tables
     ]
     for i, later in enumerate(found):
-        for one, other in (
-            p for first in found[:i] for p in _pairs(first, later)
-        ):
-            _compare(one, other)
+        for first in found[:i]:
+            for one, other in _pairs(first, later):
+                _compare(one, other)
 
 
 class _Column:
     """A column, what a message calls its file, and what it may name."""
 
-    def __init__(self, told: str, title: str, values: pd.Series):
-        self.told, self.title, self.values = told, title, whole(values)
+    def __init__(self, told: str, chosen: np.ndarray, title: str, values):
+        self.told, self.chosen = told, chosen
+        self.title, self.values = title, whole(values)
 
     @cached_property
     def is_text(self) -> bool:
@@ -52,6 +53,20 @@ class _Column:
             return False
         rises = len(self.values) > 2 and self.values.is_monotonic_increasing
         return self.is_text or rises
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether it may name images that have several rows each.
+
+        Few words may be parts of the data, or the machines; and what each
+        chosen value tells is the name of its class.
+        """
+        values, rows = self.values, len(self.values)
+        known = values.nunique()
+        if values.dtype.kind in "fb" or not min(rows / 5, 30) <= known < rows:
+            return False
+        pairs = pd.DataFrame({"one": self.chosen, "other": values.to_numpy()})
+        return len(pairs.drop_duplicates()) > pairs.one.nunique()
 
     @cached_property
     def names(self) -> np.ndarray:
@@ -92,23 +107,25 @@ def _pairs(
 
 def _compare(one: _Column, other: _Column) -> None:
     """Refuse columns that name the same images in another order."""
-    if len(one.values) != len(other.values) or not (
-        one.names_images or other.names_images
-    ):
+    if len(one.values) != len(other.values):
         return
-    titled = one.title.casefold() == other.title.casefold()
-    shared = np.isin(other.names, one.names)
-    both = one.names_images and other.names_images
-    if shared.any() if titled else both and 2 * shared.sum() > len(shared):
+    if _share_images(one, other):
         _refuse_other(one, other, one.names != other.names)
-    elif both and one.is_text and other.is_text:
-        for known, names in (
-            (one.paths, other.paths),
-            (one.files, other.files),
-        ):
+    elif all(c.names_images or c.repeats for c in (one, other)):
+        for form in ("names", "paths", "files"):
+            known, names = getattr(one, form), getattr(other, form)
             if sorted(known) == sorted(names):
                 _refuse_other(one, other, known != names)
                 return
+
+
+def _share_images(one: _Column, other: _Column) -> bool:
+    """Whether they name images in the same words, at least some of them."""
+    sure = [one.names_images, other.names_images]
+    titled = one.title.casefold() == other.title.casefold()
+    if not (any(sure) if titled else all(sure)):
+        return False
+    return np.isin(other.names, one.names).mean() > (0 if titled else 0.5)
 
 
 def _refuse_other(one: _Column, other: _Column, odd: np.ndarray) -> None:

@@ -38,7 +38,10 @@ def read_all(given: list[str]) -> list[np.ndarray]:
     """
     found = [_read(one) for one in given]
     image_order.same_names(
-        [(name, one.beside) for name, one in zip(given, found, strict=True)]
+        [
+            (name, one.array, one.beside)
+            for name, one in zip(given, found, strict=True)
+        ]
     )
     return [one.array for one in found]
 

@@ -109,3 +109,40 @@ def test_scores_that_are_no_whole_numbers_are_left_alone():
     scores[0, 5] = np.nan
     first = named("a.csv", scores[0], "score,pred")
     assert len(reading.read_all([first, named("b.csv", scores[1])])) == 2
+
+
+@pytest.mark.parametrize("form", [*FORMS, "numbers"])
+def test_names_that_repeat_stand_in_one_order(form):
+    """As of several views of an image."""
+    names = [NAMES[i // 2] for i in range(N)]
+    first = named("a.csv", names)
+    if form == "numbers":
+        names = [i // 2 for i in range(N)]
+        first = named("a.csv", names)
+    else:
+        names = [FORMS[form](name) for name in names]
+    reading.read_all([first, named("b.csv", names)])
+    for moved in (names[::-1], [*names[2:4], *names[:2], *names[4:]]):
+        told = refused(first, named("b.csv", moved))
+        assert f"b.csv:pred: column file has {moved[0]} in row 0" in told
+
+
+def test_words_that_name_no_images_may_change_places():
+    """Names of classes, and of machines, as often in either file."""
+    for count in (2, 10, N // 2):
+        first = np.arange(N) % count
+        second = first.copy()
+        second[[0, 1]] = second[[1, 0]]
+        machines = [f"gpu{i % 2}" for i in range(N)]
+        given = [
+            table(
+                name,
+                "file,word,machine,pred",
+                *(NAMES, [f"class {i}" for i in found], ran, found),
+            )
+            for name, found, ran in (
+                ("a.csv", first, machines),
+                ("b.csv", second, machines[::-1]),
+            )
+        ]
+        assert len(reading.read_all(given)) == 2
