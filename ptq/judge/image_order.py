@@ -1,4 +1,4 @@
-"""The order of the images in tables: rows are compared one by one."""
+"""The order of rows and outputs in tables: they are compared by place."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -138,6 +138,29 @@ def _refuse_other(one: _Column, other: _Column, odd: np.ndarray) -> None:
             f"{place}: sort the rows of every file by it, and keep the same "
             "images, for they are compared row by row"
         )
+
+
+def same_outputs(tables: list[tuple[str, list[str]]]) -> None:
+    """Refuse outputs whose names are the same in another order.
+
+    Each is what a message calls it, and the titles of its columns. An output
+    is a class by its place alone. Raises InputError, with the first that
+    differs.
+    """
+    for i, (told, names) in enumerate(tables):
+        for first, known in tables[:i]:
+            for fold in (str, str.casefold):
+                one, other = ([*map(fold, row)] for row in (known, names))
+                if one != other and sorted(one) == sorted(other):
+                    at = next(
+                        k for k in range(len(one)) if one[k] != other[k]
+                    )
+                    raise InputError(
+                        f"{told}: output {at} (from 0) is {names[at]}, where "
+                        f"{first} has {known[at]}: expected the columns of "
+                        "every file in one order; write them in the order of "
+                        "the classes"
+                    )
 
 
 def whole(column: pd.Series) -> pd.Series:

@@ -34,7 +34,8 @@ def read_all(given: list[str]) -> list[np.ndarray]:
     """The arrays (N,) or (N, C) of files on the same images, as by ``read``.
 
     Raises InputError as it does, and where columns beside the chosen ones
-    name the images, and name others or in another order.
+    name the images, and name others or in another order; likewise where the
+    headers of outputs name them in another order.
     """
     found = [_read(one) for one in given]
     image_order.same_names(
@@ -42,6 +43,9 @@ def read_all(given: list[str]) -> list[np.ndarray]:
             (name, one.array, one.beside)
             for name, one in zip(given, found, strict=True)
         ]
+    )
+    image_order.same_outputs(
+        [(name, one.outputs) for name, one in zip(given, found, strict=True)]
     )
     return [one.array for one in found]
 

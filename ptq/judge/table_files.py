@@ -24,11 +24,13 @@ NO_OUTPUTS = {
 class Found:
     """The array (N,) or (N, C) of a file, and what stands beside it there.
 
-    ``beside`` are the columns that were not chosen.
+    ``beside`` are the columns that were not chosen; ``outputs`` are the names
+    of C columns, as far as known.
     """
 
     array: np.ndarray
     beside: pd.DataFrame = field(default_factory=pd.DataFrame)
+    outputs: list[str] = field(default_factory=list)
 
 
 def from_csv(content: bytes, path: Path, part: str) -> Found:
@@ -56,7 +58,7 @@ def from_csv(content: bytes, path: Path, part: str) -> Found:
     if frame.shape[1] == 1:
         return Found(frame.values[:, 0])
     _refuse_no_outputs(frame, path, advice)
-    return Found(frame.values)
+    return Found(frame.values, outputs=list(frame))
 
 
 def _no_number(column: pd.Series) -> str:

@@ -146,3 +146,40 @@ def test_words_that_name_no_images_may_change_places():
             )
         ]
         assert len(reading.read_all(given)) == 2
+
+
+def outputs(name, titles, first=""):
+    scores = np.random.default_rng(0).random((len(titles), N)).round(3)
+    rows = [range(N)] * bool(first) + [*scores]
+    head = ",".join([first] * bool(first) + titles)
+    table(name, head, *rows)
+    return name
+
+
+def test_outputs_of_the_same_names_stand_in_one_order():
+    titles = ["cat", "dog", "a", "b"]
+    first = outputs("a.csv", titles)
+    for moved in (["cat", "a", "dog", "b"], ["Cat", "A", "DOG", "b"]):
+        for index in ("", "id"):
+            told = refused(first, outputs("b.csv", moved, index))
+            assert f"b.csv: output 1 (from 0) is {moved[1]}" in told
+            assert "where a.csv has dog" in told and "in one order" in told
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ["cat", "dog", "a", "b"],
+        ["CAT", "DOG", "A", "B"],
+        ["cat", "dog", "a", "c"],
+        ["c0", "c1", "c2", "c3"],
+        ["0", "1", "2", "3"],
+        ["cat", "dog", "a"],
+    ],
+)
+def test_outputs_of_other_names_are_left_alone(titles):
+    """Each tool may have words of its own for the same classes."""
+    given = [outputs("a.csv", ["cat", "dog", "a", "b"])]
+    given += [outputs("b.csv", titles, "id"), outputs("c.csv", titles)]
+    np.save("d.npy", np.eye(4)[np.arange(N) % 4])
+    assert len(reading.read_all([*given, "d.npy"])) == 4
