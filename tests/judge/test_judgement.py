@@ -316,6 +316,10 @@ BAD_OUTPUTS = {
     ),
     "fewer": (case31()[1][:-5], "1000 in a, 995 in b"),
     "empty": (np.empty((0, 10)), r"b: float64 of shape \(0, 10\)"),
+    "no outputs": (
+        np.empty((1000, 0)),
+        r"b: float64 of shape \(1000, 0\): expected a row",
+    ),
     "ragged": ([[1, 2], [3]], "b: "),
     "wrapped": (np.full(1000, 2**32 - 1, np.uint32), "b: image 0"),
     "masked": (
