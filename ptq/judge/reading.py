@@ -52,8 +52,6 @@ def read_all(given: list[str]) -> list[np.ndarray]:
 
 def _read(given: str) -> Found:
     path, part = _split(given)
-    if part and path.suffix.lower() == ".npy":
-        raise InputError(f"{given}: expected {path}, which holds one array")
     if path.suffix.lower() not in KINDS:
         raise InputError(
             f"{given}: expected a file {', '.join(KINDS)}; numpy.save writes "
@@ -123,6 +121,11 @@ def place(given: str) -> str:
 def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
     if not content.startswith(MAGIC):
         raise InputError(f"{path}: no file that numpy.save or savez wrote")
+    # By content, for an archive of savez may be named .npy, too.
+    if part and content.startswith(MAGIC[0]):
+        raise InputError(
+            f"{path}:{part}: expected {path}, which holds one array"
+        )
     stream = io.BytesIO(content)
     try:
         with warnings.catch_warnings():

@@ -1,5 +1,7 @@
 """Tables that name their images and outputs, and rows that are damaged."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -183,3 +185,14 @@ def test_outputs_of_other_names_are_left_alone(titles):
     given += [outputs("b.csv", titles, "id"), outputs("c.csv", titles)]
     np.save("d.npy", np.eye(4)[np.arange(N) % 4])
     assert len(reading.read_all([*given, "d.npy"])) == 4
+
+
+def test_an_archive_has_parts_whatever_it_is_named():
+    np.savez("a.npz", one=np.arange(N), two=np.zeros(N))
+    os.rename("a.npz", "a.npy")
+    assert "expected a.npy:NAME with one of one, two" in refused("a.npy")
+    (found,) = reading.read_all(["a.npy:one"])
+    assert found.tolist() == [*range(N)]
+    np.save("b.npy", np.arange(N))
+    os.rename("b.npy", "b.npz")
+    assert "expected b.npz, which holds one" in refused("b.npz:one")
