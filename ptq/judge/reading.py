@@ -133,6 +133,7 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
             warnings.simplefilter("ignore", UserWarning)
             found = np.load(stream, allow_pickle=False)
         if not isinstance(found, np.ndarray):
+            _refuse_of_torch(found.zip.namelist(), path)
             part = chosen(part, found.files, f"{path}", "array")
             # numpy checks no checksum where a damaged header asks for less.
             if bad := found.zip.testzip():
@@ -155,3 +156,11 @@ def _from_numpy(content: bytes, path: Path, part: str) -> np.ndarray:
     if not isinstance(found, np.ndarray):
         raise InputError(f"{path}: {part} is no array of numpy")
     return found
+
+
+def _refuse_of_torch(names: list[str], path: Path) -> None:
+    if any(name.endswith("/data.pkl") for name in names):
+        raise InputError(
+            f"{path}: a file of torch.save, which is not loaded, for that "
+            "could run code; save by numpy.save, and array = tensor.numpy()"
+        )

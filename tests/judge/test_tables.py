@@ -1,6 +1,7 @@
 """Tables that name their images and outputs, and rows that are damaged."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -196,3 +197,15 @@ def test_an_archive_has_parts_whatever_it_is_named():
     np.save("b.npy", np.arange(N))
     os.rename("b.npy", "b.npz")
     assert "expected b.npz, which holds one" in refused("b.npz:one")
+
+
+@pytest.mark.parametrize("part", ["", ":a/data/0"])
+def test_a_file_of_torch_is_named_as_one(part):
+    """Of names as torch writes them; its tensors are no arrays of numpy."""
+    with zipfile.ZipFile("a.npy", "w") as archive:
+        for name in ("data.pkl", "byteorder", "data/0", "version"):
+            archive.writestr(f"a/{name}", b"0")
+    told = refused(f"a.npy{part}")
+    assert "a.npy: a file of torch.save" in told and "numpy.save" in told
+    np.savez("b.npz", **{"a/data.pkl": np.arange(N)})
+    assert len(reading.read("b.npz")) == N
