@@ -33,10 +33,12 @@ def read(given: str) -> np.ndarray:
 def read_all(given: list[str]) -> list[np.ndarray]:
     """The arrays (N,) or (N, C) of files on the same images, as by ``read``.
 
-    Raises InputError as it does, and where columns beside the chosen ones
+    Raises InputError as it does, where a file is given twice, as for the
+    labels of its own predictions, and where columns beside the chosen ones
     name the images, and name others or in another order; likewise where the
     headers of outputs name them in another order.
     """
+    _refuse_twice(given)
     found = [_read(one) for one in given]
     image_order.same_names(
         [
@@ -73,15 +75,21 @@ def names(given: list[str]) -> list[str]:
 
     Raises InputError where a file is given twice.
     """
-    keys = [(place(name), _split(name)[1]) for name in given]
-    for name, key in zip(given, keys, strict=True):
-        if keys.count(key) > 1:
-            raise InputError(f"{name}: given twice; expected other files")
+    _refuse_twice(given)
     short = [part or path.stem for path, part in map(_split, given)]
     return [
         name if short.count(name) == 1 else whole
         for name, whole in zip(short, given, strict=True)
     ]
+
+
+def _refuse_twice(given: list[str]) -> None:
+    keys = [(place(name), _split(name)[1]) for name in given]
+    for name, key in zip(given, keys, strict=True):
+        if keys.count(key) > 1:
+            raise InputError(
+                f"{name}: given twice; expected other files, also for labels"
+            )
 
 
 def class_names(given: str) -> list[str]:

@@ -884,6 +884,9 @@ def test_a_table_of_few_columns_is_named_as_the_odd_one(files):
 def test_a_file_given_twice_is_refused(files):
     assert "given twice" in refused("fp32.npy", "./fp32.npy")
     assert "given twice" in refused("fp32.npy", "int8.npy", "int8.npy")
+    for name in ("fp32.npy", "./int8.npy"):
+        told = refused("fp32.npy", "int8.npy", "--labels", name)
+        assert "given twice; expected other files, also for labels" in told
 
 
 def test_names_are_short_and_unique():
