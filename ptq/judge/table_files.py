@@ -44,15 +44,13 @@ def from_csv(content: bytes, path: Path, part: str) -> Found:
         at = names.index(chosen(part, names, f"{path}", "column"))
         beside = frame.drop(columns=names[at])
         image_order.refuse_unsorted(beside, path)
+        if frame.iloc[:, at].dtype.kind not in "iufb":
+            _refuse_words(frame, at, path, "")
         return Found(frame.iloc[:, at].values, beside)
     advice = f"; choose a column by {path}:COLUMN" if len(names) > 1 else ""
-    for i, name in enumerate(names):
+    for i in range(len(names)):
         if frame.iloc[:, i].dtype.kind not in "iuf":
-            raise InputError(
-                f"{path}: column {name} (of {listed(names)}) holds no "
-                f"numbers but {_no_number(frame.iloc[:, i])!r}: expected "
-                f"numbers, of a class from 0 on{advice}"
-            )
+            _refuse_words(frame, i, path, advice)
     if len(names) > 1 and image_order.counts(frame.iloc[:, 0], path):
         frame = frame.iloc[:, 1:]
     if frame.shape[1] == 1:
@@ -61,10 +59,27 @@ def from_csv(content: bytes, path: Path, part: str) -> Found:
     return Found(frame.values, outputs=list(frame))
 
 
-def _no_number(column: pd.Series) -> str:
-    """The first value in a column that is not a number."""
-    odd = (str(v) for v in column if not _is_number(str(v)))
-    return next(odd, str(column.iloc[0]))
+def _refuse_words(
+    frame: pd.DataFrame, at: int, path: Path, advice: str
+) -> None:
+    """Refuse a column, with its first value that pandas takes for no number.
+
+    It knows no digits but those of ASCII, and no integers beyond 64 bits.
+    """
+    cells = [str(value) for value in frame.iloc[:, at]]
+    odd = (
+        row
+        for row, cell in enumerate(cells)
+        if not (_is_number(cell) and cell.isascii())
+        or 2**63 <= abs(float(cell)) < np.inf
+    )
+    row = next(odd, 0)
+    cell = cells[row] if len(cells[row]) <= 40 else cells[row][:40] + "..."
+    raise InputError(
+        f"{path}: column {frame.columns[at]} (of {listed(list(frame))}) "
+        f"has {cell!r} in row {row} (from 0): expected numbers, of a class "
+        f"from 0 on{advice}"
+    )
 
 
 def _refuse_no_outputs(frame: pd.DataFrame, path: Path, advice: str) -> None:

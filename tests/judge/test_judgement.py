@@ -734,9 +734,10 @@ BAD_CSV = {
     ),
     "text": (
         lambda a: "\n".join(f"tensor({v})" for v in a),
-        r"holds no numbers but 'tensor\(\d\)': expected numbers, of a",
+        r"has 'tensor\(\d\)' in row 0 \(from 0\): expected "
+        "numbers, of a",
     ),
-    "underscore": (lambda a: "\n".join(f"{v}_0" for v in a), "no numbers"),
+    "underscore": (lambda a: "\n".join(f"{v}_0" for v in a), r"has '\d_0'"),
     "many columns": (
         lambda a: "\n".join(";".join([f"{v},5"] * 20) for v in a),
         "^.{,300}$",

@@ -209,3 +209,17 @@ def test_a_file_of_torch_is_named_as_one(part):
     assert "a.npy: a file of torch.save" in told and "numpy.save" in told
     np.savez("b.npz", **{"a/data.pkl": np.arange(N)})
     assert len(reading.read("b.npz")) == N
+
+
+@pytest.mark.parametrize(
+    "odd", ["\u0663", "1" + "0" * 30, str(2**64 - 1), "a"]
+)
+@pytest.mark.parametrize("part", ["", ":pred"])
+def test_the_odd_value_of_a_column_is_named_with_its_row(odd, part):
+    """What Python takes for a number, pandas may not."""
+    values = [9, -1, *range(N)]
+    values[3] = odd
+    table("a.csv", "pred", values)
+    told = refused(f"a.csv{part}")
+    assert f"a.csv: column pred (of pred) has {odd!r}" in told
+    assert "in row 3 (from 0): expected numbers" in told
