@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def from_csv(content: bytes, path: Path, part: str) -> Found:
 
     Raises InputError, naming the file, as ``reading.read`` does.
     """
-    frame = _table(content, path)
+    frame = _table(content, path, part)
     names = list(frame)
     if part:
         at = names.index(chosen(part, names, f"{path}", "column"))
@@ -96,7 +97,7 @@ def _refuse_no_outputs(frame: pd.DataFrame, path: Path, advice: str) -> None:
         )
 
 
-def _table(content: bytes, path: Path) -> pd.DataFrame:
+def _table(content: bytes, path: Path, part: str) -> pd.DataFrame:
     """The cells, with the names of the header, else "1", "2", ..."""
     try:
         text = content.decode("utf-8-sig")
@@ -122,15 +123,47 @@ def _table(content: bytes, path: Path) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserError) as error:
         empty = isinstance(error, pd.errors.EmptyDataError)
         told = "no rows" if empty else f"no table: {line(error)}"
+        _refuse_long_row(text, between, names, path)
         raise InputError(f"{path}: {told}") from error
     width = frame.shape[1]
-    if names and len(names) != width:
+    other = bool(names) and len(names) != width
+    if other or (frame.iloc[:, -1].hasnans and not part):
+        _refuse_long_row(text, between, names, path)
+    if other:
         raise InputError(
             f"{path}: its header names {len(names)} columns, its rows have "
             f"{width}"
         )
     frame.columns = names or [str(i + 1) for i in range(width)]
     return frame
+
+
+def _refuse_long_row(
+    text: str, between: str, names: list[str], path: Path
+) -> None:
+    """Refuse the first row with more cells than the header or most rows.
+
+    Pandas fills all other rows up where it is among the first.
+    """
+    single = len(between) == 1
+    lines = text.split("\n")
+    try:
+        rows = csv.reader(lines, delimiter=between) if single else lines
+        cells = [len(row if single else row.split()) for row in rows]
+    except csv.Error:
+        return
+    counts = Counter(count for count in cells[bool(names) :] if count)
+    most = max(counts.values(), default=0)
+    usual = min((n for n in counts if counts[n] == most), default=0)
+    wanted = max(usual, len(names))
+    for row, count in enumerate(cells[bool(names) :]):
+        if count > wanted and not (names and usual > len(names)):
+            raise InputError(
+                f"{path}: no table: row {row} (from 0) has {count} cells, "
+                f"where {wanted} are expected as in the header or most rows: "
+                "take out what is too much, as a separator at its end, or "
+                "put the text that holds one in quotes"
+            )
 
 
 def _header(text: str) -> tuple[str, list[str]]:

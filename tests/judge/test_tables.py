@@ -223,3 +223,27 @@ def test_the_odd_value_of_a_column_is_named_with_its_row(odd, part):
     told = refused(f"a.csv{part}")
     assert f"a.csv: column pred (of pred) has {odd!r}" in told
     assert "in row 3 (from 0): expected numbers" in told
+
+
+@pytest.mark.parametrize("row", [0, 1, 7])
+@pytest.mark.parametrize("head", ["", "a,b,c\n"])
+@pytest.mark.parametrize("more", [",9", ","])
+def test_a_row_of_too_many_cells_is_named(row, head, more):
+    rows = ["0.5,0.25,1.5"] * N
+    rows[row] += more
+    # An empty cell is no number, so such a first line would be a header.
+    head = head or ("1.5,2,3\n" if row == 0 and more == "," else "")
+    row += bool(head) and not head.startswith("a")
+    with open("a.csv", "w") as file:
+        file.write(head + "\n".join(rows))
+    told = refused("a.csv")
+    assert f"a.csv: no table: row {row} (from 0) has 4 cells" in told
+    assert "where 3 are expected" in told
+
+
+def test_a_chosen_column_needs_no_cell_behind_it():
+    """Remarks may stand in some rows only."""
+    with open("a.csv", "w") as file:
+        file.write("\n".join(["1,3,0.5", *["2,4"] * N]))
+    (found,) = reading.read_all(["a.csv:2"])
+    assert found.tolist() == [3, *[4] * N]
