@@ -97,7 +97,7 @@ def _refuse_scores(array: np.ndarray, name: str) -> None:
 
 def _check_rows(array: np.ndarray, name: str, classes: int) -> None:
     """Refuse rows of outputs of which no prediction can be made."""
-    if array.dtype.kind not in "iuf" or not len(array):
+    if array.dtype.kind not in "iuf" or not array.size:
         raise InputError(
             f"{name}: {array.dtype} of shape {array.shape}: expected a row "
             "of numbers an image, (N, C)"

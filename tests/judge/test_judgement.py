@@ -316,6 +316,10 @@ BAD_OUTPUTS = {
     ),
     "fewer": (case31()[1][:-5], "1000 in a, 995 in b"),
     "empty": (np.empty((0, 10)), r"b: float64 of shape \(0, 10\)"),
+    "no outputs": (
+        np.empty((1000, 0)),
+        r"b: float64 of shape \(1000, 0\): expected a row",
+    ),
     "ragged": ([[1, 2], [3]], "b: "),
     "wrapped": (np.full(1000, 2**32 - 1, np.uint32), "b: image 0"),
     "masked": (
@@ -730,9 +734,10 @@ BAD_CSV = {
     ),
     "text": (
         lambda a: "\n".join(f"tensor({v})" for v in a),
-        r"holds no numbers but 'tensor\(\d\)': expected numbers, of a",
+        r"has 'tensor\(\d\)' in row 0 \(from 0\): expected "
+        "numbers, of a",
     ),
-    "underscore": (lambda a: "\n".join(f"{v}_0" for v in a), "no numbers"),
+    "underscore": (lambda a: "\n".join(f"{v}_0" for v in a), r"has '\d_0'"),
     "many columns": (
         lambda a: "\n".join(";".join([f"{v},5"] * 20) for v in a),
         "^.{,300}$",
@@ -880,6 +885,9 @@ def test_a_table_of_few_columns_is_named_as_the_odd_one(files):
 def test_a_file_given_twice_is_refused(files):
     assert "given twice" in refused("fp32.npy", "./fp32.npy")
     assert "given twice" in refused("fp32.npy", "int8.npy", "int8.npy")
+    for name in ("fp32.npy", "./int8.npy"):
+        told = refused("fp32.npy", "int8.npy", "--labels", name)
+        assert "given twice; expected other files, also for labels" in told
 
 
 def test_names_are_short_and_unique():
