@@ -43,7 +43,11 @@ def base(case: Case) -> Case:
 def records(
     of: Subject, images: Tensor, labels: Tensor, folder: Path
 ) -> list[results.Record]:
-    """Records of ``FLOAT`` and all ``CASES``, as of ``rounding_sweep``."""
+    """Records of ``FLOAT`` and all ``CASES``, as of ``rounding_sweep``.
+
+    ``images`` and ``labels`` are the test's, uint8 (N, 3, 32, 32) and int64
+    (N,).
+    """
     asked = [FLOAT, *CASES], images, labels, folder
     return rounding_sweep.records(of, *asked, CASES, VALIDATION)
 

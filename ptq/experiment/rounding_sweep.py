@@ -118,25 +118,23 @@ def records(
     )
     start = cache(partial(low_bits.quantized, few, observer="mse"))
     asked, known = (images, labels, folder), known or cases(of.name)
-    made = []
     with timer.pinned_threads(1):
-        for name in names:
-            if name == FLOAT:
-                made.append(network_study.record(few, name, *asked))
-                continue
-            case = known[name]
-            network = start(case.weights, case.activations)
-            run = rounding_methods.ALL.row(case.rounding).run
-            make = partial(run, network, few.calibration)
-            made.append(
-                low_bits.record(
-                    *(few, name, make, *asked),
-                    weight_bits=case.weights,
-                    activation_bits=case.activations,
-                    rounding=case.rounding,
-                )
-            )
-    return made
+        return [_record(few, name, known, start, asked) for name in names]
+
+
+def _record(few: Subject, name: str, known, start, asked) -> results.Record:
+    """``FLOAT`` or the case of this name, from what ``start`` gives."""
+    if name == FLOAT:
+        return network_study.record(few, name, *asked)
+    case = known[name]
+    network = start(case.weights, case.activations)
+    run = rounding_methods.ALL.row(case.rounding).run
+    return low_bits.record(
+        *(few, name, partial(run, network, few.calibration), *asked),
+        weight_bits=case.weights,
+        activation_bits=case.activations,
+        rounding=case.rounding,
+    )
 
 
 def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:

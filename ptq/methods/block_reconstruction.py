@@ -63,17 +63,20 @@ class Relaxed:
     ends: tuple[int, int]
 
     def up(self) -> Tensor:
-        """Shares of a step above the lower codes, 0 to 1: h(V)."""
+        """Shares of a step above the lower codes, 0 to 1: h(V).
+
+        float32 (C_out, ...), of the weight's shape.
+        """
         return ((torch.sigmoid(self.free) - 0.5) * STRETCH + 0.5).clamp(0, 1)
 
     def filters(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias as they are now."""
+        """Weight (C_out, ...) and bias (C_out,), float32, as they are now."""
         return (self.down + self.up()).clamp(
             *self.ends
         ) * self.scale, self.bias
 
     def codes(self) -> Tensor:
-        """The codes that are chosen, float32."""
+        """The codes that are chosen, float32 (C_out, ...)."""
         return (self.down + (self.free > 0)).clamp(*self.ends)
 
 
@@ -137,7 +140,7 @@ def reconstruct(made: QuantizedNetwork, block, values, drop, steps, draw):
 def undecided(layers: Iterable[Relaxed], done: float) -> Tensor:
     """How far choices are from up or down: 0 at first, then ever sharper.
 
-    A scalar; ``done`` is the share of the steps that are done.
+    A scalar, float32; ``done`` is the share of the steps that are done.
     """
     if (late := (done - WARM) / (1 - WARM)) < 0:
         return torch.zeros(())

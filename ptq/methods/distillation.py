@@ -108,7 +108,7 @@ def _filters(made, name: str, of: dict) -> tuple[Tensor, Tensor]:
 
 
 def rounded_codes(layer: Layer, codes: Tensor) -> Tensor:
-    """Whole codes, float32 of the shape of ``codes``, that gradients pass."""
+    """Whole codes, float32 (C_out, ...), that gradients pass."""
     if layer.bits == 1:
         return layer.codes.float()
     inside = codes.clamp(layer.grid.qmin, layer.grid.qmax)

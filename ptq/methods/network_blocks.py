@@ -61,7 +61,7 @@ def run(block: list[Node], step: Step, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def run_all(block: list[Node], step: Step, x: Tensor) -> Tensor:
-    """``run`` without gradients, few images at once."""
+    """``run`` without gradients, few images at once; float32 (N, ...)."""
     return torch.cat([run(block, step, part) for part in x.split(BATCH)])
 
 
@@ -95,7 +95,7 @@ def _step(network, filters, rounded, node: Node, given: dict) -> Tensor:
 def own_filters(
     network: QuantizedNetwork, node: Node
 ) -> tuple[Tensor, Tensor]:
-    """What a layer's codes stand for: float32 weight and bias (C_out,)."""
+    """What codes stand for: float32 weight (C_out, ...), bias (C_out,)."""
     layer = network.integers[node.name]
     weight = affine.dequantize(layer.codes, layer.grid)
     return weight, layer.bias * network.unit(node)
@@ -104,6 +104,7 @@ def own_filters(
 def straight_through(x: Tensor, grid: Grid) -> Tensor:
     """``affine.fake_quantize`` whose slope is 1 inside the grid, 0 beyond.
 
+    float32 (N, ...) in and out; the grid has shape ().
     The straight-through estimator of Bengio et al. (2013), arXiv 1308.3432.
     """
     return torch.fake_quantize_per_tensor_affine(
@@ -112,7 +113,10 @@ def straight_through(x: Tensor, grid: Grid) -> Tensor:
 
 
 def along_outputs(numbers: Tensor, weight: Tensor) -> Tensor:
-    """``numbers``, () or (C_out,), shaped to broadcast against ``weight``."""
+    """``numbers``, () or (C_out,), shaped to broadcast against ``weight``.
+
+    The result is (C_out, 1, ...), or (1, 1, ...).
+    """
     return numbers.reshape(-1, *(1 for _ in weight.shape[1:]))
 
 
@@ -125,6 +129,7 @@ def write(
 ) -> None:
     """Give a layer these codes, scale and bias, as ``on_scale`` takes them.
 
+    ``codes`` are (C_out, ...), ``scale`` () or (C_out,), ``bias`` (C_out,).
     UnsupportedError where its sums no longer fit.
     """
     numbers = (one.detach().double() for one in (codes, scale, bias))

@@ -97,7 +97,7 @@ class Evil:
         ({0: torch.ones(3)}, "no tensors by name, but 0"),
         (
             network().state_dict() | {"module.0.weight": torch.ones(1)},
-            "two tensors for 0.weight: 0.weight and module.0.weight: expec",
+            "two tensors for 0.weight: 0.weight and module.0.weight: ",
         ),
         (other_bias(torch.Tensor.to_sparse), "0.bias is sparse, nested or"),
         (other_bias(lambda b: b.to("meta")), r"0.bias is .* \(meta device\)"),
