@@ -11,6 +11,11 @@ from matplotlib.text import Annotation
 from ptq.book.style import INK, NEUTRAL, styled
 
 Place = tuple[float, float]
+# What a caption says of names that stand together.
+TOGETHER = (
+    "A label with several names: their points lie on each other (=: with the "
+    "same interval; ≈: nearly)."
+)
 # In points, 1/72 inch: half a marker, and where a name may stand.
 NEAR = 3
 DISTANCES = (7, 11, 16, 22, 30, 40, 52, 66, 82, 100, 130, 160)

@@ -20,8 +20,9 @@ from pathlib import Path
 from torch import nn
 
 from ptq import paths
-from ptq.deploy import exports, inputs, remarks, trials
+from ptq.deploy import inputs, remarks, trials
 from ptq.deploy.choice import BITS, REPORT, Choice, worded
+from ptq.deploy.exports import TRIALS
 from ptq.deploy.file_sizes import Files
 from ptq.deploy.inputs import Inputs
 from ptq.deploy.trials import Trials
@@ -37,7 +38,6 @@ INSIDE, HALVINGS = 4, 5
 ROUNDINGS = ("nearest", "gptq", "descent")
 # Layers in float that are tried, and images that find them.
 IN_FLOAT, IMAGES = 2, 8
-FOLDER = exports.TRIALS
 
 
 def choose(
@@ -77,7 +77,7 @@ def choose(
     choice, out = Choice([], told, margin, target_bytes), Path(out)
     # ``deploy`` makes the chosen network again, and tells of it then.
     with locks.folder(out, "folder"), remarks.collected(notes):
-        _Flow(given, choice, list(keep_float), out / FOLDER, tell).run()
+        _Flow(given, choice, list(keep_float), out / TRIALS, tell).run()
         paths.write_json(out / REPORT, choice.report())
     return choice
 

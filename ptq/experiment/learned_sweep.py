@@ -9,12 +9,10 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from ptq import paths
 from ptq.evidence import intervals
 from ptq.evidence.intervals import Interval
 from ptq.experiment import (
     committed_sweeps,
-    network_study,
     results,
     rounding_sweep,
 )
@@ -73,17 +71,10 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
 
     Returns ``committed_sweeps.agreement``.
     """
-    there = lab.shipped()
     network = frame.network.iloc[0]
     known = frame[(frame.train_seed == 42) & (frame.network == network)]
-    known = known.set_index("strategy")
-    of = network_study.subject(
-        there.cifar,
-        network,
-        there.run_folder / paths.MODELS,
-        calibration_images=int(known.calibration_images.iloc[0]),
+    found = rounding_sweep.again(
+        lab.shipped(), network, [REPEATED], NAME, CASES, VALIDATION
     )
-    asked = [REPEATED], there.test_images, there.test_labels
-    folder = there.run_folder / NAME / network
-    found = rounding_sweep.records(of, *asked, folder, CASES, VALIDATION)
-    return committed_sweeps.agreement(known.loc[[REPEATED]], found, manifest)
+    rows = known.set_index("strategy").loc[[REPEATED]]
+    return committed_sweeps.agreement(rows, found, manifest)

@@ -219,13 +219,22 @@ def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:
     asked = committed_sweeps.repeated(there_too, count, fewest=1)
     found = []
     for network, name in asked:
-        of = network_study.subject(
-            there.cifar,
-            network,
-            there.run_folder / paths.MODELS,
-            calibration_images=CALIBRATION,
-        )
-        folder = there.run_folder / "rounding" / network
-        images = there.test_images, there.test_labels
-        found += records(of, [name], *images, folder)
+        found += again(there, network, [name], "rounding")
     return committed_sweeps.agreement(known.loc[asked], found, manifest)
+
+
+def again(there, network: str, names: list[str], place: str, *more) -> list:
+    """``records`` of a shipped network, kept below ``place`` in a run.
+
+    ``there`` is the laboratory of shipped networks; ``more`` goes to
+    ``records``, too.
+    """
+    of = network_study.subject(
+        there.cifar,
+        network,
+        there.run_folder / paths.MODELS,
+        calibration_images=CALIBRATION,
+    )
+    folder = there.run_folder / place / network
+    asked = names, there.test_images, there.test_labels, folder
+    return records(of, *asked, *more)

@@ -35,8 +35,7 @@ def filled(model: nn.Module, path: str | Path) -> nn.Module:
     """
     wanted = model.state_dict()
     state = _named(path, _state(Path(path)), wanted)
-    # Checkpoints older than torch 0.4 do not count the batches.
-    optional = {n for n in wanted if n.endswith("num_batches_tracked")}
+    optional = wanted.keys() - _essential(wanted)
     for name in sorted(wanted.keys() | state.keys() - optional):
         here, there = (
             tuple(tensors[name].shape) if name in tensors else "absent"
@@ -117,6 +116,7 @@ def _shortened(names: list[str]) -> Iterator[list[str]]:
 
 
 def _essential(names: Iterable[str]) -> set[str]:
+    """Without counts of batches: torch before 0.4 did not write these."""
     return {n for n in names if not n.endswith("num_batches_tracked")}
 
 

@@ -12,6 +12,9 @@ from torch import Tensor
 from ptq.graph.operations import operation
 
 BATCH = -1
+# How many images are traced (none is computed): a prime number, so that a
+# dimension which grows with the number of images is told by its size.
+COUNT = 1009
 
 
 @dataclass(frozen=True)

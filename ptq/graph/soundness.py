@@ -8,10 +8,9 @@ from torch import Tensor
 
 from ptq.graph import arguments
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.nodes import BATCH, Graph, Node
+from ptq.graph.nodes import BATCH, COUNT, Graph, Node
 from ptq.graph.operations import operation
 from ptq.graph.tracing import IMAGEWISE
-from ptq.graph.views import COUNT
 
 # Names stand in messages and in other files' names of tensors.
 LONGEST_NAME = 255

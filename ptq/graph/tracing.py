@@ -25,11 +25,10 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from ptq.graph import checks, user_code, views
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.nodes import BATCH, Constant, Graph, Node, Value
+from ptq.graph.nodes import BATCH, COUNT, Constant, Graph, Node, Value
 from ptq.graph.operations import operation
 from ptq.graph.torch_call import Call
 from ptq.graph.translation_rules import RULES
-from ptq.graph.views import COUNT
 
 # The graph may differ from the network by this share of the largest logit.
 TOLERANCE = 1e-4

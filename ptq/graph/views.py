@@ -5,10 +5,7 @@ from torch import Tensor, fx
 
 from ptq.graph import user_code
 from ptq.graph.errors import UnsupportedError
-
-# How many images are traced (none is computed): a prime number, so that a
-# dimension which grows with the number of images is told by its size.
-COUNT = 1009
+from ptq.graph.nodes import COUNT
 
 
 def check_no_write(found: fx.Node) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import product
+from itertools import combinations, product
 from os.path import commonprefix
 from pathlib import Path
 
@@ -30,10 +30,9 @@ def same_names(tables: list[tuple[str, np.ndarray, pd.DataFrame]]) -> None:
         [_Column(told, chosen, *titled) for titled in beside.items()]
         for told, chosen, beside in tables
     ]
-    for i, later in enumerate(found):
-        for first in found[:i]:
-            for one, other in _pairs(first, later):
-                _compare(one, other)
+    for first, later in combinations(found, 2):
+        for one, other in _pairs(first, later):
+            _compare(one, other)
 
 
 class _Column:
@@ -147,20 +146,22 @@ def same_outputs(tables: list[tuple[str, list[str]]]) -> None:
     is a class by its place alone. Raises InputError, with the first that
     differs.
     """
-    for i, (told, names) in enumerate(tables):
-        for first, known in tables[:i]:
-            for fold in (str, str.casefold):
-                one, other = ([*map(fold, row)] for row in (known, names))
-                if one != other and sorted(one) == sorted(other):
-                    at = next(
-                        k for k in range(len(one)) if one[k] != other[k]
-                    )
-                    raise InputError(
-                        f"{told}: output {at} (from 0) is {names[at]}, where "
-                        f"{first} has {known[at]}: expected the columns of "
-                        "every file in one order; write them in the order of "
-                        "the classes"
-                    )
+    for (first, known), (told, names) in combinations(tables, 2):
+        if (at := _moved(known, names)) is not None:
+            raise InputError(
+                f"{told}: output {at} (from 0) is {names[at]}, where "
+                f"{first} has {known[at]}: expected the columns of every "
+                "file in one order; write them in the order of the classes"
+            )
+
+
+def _moved(known: list[str], names: list[str]) -> int | None:
+    """Where names first differ from the same ones, maybe in capitals."""
+    for fold in (str, str.casefold):
+        one, other = ([*map(fold, row)] for row in (known, names))
+        if one != other and sorted(one) == sorted(other):
+            return next(k for k in range(len(one)) if one[k] != other[k])
+    return None
 
 
 def whole(column: pd.Series) -> pd.Series:

@@ -91,11 +91,9 @@ def facts(found, row) -> list[tuple[str, str]]:
 
 def _p(row, candidates: int) -> str:
     alone, holm = map(number_text.probability, (row.p, row.p_holm))
-    return (
-        alone
-        if candidates == 1
-        else (f"{alone}; by Holm over {candidates}: {holm}")
-    )
+    if candidates == 1:
+        return alone
+    return f"{alone}; by Holm over {candidates}: {holm}"
 
 
 def detectable(row, candidates: int) -> str:

@@ -4,6 +4,8 @@ Nagel et al. (2020), with the layer's error as a quadratic form, so that no
 step of the descent needs an image.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -52,21 +54,41 @@ def learned(of: Problem, steps: int = STEPS) -> tuple[Tensor, Tensor]:
         return (left * (of.gram @ left)).sum()
 
     unit = error(torch.round(of.weight / of.scale))
-    start = torch.logit((share + (STRETCH - 1) / 2) / STRETCH)
-    free = start.clone().requires_grad_()
+    free = begun(share).requires_grad_()
     optimizer = torch.optim.Adam([free], RATE)
     for step in range(steps):
-        up = (torch.sigmoid(free) - 0.5) * STRETCH + 0.5
-        up = up.clamp(0, 1)
-        loss = error(down + up) / unit
-        done = (step / steps - WARM) / (1 - WARM)
-        if done >= 0:
-            first, last = SHARPNESS
-            sharp = first + (last - first) * done
-            undecided = 1 - (2 * up - 1).abs().pow(sharp)
-            loss = loss + PENALTY * undecided.mean()
+        up = relaxed(free)
+        loss = error(down + up) / unit + penalty([up], step / steps)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     codes = down + (free.detach() > 0)
     return codes.clamp(of.low, of.high), of.scale
+
+
+def relaxed(free: Tensor) -> Tensor:
+    """Shares of a step above the lower codes: h(V) in [0, 1], equation 23.
+
+    ``free`` is V, of any shape; the result has its shape and dtype.
+    """
+    return ((torch.sigmoid(free) - 0.5) * STRETCH + 0.5).clamp(0, 1)
+
+
+def begun(share: Tensor) -> Tensor:
+    """The V at which h(V) is ``share``, of its shape and dtype."""
+    return torch.logit((share + (STRETCH - 1) / 2) / STRETCH)
+
+
+def penalty(shares: Iterable[Tensor], done: float) -> Tensor | float:
+    """The price of shares between 0 and 1, which grows ever sharper.
+
+    ``shares`` are tensors of any shape, ``done`` the part of the steps that
+    is done. A scalar, 0 in the first steps; equation 24.
+    """
+    late = (done - WARM) / (1 - WARM)
+    if late < 0:
+        return 0.0
+    first, last = SHARPNESS
+    sharp = first + (last - first) * late
+    undecided = (1 - (2 * up - 1).abs().pow(sharp) for up in shares)
+    return PENALTY * sum(one.mean() for one in undecided)

@@ -5,15 +5,14 @@ activations are dropped, QDrop (Wei et al., 2022, arXiv 2203.05740). Up or
 down is relaxed as in AdaRound (Nagel et al., 2020, equations 21 to 25).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ptq.graph import Node
+from ptq.methods import adaround
 from ptq.methods import network_blocks as parts
-from ptq.methods.adaround import PENALTY, SHARPNESS, STRETCH, WARM
 from ptq.quantizer.network import QuantizedNetwork
 
 STEPS, BATCH = 500, 32
@@ -63,11 +62,8 @@ class Relaxed:
     ends: tuple[int, int]
 
     def up(self) -> Tensor:
-        """Shares of a step above the lower codes, 0 to 1: h(V).
-
-        float32 (C_out, ...), of the weight's shape.
-        """
-        return ((torch.sigmoid(self.free) - 0.5) * STRETCH + 0.5).clamp(0, 1)
+        """Shares of a step above the lower codes, float32 (C_out, ...)."""
+        return adaround.relaxed(self.free)
 
     def filters(self) -> tuple[Tensor, Tensor]:
         """Weight (C_out, ...) and bias (C_out,), float32, as they are now."""
@@ -88,8 +84,8 @@ def relaxed(made: QuantizedNetwork, node: Node) -> Relaxed:
     scale = parts.along_outputs(layer.grid.scale, weight)
     down = torch.floor(weight / scale)
     share = weight / scale - down
-    free = torch.logit((share + (STRETCH - 1) / 2) / STRETCH)
-    free, bias = free.requires_grad_(), bias.requires_grad_()
+    free = adaround.begun(share).requires_grad_()
+    bias = bias.requires_grad_()
     ends = layer.grid.qmin, layer.grid.qmax
     return Relaxed(node, down, free, scale, bias, ends)
 
@@ -101,8 +97,7 @@ def reconstruct(made: QuantizedNetwork, block, values, drop, steps, draw):
     ``values`` are what the block reads in both networks, (N, ...) each, and
     that result. Layers of one bit stay.
     """
-    seen, exact, wanted = values
-    known = made.integers
+    (seen, exact, wanted), known = values, made.integers
     free = [n for n in block if n.name in known and known[n.name].bits > 1]
     layers = [relaxed(made, node) for node in free]
     if not layers:
@@ -129,21 +124,10 @@ def reconstruct(made: QuantizedNetwork, block, values, drop, steps, draw):
         compute = parts.differentiable(made, filters, on_grid)
         result = parts.run(block, compute, mixed(seen[some], exact[some]))
         error = (result - wanted[some]).square().mean() / unit
+        price = adaround.penalty((of.up() for of in layers), step / steps)
         adam.zero_grad()
-        (error + PENALTY * undecided(layers, step / steps)).backward()
+        (error + price).backward()
         adam.step()
     for of in layers:
         scale = known[of.node.name].grid.scale
         parts.write(made, of.node, of.codes(), scale, of.bias)
-
-
-def undecided(layers: Iterable[Relaxed], done: float) -> Tensor:
-    """How far choices are from up or down: 0 at first, then ever sharper.
-
-    A scalar, float32; ``done`` is the share of the steps that are done.
-    """
-    if (late := (done - WARM) / (1 - WARM)) < 0:
-        return torch.zeros(())
-    sharp = SHARPNESS[0] + (SHARPNESS[1] - SHARPNESS[0]) * late
-    shares = (1 - (2 * of.up() - 1).abs().pow(sharp) for of in layers)
-    return sum(one.mean() for one in shares)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ptq.graph import Node
 from ptq.methods import network_blocks as parts
 from ptq.quantizer.layer import Layer
 from ptq.quantizer.network import QuantizedNetwork
@@ -34,10 +35,11 @@ def distillation(
     or a layer's sums no longer.
     """
     made, results = network.copy(), [network.normalized(images)]
-    for block in parts.blocks(made.graph):
+    blocks = parts.blocks(made.graph)
+    for block in blocks:
         results.append(parts.run_all(block, made.graph.compute, results[-1]))
     free = {name: _begun(made, name) for name in made.integers}
-    teach(made, free, results, steps, seed)
+    teach(made, free, blocks, results, steps, seed)
     for name, of in free.items():
         codes = rounded_codes(made.integers[name], of["codes"])
         scale, node = of["scale"].exp(), made.graph.nodes[name]
@@ -47,14 +49,11 @@ def distillation(
 
 def _begun(made: QuantizedNetwork, name: str) -> dict[str, Tensor]:
     """What a layer's gradients move, where it is now."""
-    layer, (_, bias) = (
-        made.integers[name],
-        parts.own_filters(made, made.graph.nodes[name]),
-    )
+    layer = made.integers[name]
     found = {
         "codes": layer.codes.float(),
         "scale": layer.grid.scale.log(),
-        "bias": bias,
+        "bias": layer.bias * made.unit(made.graph.nodes[name]),
     }
     return {key: one.clone().requires_grad_() for key, one in found.items()}
 
@@ -63,19 +62,18 @@ def _begun(made: QuantizedNetwork, name: str) -> dict[str, Tensor]:
 def teach(
     made: QuantizedNetwork,
     free: dict[str, dict[str, Tensor]],
+    blocks: list[list[Node]],
     results: list[Tensor],
     steps: int,
     seed: int,
 ) -> None:
     """Move what is ``free``, by layer, toward the float network.
 
-    ``results`` are the images and what its blocks make of them, (N, ...)
+    ``results`` are the images and what its ``blocks`` make of them, (N, ...)
     each; the last are logits (N, classes).
     """
-    blocks, draw = (
-        parts.blocks(made.graph),
-        torch.Generator().manual_seed(seed),
-    )
+    draw = torch.Generator().manual_seed(seed)
+    targets = [(exact, exact.var()) for exact in results[1:]]
     adam = torch.optim.Adam(
         {"params": [of[key] for of in free.values()], "lr": rate}
         for key, rate in RATES.items()
@@ -88,9 +86,9 @@ def teach(
         }
         compute = parts.differentiable(made, filters, parts.straight_through)
         value, errors = results[0][some], []
-        for block, exact in zip(blocks, results[1:], strict=True):
+        for block, (exact, spread) in zip(blocks, targets, strict=True):
             value, wanted = parts.run(block, compute, value), exact[some]
-            errors.append((value - wanted).square().mean() / exact.var())
+            errors.append((value - wanted).square().mean() / spread)
         predicted, taught = (t.log_softmax(1) for t in (value, wanted))
         loss = functional.kl_div(
             predicted, taught, reduction="batchmean", log_target=True

@@ -10,6 +10,7 @@ from torch import Tensor
 from ptq.book import show
 from ptq.book.explorers.networks import Quantity
 from ptq.book.figures import comparison, confusion, data, frontier
+from ptq.book.point_names import TOGETHER
 from ptq.data.cifar10 import CLASSES
 from ptq.evidence import paired_tests
 from ptq.evidence.intervals import Interval
@@ -91,8 +92,7 @@ class Reports:
             "Change of accuracy against FP32 (paired 95 % interval) over "
             f"time (quartiles). On the frontier: {'; '.join(unbeaten)}. "
             f"Intervals that exclude no change: {', '.join(apart) or 'none'}."
-            " A label with several names: their points lie on each other (=: "
-            "with the same interval; ≈: nearly).",
+            f" {TOGETHER}",
             "Two panels, batch 64 and batch 1: change of accuracy over time "
             "per image, one named point with error bars a strategy, between "
             "a line at no change and one at a loss of half a point. The "

@@ -8,6 +8,7 @@ import pandas as pd
 from ptq import paths
 from ptq.book.pages import decision_map, kept_runs, network_answers
 from ptq.book.pages.strategy_answer import answer, recommended
+from ptq.book.point_names import TOGETHER
 from ptq.book.show import captioned, markdown
 from ptq.book.tables.networks import front_page
 from ptq.evidence import replicates
@@ -195,9 +196,8 @@ def figure(frame: pd.DataFrame) -> str:
         f"{high:+.2f} points.\n\n"
         "Change of accuracy against FP32 on the same images (paired 95 % "
         "interval) over time (quartiles); dotted: a loss of half a point. "
-        f"Intervals that exclude no change: {found}. A label with several "
-        "names: their points lie on each other (=: with the same interval; "
-        "≈: nearly). At batch 64 the fastest "
+        f"Intervals that exclude no change: {found}. {TOGETHER} At batch 64 "
+        "the fastest "
         f"quantized network takes {integers.min():.3f} ms an image, the "
         f"fastest float one {floats.min():.3f} ms.\n```\n"
     )

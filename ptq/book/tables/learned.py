@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from ptq.book.tables.rounding import WITHOUT_ZERO, zero_word
 from ptq.evidence.intervals import Interval
 from ptq.experiment import learned_sweep
 from ptq.experiment.learned_sweep import CASES, START
@@ -19,8 +20,7 @@ def gain_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     ``frame`` is the reference. Intervals are of means over trainings; CPU
     seconds are medians over these.
     """
-    seconds = frame.groupby(["network", "strategy"]).cpu_seconds.median()
-    rows = []
+    seconds, rows = _seconds(frame), []
     for case, network, gain in _gains(frame):
         base = learned_sweep.base(case).name
         on_test = 100 * change(frame, network, case.name, base)
@@ -51,7 +51,7 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
     gains = list(_gains(frame))
     for case, network, gain in gains:
         title = f"{case.label}, {case.bits}, {recipes.get(network).label}"
-        if gain.low > 0 or gain.high < 0:
+        if zero_word(gain) == WITHOUT_ZERO:
             words["better" if gain.low > 0 else "worse"].append(
                 f"{title} ({gain.value:+.1f})"
             )
@@ -59,7 +59,7 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
         f"learned_{word}": "; ".join(of) or "none"
         for word, of in words.items()
     }
-    seconds = frame.groupby(["network", "strategy"]).cpu_seconds.median()
+    seconds = _seconds(frame)
     ratios = [
         seconds[network, case.name]
         / seconds[network, learned_sweep.base(case).name]
@@ -75,6 +75,11 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
         "learned_trainings": int(frame.train_seed.nunique()),
         "learned_images": int(frame.validation_images.max()),
     }
+
+
+def _seconds(frame: pd.DataFrame) -> pd.Series:
+    """Medians over trainings, by network and strategy."""
+    return frame.groupby(["network", "strategy"]).cpu_seconds.median()
 
 
 def _gains(frame: pd.DataFrame) -> Iterator[tuple[Case, str, Interval]]:
