@@ -43,14 +43,17 @@ def chosen(export: str | Iterable[str]) -> list[str]:
 def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
     """InputError where a deployment into ``out`` would cost a user's file.
 
-    That is one of ``inputs``, each a file or FILE:NAME, also behind a link,
-    or a file that is there though no earlier call filled the folder. Whoever
-    calls it has not begun, so that nothing is lost.
+    That is one of ``inputs``, each a file, a folder or FILE:NAME, also
+    behind a link, or a file that is there though no earlier call filled the
+    folder. Nor may ``out`` lie in one of the folders: the next call would
+    read it as a class. Whoever calls it has not begun, so that nothing is
+    lost.
     """
     out, taken = Path(out), {}
     for given in filter(None, inputs):
         for name in (given, given.rpartition(":")[0] or given):
             taken[os.path.realpath(name)] = name
+        _refuse_inside(out, given)
     others = [*FILES.values(), *OUTPUTS.values(), FLOAT_ONNX, EXAMPLE]
     places = [out / name for name in (*CARDS, REPORT, LABELS, *others)]
     places += sorted((out / PARTS).glob("*.npy"))
@@ -66,6 +69,15 @@ def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
                 f"{place}: would be overwritten or removed, and is of no "
                 "earlier run of this command; give another --out"
             )
+
+
+def _refuse_inside(out: Path, folder: str) -> None:
+    inner, outer = (Path(os.path.realpath(one)) for one in (out, folder))
+    if outer.is_dir() and inner.is_relative_to(outer):
+        raise InputError(
+            f"{out}: lies in the input {folder}, whose folders are read as "
+            "classes; give an --out outside of it"
+        )
 
 
 def _is_filled(out: Path) -> bool:

@@ -117,9 +117,24 @@ def with_labels(
             detectable=_detectable(pair, len(others)),
             by_class=by_class[name],
             notes=_notes(found, made, name)
-            + _doubts(pair, margin, found[name], truth),
+            + _doubts(pair, margin, found[name], truth)
+            + _copies(found, name, truth),
         )
         for name, pair in judged.items()
+    ]
+
+
+def _copies(found: dict, name: str, truth: np.ndarray) -> list[str]:
+    """A note where one of two that differ agrees with every label."""
+    pair = next(iter(found)), name
+    same = [np.array_equal(found[one], truth) for one in pair]
+    if all(same):
+        return []
+    return [
+        f"{one} is right for every image: are the labels a copy of its "
+        "predictions? Then nothing here is an accuracy"
+        for one, equal in zip(pair, same, strict=True)
+        if equal
     ]
 
 

@@ -244,6 +244,21 @@ def test_a_file_of_no_earlier_run_is_kept(here, name):
     assert own.read_text() == "{}" and not Path(".lock").exists()
 
 
+@pytest.mark.parametrize("out", ["pictures", "pictures/small", "link/small"])
+def test_a_folder_inside_the_images_is_refused(here, out):
+    Path("pictures", "cat").mkdir(parents=True)
+    Path("link").symlink_to("pictures")
+    for given in ("--data", "--calibration-data"):
+        also = ["--data", "images.npz"] * (given != "--data")
+        done = called("net.py:make", given, "pictures", *also, "--out", out)
+        assert done.exit_code == 2, done.output
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(f"Error: {out}: lies in the input pictures")
+        assert last.endswith("give an --out outside of it")
+    assert list(Path("pictures").iterdir()) == [Path("pictures/cat")]
+    exports.refuse_overwriting("pictures-small", ["pictures"])
+
+
 @pytest.mark.parametrize("left", ["card", "parts", "trials"])
 def test_what_an_earlier_run_left_is_written_anew(here, left):
     inputs = ["net.py:make", "images.npz", "", "cat,dog"]

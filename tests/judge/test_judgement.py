@@ -393,6 +393,19 @@ def test_ties_and_equal_networks_are_told():
     assert any("predicts the same as a" in note for note in notes)
 
 
+@pytest.mark.parametrize("copied", ["fp32", "int8"])
+def test_labels_that_are_predictions_are_doubted(copied):
+    first, second, labels = case31()
+    networks = {"fp32": first, "int8": second}
+    told = judgement.judge(networks, networks[copied]).rows[0].notes
+    assert [copied in note for note in told if "a copy of its" in note] == [
+        True
+    ]
+    for one, truth in ((first, labels), (labels, labels)):
+        notes = judgement.judge({"a": one, "b": one}, truth).rows[0].notes
+        assert not any("a copy of its" in note for note in notes)
+
+
 def test_number_of_classes_can_be_told_or_comes_from_the_data():
     labels = np.arange(40) % 5
     first = np.where(labels == 4, 0, labels)  # never predicts the last
