@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.text import Annotation
 
-from ptq.book.style import INK, NEUTRAL, styled
+from ptq.book.style import INK, NEUTRAL, SHEET, styled
 
 Place = tuple[float, float]
 # What a caption says of names that stand together.
@@ -102,6 +102,7 @@ def _written(axis: Axes, name: str, place: Place) -> _Name:
     line = {"arrowstyle": "-", "color": NEUTRAL, "linewidth": 0.6}
     line |= {"shrinkA": 0, "shrinkB": NEAR}
     looks |= {"textcoords": "offset points", "arrowprops": line}
+    looks["bbox"] = dict(fc=SHEET, ec="none", pad=0.5, alpha=0.85)
     text = axis.annotate(name, place, (0, 0), **looks)
     size = np.array(text.get_window_extent().size)
     return _Name(text, axis.transData.transform(place), size)

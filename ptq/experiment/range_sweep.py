@@ -5,6 +5,8 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from ptq import paths
+from ptq.evidence import intervals, paired_tests, replicates
+from ptq.evidence.intervals import Interval
 from ptq.experiment import committed_sweeps, network_study, range_study
 from ptq.experiment.range_study import (
     CALIBRATED,
@@ -36,23 +38,46 @@ def networks(frame: pd.DataFrame) -> list[str]:
 def judged(
     frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
 ) -> pd.DataFrame:
-    """Rows of what was ``studied``, each against its base, judged together.
+    """What was ``studied``, each choice against its base, judged together.
 
-    ``frame`` is the reference, of one training of each network. The rows
-    are by network and both names that ``studied`` has for a choice; columns
-    are as ``committed_sweeps.judged`` gives them.
+    ``frame`` is the reference, of two or more trainings of each network. A
+    row is a network and both names that ``studied`` has for a choice.
+    ``change`` of accuracy (a share) is the mean over trainings with its
+    interval, ``p`` Student's, by Holm's correction over these rows, with
+    the ``verdict``; ``accuracy`` is a mean, too.
     """
-    places = {
-        one.name: (group, name)
-        for group, of in studied.items()
-        for name, one in of.items()
+    by_choice = frame.groupby(["network", "strategy"])
+    found = {}
+    for network in networks(frame):
+        for group, of in studied.items():
+            for name, choice in of.items():
+                rows = by_choice.get_group((network, choice.name))
+                found[network, group, name] = _over_trainings(rows)
+    index = pd.MultiIndex.from_tuples(found)
+    table = pd.DataFrame(list(found.values()), index=index)
+    adjusted = paired_tests.holm(table.p.tolist())
+    verdicts = map(paired_tests.verdict, table.change, adjusted)
+    return table.assign(p=adjusted, verdict=list(verdicts))
+
+
+def _over_trainings(rows: pd.DataFrame) -> dict[str, float | Interval]:
+    """Means over trainings of one choice; rows have what it lost, gained."""
+    shares = ((rows.gained - rows.lost) / rows.n).to_numpy()
+    return {
+        "change": intervals.mean(shares),
+        "p": replicates.p_value(shares),
+        "accuracy": rows.accuracy.mean(),
     }
-    found = committed_sweeps.judged(frame[frame.strategy.isin(places)])
-    index = [
-        (row.network, *places[row.strategy]) for row in found.itertuples()
+
+
+def trainings(frame: pd.DataFrame) -> str:
+    """How many trainings the reference has of each network, in words."""
+    counts = frame.groupby("network").train_seed.nunique()
+    told = [
+        f"{counts[name]} of {recipes.get(name).label}"
+        for name in networks(frame)
     ]
-    found.index = pd.MultiIndex.from_tuples(index)
-    return found
+    return ", ".join(told)
 
 
 def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:

@@ -34,8 +34,9 @@ METHODS = {
     (3, 3): ("descent",),
     (2, 4): ("nearest", "gptq", "descent_own", "descent"),
 }
-# The dearest method is tried at these, with one network.
-DEAR, DEAR_BITS, DEAR_NETWORK = "adaround", ((4, 4), (2, 4)), "resnet8"
+# The dearest method is tried at these, with these networks.
+DEAR, DEAR_BITS = "adaround", ((4, 4), (2, 4))
+DEAR_NETWORKS = "resnet8", "depthwise"
 # Losses (points) that a network may have, set before the sweep was run.
 LEVELS = (
     ("resnet8", (4, 8), 0.5),
@@ -90,7 +91,7 @@ def cases(network: str) -> dict[str, Case]:
     """All that is tried with a network, by the record's name."""
     found = []
     for bits, methods in METHODS.items():
-        dear = network == DEAR_NETWORK and bits in DEAR_BITS
+        dear = network in DEAR_NETWORKS and bits in DEAR_BITS
         for method in (*methods, *[DEAR] * dear):
             found.append(Case(*bits, method))
     return {case.name: case for case in found}

@@ -5,7 +5,7 @@ import pandas as pd
 from ptq.evidence.intervals import Interval
 from ptq.experiment import rounding_sweep
 from ptq.experiment.rounding_sweep import (
-    DEAR_NETWORK,
+    DEAR_NETWORKS,
     LEVELS,
     MISSED,
     OPEN,
@@ -102,8 +102,8 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
 
     Changes in points are called NETWORK_CASE, with _interval their bounds.
     ``gains_told`` adds gains. Each word of ``level_word`` lists its levels.
-    Sizes are in kB; ``slower`` is how often descent fits into the time of
-    AdaRound, in the networks where both were tried.
+    Sizes, of the first of ``DEAR_NETWORKS``, are in kB; ``slower`` is how
+    often descent fits into the time of AdaRound, where both were tried.
     """
     found, networks = gains_told(frame), _networks(frame)
     for network in networks:
@@ -117,11 +117,13 @@ def told(frame: pd.DataFrame) -> dict[str, float | str | Interval]:
         level = f"{row['network']} {row['bits']} ({moved})"
         words[row["level"]].append(level)
     found |= {word: _listed(of) for word, of in words.items()}
-    there = frame[frame.network == DEAR_NETWORK]
-    sizes = there.groupby("strategy").file_bytes.first()
+    first = frame[frame.network == DEAR_NETWORKS[0]]
+    sizes = first.groupby("strategy").file_bytes.first()
     found |= {f"{n}_kb": size / 1000 for n, size in sizes.items()}
-    seconds = there.pivot(
-        index="train_seed", columns="strategy", values="cpu_seconds"
+    seconds = frame[frame.network.isin(DEAR_NETWORKS)].pivot(
+        index=["network", "train_seed"],
+        columns="strategy",
+        values="cpu_seconds",
     )
     slower = seconds["w2a4_adaround"] / seconds["w2a4_descent"]
     return found | {"slower": float(slower.median())}
