@@ -73,6 +73,9 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
         "learned_slower": float(min(ratios)),
         "learned_slowest": float(max(ratios)),
         "learned_trainings": int(frame.train_seed.nunique()),
+        "learned_networks": ", ".join(
+            recipes.get(name).label for name in _networks(frame)
+        ),
         "learned_images": int(frame.validation_images.max()),
     }
 
@@ -82,9 +85,15 @@ def _seconds(frame: pd.DataFrame) -> pd.Series:
     return frame.groupby(["network", "strategy"]).cpu_seconds.median()
 
 
+def _networks(frame: pd.DataFrame) -> list[str]:
+    """Those of the reference, in the order of the registry."""
+    measured = set(frame.network)
+    return [name for name in recipes.NETWORKS if name in measured]
+
+
 def _gains(frame: pd.DataFrame) -> Iterator[tuple[Case, str, Interval]]:
     """(case, network, gain on validation images in points), in order."""
     for case in LEARNED:
-        for network in dict.fromkeys(frame.network):
+        for network in _networks(frame):
             gain = learned_sweep.validation_gain(frame, network, case)
             yield case, network, 100 * gain
