@@ -7,6 +7,7 @@ import pandas as pd
 from ptq import paths
 from ptq.evidence import intervals, paired_tests, replicates
 from ptq.evidence.intervals import Interval
+from ptq.evidence.paired_tests import Flips
 from ptq.experiment import committed_sweeps, network_study, range_study
 from ptq.experiment.range_study import (
     CALIBRATED,
@@ -40,44 +41,54 @@ def judged(
 ) -> pd.DataFrame:
     """What was ``studied``, each choice against its base, judged together.
 
-    ``frame`` is the reference, of two or more trainings of each network. A
-    row is a network and both names that ``studied`` has for a choice.
-    ``change`` of accuracy (a share) is the mean over trainings with its
-    interval, ``p`` Student's, by Holm's correction over these rows, with
-    the ``verdict``; ``accuracy`` is a mean, too.
+    ``frame`` is the reference. A row is a network and both names that
+    ``studied`` has for a choice. ``change`` of accuracy (a share) is the
+    mean over trainings with Student's interval and test; of one training it
+    is that of its images, with McNemar's. ``p`` is by Holm's correction over
+    these rows, and the ``verdict``, too; ``accuracy`` is a mean.
     """
     by_choice = frame.groupby(["network", "strategy"])
-    found = {}
-    for network in networks(frame):
-        for group, of in studied.items():
-            for name, choice in of.items():
-                rows = by_choice.get_group((network, choice.name))
-                found[network, group, name] = _over_trainings(rows)
+    found = {
+        (network, group, name): _over_trainings(
+            by_choice.get_group((network, choice.name))
+        )
+        for network in networks(frame)
+        for group, of in studied.items()
+        for name, choice in of.items()
+    }
     index = pd.MultiIndex.from_tuples(found)
     table = pd.DataFrame(list(found.values()), index=index)
     adjusted = paired_tests.holm(table.p.tolist())
-    verdicts = map(paired_tests.verdict, table.change, adjusted)
+    verdicts = map(paired_tests.verdict, table.pop("tested"), adjusted)
     return table.assign(p=adjusted, verdict=list(verdicts))
 
 
 def _over_trainings(rows: pd.DataFrame) -> dict[str, float | Interval]:
-    """Means over trainings of one choice; rows have what it lost, gained."""
-    shares = ((rows.gained - rows.lost) / rows.n).to_numpy()
-    return {
-        "change": intervals.mean(shares),
-        "p": replicates.p_value(shares),
-        "accuracy": rows.accuracy.mean(),
-    }
+    """What one choice changes; rows have what it lost, gained."""
+    lost, gained, n = (rows[c].to_numpy() for c in ("lost", "gained", "n"))
+    if len(rows) > 1:
+        shares = (gained - lost) / n
+        tested = change = intervals.mean(shares)
+        p = replicates.p_value(shares)
+    else:
+        counts = int(lost[0]), int(gained[0])
+        p = paired_tests.mcnemar(*counts)
+        tested = Flips(*counts, int(n[0]), p)
+        change = paired_tests.difference(tested)
+    accuracy = rows.accuracy.mean()
+    return {"change": change, "tested": tested, "p": p, "accuracy": accuracy}
 
 
-def trainings(frame: pd.DataFrame) -> str:
-    """How many trainings the reference has of each network, in words."""
+def basis(frame: pd.DataFrame) -> str:
+    """What means, intervals and tests of ``judged`` are over, in words."""
     counts = frame.groupby("network").train_seed.nunique()
-    told = [
+    if counts.max() == 1:
+        return "over the images of one training of each network"
+    told = ", ".join(
         f"{counts[name]} of {recipes.get(name).label}"
         for name in networks(frame)
-    ]
-    return ", ".join(told)
+    )
+    return f"over trainings ({told})"
 
 
 def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:

@@ -58,6 +58,20 @@ def test_a_row_is_judged_among_those_of_its_table():
     assert set(rest) == {"non-inferior"}
 
 
+def test_one_training_is_judged_by_its_images():
+    """Of 42 rows: p of 30 lost and 2 gained, times 42."""
+    frame = table({OBSERVED[4]["gauss"].name: 30})
+    found = range_sweep.judged(frame[frame.train_seed == 42], OBSERVED)
+    one = found.loc[("resnet8", 4, "gauss")]
+    assert one.change.value == pytest.approx(-0.028)
+    # 2 (1 + 32 + 496) / 2^32, by 42 rows.
+    assert one.p == pytest.approx(42 * 2 * 529 / 2**32)
+    assert one.verdict == "worse"
+    alone = range_sweep.basis(frame[frame.train_seed == 42])
+    assert alone == "over the images of one training of each network"
+    assert range_sweep.basis(frame).startswith("over trainings (5 of comp")
+
+
 def test_observers_that_differ_at_four_bits_only_are_said_to():
     told = range_sweep.about_observers(table(ladder(4)))
     assert told["shape"] == "not contradicted" and told["shown_eight"] == 0
