@@ -288,6 +288,7 @@ OTHER = {
     "laboratory.Experiment.evaluate",
     "run_times.compare",
     "run_times.of_networks",
+    "module_outputs.evaluated",
     "module_outputs.evaluating",
     "checkpoints.load_checkpoint",
     "saturation.runs",
