@@ -659,6 +659,24 @@ def test_a_folder_for_which_there_is_no_place_is_told(tmp_path, command):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--json", "--page"])
+@pytest.mark.parametrize("inside", ["file", "file/deep"])
+def test_a_file_in_place_of_a_reports_folder_is_told(
+    tmp_path, option, inside
+):
+    (tmp_path / "file").touch()
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.arange(99) % 3)
+    files = [str(tmp_path / f"{name}.npy") for name in "ab"]
+    report = str(tmp_path / inside / "x")
+    asked = ["judge", *files, option, report]
+    result = CliRunner().invoke(commands.main, asked)
+    assert result.exit_code == 2 and result.output == (
+        f"Error: cannot write to {tmp_path / 'file'}: "
+        f"{os.strerror(errno.ENOTDIR)}; give another --json or --page\n"
+    )
+
+
 @pytest.mark.skipif(
     not os.path.exists("/dev/full"), reason="only Linux has a full device"
 )
