@@ -759,3 +759,25 @@ def test_writing_a_whole_file_names_it_where_there_is_no_room(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a")
     assert not [*tmp_path.iterdir()]
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path):
+    (tmp_path / "click.py").write_text(
+        "import signal, time\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+        "time.sleep(60)\n"
+    )
+    both = f"{tmp_path}{os.pathsep}{paths.REPOSITORY}"
+    done = subprocess.run(
+        [sys.executable, "-m", "ptq", "judge", "--help"],
+        env=ENVIRONMENT | {"PYTHONPATH": both},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        # A suite in the background has the signal ignored.
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),
+    )
+    assert done.stderr == "interrupted; nothing was begun\n"
+    assert done.returncode == 130
