@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -140,6 +140,21 @@ def whole_file(path: Path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where ``whole_file`` could write nothing to ``path``.
+
+    For what is measured for minutes, and then to be written.
+    """
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with suppress(_Unused), whole_file(path):
+        raise _Unused
+
+
+class _Unused(Exception):
+    """Leaves ``whole_file`` without a file."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
