@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -109,21 +109,7 @@ def whole_file(path: Path):
     which names a file, where it cannot be written, and where a device or a
     pipe is there, which must not be replaced.
     """
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        kind = "a device or a pipe; expected the name of a file"
-        raise OSError(errno.EINVAL, kind, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
-        )
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    os.close(handle)
-    temporary = Path(name)
+    path, temporary = _beside(path)
     try:
         yield temporary
         temporary.chmod(0o644)
@@ -142,6 +128,25 @@ def whole_file(path: Path):
         temporary.unlink(missing_ok=True)
 
 
+def _beside(path: Path) -> tuple[Path, Path]:
+    """The file that is meant, and an empty temporary one beside it."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        kind = "a device or a pipe; expected the name of a file"
+        raise OSError(errno.EINVAL, kind, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
+        )
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    os.close(handle)
+    return path, Path(name)
+
+
 def check_writable(path: Path) -> None:
     """Raise OSError where ``whole_file`` could write nothing to ``path``.
 
@@ -149,12 +154,8 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    with suppress(_Unused), whole_file(path):
-        raise _Unused
-
-
-class _Unused(Exception):
-    """Leaves ``whole_file`` without a file."""
+    _, temporary = _beside(path)
+    temporary.unlink()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
