@@ -1,7 +1,27 @@
 """``python -m ptq``."""
 
-from ptq.cli import error_messages
-from ptq.cli.commands import main
+import os
+import signal
 
-error_messages.told.alone = True
-main()
+
+def _interrupted(number, frame):
+    """End at once: while modules are imported, nothing has begun."""
+    os.write(2, b"interrupted; nothing was begun\n")
+    os._exit(130)
+
+
+def _run():
+    """The commands, whose imports take a moment."""
+    before = signal.getsignal(signal.SIGINT)
+    # Of a command in the background, a shell has the signal ignored.
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+    from ptq.cli import error_messages
+    from ptq.cli.commands import main
+
+    signal.signal(signal.SIGINT, before)
+    error_messages.told.alone = True
+    main()
+
+
+_run()

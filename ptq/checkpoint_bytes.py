@@ -45,6 +45,11 @@ def unpack(path: Path, content: bytes) -> dict:
             f"{path} holds a {type(state).__name__}: expected the state of "
             "a network, name by name"
         )
+    if odd := [name for name in state if not isinstance(name, str)]:
+        raise CheckpointError(
+            f"{path} holds {odd[0]!r:.60}: expected names, as a network's "
+            "state has them; save network.state_dict()"
+        )
     return state
 
 

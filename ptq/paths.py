@@ -109,21 +109,7 @@ def whole_file(path: Path):
     which names a file, where it cannot be written, and where a device or a
     pipe is there, which must not be replaced.
     """
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        kind = "a device or a pipe; expected the name of a file"
-        raise OSError(errno.EINVAL, kind, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
-        )
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    os.close(handle)
-    temporary = Path(name)
+    path, temporary = _beside(path)
     try:
         yield temporary
         temporary.chmod(0o644)
@@ -140,6 +126,36 @@ def whole_file(path: Path):
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """The file that is meant, and an empty temporary one beside it."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        kind = "a device or a pipe; expected the name of a file"
+        raise OSError(errno.EINVAL, kind, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
+        )
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    os.close(handle)
+    return path, Path(name)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where ``whole_file`` could write nothing to ``path``.
+
+    For what is measured for minutes, and then to be written.
+    """
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    _, temporary = _beside(path)
+    temporary.unlink()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -288,6 +288,7 @@ OTHER = {
     "laboratory.Experiment.evaluate",
     "run_times.compare",
     "run_times.of_networks",
+    "module_outputs.evaluated",
     "module_outputs.evaluating",
     "checkpoints.load_checkpoint",
     "saturation.runs",
@@ -1133,6 +1134,26 @@ def test_a_pickle_with_a_right_checksum_does_not_run(saved, tmp_path):
     body = pickle.dumps(Code()) + content[-64:-32]
     signed = body + saved_networks.hashlib.sha256(body).digest()
     refuses(built, signed, tmp_path / "a.pt", "no plain tensors")
+
+
+@pytest.mark.parametrize(
+    "kind, message",
+    [
+        ("old", "holds no state that torch takes"),
+        ("numbers", "holds 3: expected names"),
+    ],
+)
+def test_a_state_with_a_right_checksum_is_refused(
+    kind, message, saved, tmp_path
+):
+    built, content = saved
+    # Without its versions, torch takes a state for one of an old release.
+    state = dict(built.state_dict())
+    if kind == "numbers":
+        state |= {3: torch.ones(1)}
+    body = checkpoint_bytes.pack(state) + content[-64:-32]
+    signed = body + saved_networks.hashlib.sha256(body).digest()
+    refuses(built, signed, tmp_path / "a.pt", message)
 
 
 OTHER_STRUCTURES = {

@@ -93,12 +93,15 @@ def bench(network, why, json_file, page, against, **options):
     known = *errors, cifar10.DataError, OSError
     then = "nothing was written: times of two runs do not mix"
     with error_messages.told(*known, status=2, then=then):
+        for file in filter(None, (json_file, page)):
+            paths.check_writable(Path(file))
         found, *reports = _reported(network, why, against, options)
+        # Printed first: a disk may be full by now.
+        click.echo("\n".join(one.text() for one in reports), nl=False)
         if json_file:
             paths.write_whole(Path(json_file), found.json())
         if page:
             paths.write_whole(Path(page), reports[-1].page())
-    click.echo("\n".join(one.text() for one in reports), nl=False)
 
 
 def _reported(network: str, why: bool, against: str, options: dict) -> list:

@@ -20,6 +20,8 @@ AGAIN = 0.2
 # would only break off how it ends its workers.
 ENDING = 30
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# Options that say where a command writes.
+PLACES = ("--run-dir", "--folder", "--runs", "--out", "--json", "--page")
 UNWRITABLE = (
     *(*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR),
     *(errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EIO),
@@ -141,16 +143,17 @@ def _unwritable(error, folder):
     if error.errno == errno.EISDIR:
         return f"{path} is a folder; expected the name of a file"
     if folder is None or not _near(path, Path(folder)):
-        folder = path.parent
+        folder = path if error.errno == errno.EEXIST else path.parent
     # Something else is in the place of the folder.
     number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno
     known = [
         name
         for parameter in click.get_current_context().command.params
         for name in parameter.opts
-        if name in ("--run-dir", "--folder", "--runs", "--out")
+        if name in PLACES
     ]
-    ways = [f"give another {name}" for name in known] or ["make it writable"]
+    names = " or ".join(known)
+    ways = [f"give another {names}" if known else "make it writable"]
     if number in FULL:
         ways.insert(0, "free some")
     if number == errno.EFBIG:

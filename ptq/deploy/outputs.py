@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ptq import paths
 from ptq.evidence.checks import InputError
+from ptq.graph.module_outputs import evaluated
 
 # Images that are kept together, and that a network is asked at once.
 PART, BATCH = 256, 32
@@ -53,7 +54,13 @@ def unsealed(path: Path) -> bytes | None:
 
 @torch.inference_mode()
 def asked(network: Callable, images: Tensor) -> Tensor:
-    """What ``network`` puts out, (N, C), for images (N, ...), in batches."""
+    """What ``network`` puts out, (N, C), for images (N, ...), in batches.
+
+    Of a module, a copy in eval mode is asked.
+    """
+    # Not of a runtime, which holds no numbers: a copy is loaded anew.
+    if isinstance(network, nn.Module) and network.state_dict():
+        network = evaluated(network)
     return torch.cat([network(batch) for batch in images.split(BATCH)])
 
 

@@ -40,7 +40,14 @@ def load(network: nn.Module, path: Path, engines: list[str]) -> nn.Module:
     _refuse_other_state(path, state, network.state_dict())
     _refuse_other_structure(path, structure, network, engines)
     # A copy first: should torch refuse it after all, nothing is half done.
-    copy.deepcopy(network).load_state_dict(state)
+    try:
+        copy.deepcopy(network).load_state_dict(state)
+    except Exception as error:  # torch raises many kinds
+        first = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path} holds no state that torch takes for this network "
+            f"({type(error).__name__}: {first}): save it again"
+        ) from error
     network.load_state_dict(state)
     return network
 

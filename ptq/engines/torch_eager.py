@@ -21,6 +21,7 @@ from ptq.engines.eager_settings import (
     require,
 )
 from ptq.graph import allow_list, module_groups
+from ptq.graph.module_outputs import evaluated
 
 
 @quiet
@@ -50,7 +51,7 @@ def prepare(
     for name, sentence in module_groups.costs(network, graph):
         if name not in kept:
             warnings.warn(sentence, allow_list.CostWarning, stacklevel=3)
-    copied = _with_affine(copy.deepcopy(network).eval())
+    copied = _with_affine(evaluated(network))
     if fused:
         copied = ao.fuse_modules(copied, fused)
     wrapped = ao.QuantWrapper(copied)
@@ -148,7 +149,7 @@ def fuse_modules(network: nn.Module, fuse: Iterable[tuple]) -> nn.Module:
     Raises EngineError where torch has no eager kernels.
     """
     require()
-    copied = copy.deepcopy(network).eval()
+    copied = evaluated(network)
     return quiet(ao.fuse_modules)(copied, [list(group) for group in fuse])
 
 

@@ -1,6 +1,5 @@
 """The variants of two designed experiments, beyond the named strategies."""
 
-import copy
 import itertools
 from dataclasses import asdict, dataclass
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
 from ptq.experiment import eager_biases, strategies
+from ptq.graph.module_outputs import evaluated
 from ptq.methods import eager_folding
 
 # Calibration images per batch, as published.
@@ -134,7 +134,7 @@ def build(network: nn.Module, images: Tensor, variant: Variant) -> nn.Module:
 
 def with_biases(network: nn.Module) -> nn.Module:
     """A copy whose convolutions have a bias, of zero, to be corrected."""
-    copied = copy.deepcopy(network).eval()
+    copied = evaluated(network)
     for module in copied.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
             module.bias = nn.Parameter(torch.zeros(module.out_channels))

@@ -4,7 +4,6 @@ Each takes the float network, which it does not change, and calibration
 images, float32 (N, 3, 32, 32); ``quantized`` lists what it raises.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from ptq import input_checks
 from ptq.engines import eager_settings, torch_eager
 from ptq.experiment import eager_biases
+from ptq.graph.module_outputs import evaluated
 from ptq.methods import eager_folding, mixed_precision
 from ptq.networks.compact_cnn import BLOCKS, LAYERS
 from ptq.registry import Registry
@@ -50,7 +50,7 @@ def fp32(network: nn.Module, images: Tensor) -> nn.Module:
     cannot be used.
     """
     input_checks.check_weights(network)
-    return copy.deepcopy(network).eval()
+    return evaluated(network)
 
 
 def fp32_folded(network: nn.Module, images: Tensor) -> nn.Module:

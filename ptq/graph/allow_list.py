@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from ptq import input_checks
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.module_outputs import evaluating
+from ptq.graph.module_outputs import evaluated
 
 try:
     from torch.ao.nn.quantized import FloatFunctional
@@ -127,8 +127,7 @@ def _check_settings(name: str, module: nn.Module) -> None:
 
 def _trace(network: nn.Module) -> fx.Graph:
     try:
-        with evaluating(network):
-            return fx.Tracer().trace(network)
+        return fx.Tracer().trace(evaluated(network))
     except Exception as error:  # whatever a user's forward may raise
         first = str(error).strip().partition("\n")[0]
         raise UnsupportedError(

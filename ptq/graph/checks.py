@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from ptq import input_checks
 from ptq.graph import plain_copies
 from ptq.graph.errors import UnsupportedError
+from ptq.graph.module_outputs import evaluating
 
 WEIGHTED = (
     nn.modules.conv._ConvNd,
@@ -223,7 +224,7 @@ def _check_signature(model: nn.Module) -> None:
 def _check_output(model: nn.Module, images: Tensor) -> None:
     name, shape = type(model).__name__, tuple(images.shape)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model):
             output = model(images.clone())
     except Exception as error:  # torch raises many kinds
         raise UnsupportedError(

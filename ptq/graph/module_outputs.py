@@ -1,6 +1,5 @@
 """Outputs of named modules, in eval mode."""
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks
+from ptq.graph import plain_copies
+
+
+def evaluated(network: nn.Module) -> nn.Module:
+    """A deep copy in eval mode, to be asked in the place of ``network``.
+
+    A forward may keep what it computes: features, counts, a mask made at the
+    first call. In inference mode such a mask would break the next training,
+    and in a trace it is no tensor. Raises UnsupportedError, naming the
+    attribute, where ``network`` holds what cannot be copied.
+    """
+    return plain_copies.deep(network).eval()
 
 
 @contextmanager
@@ -50,7 +61,7 @@ def capture(
 
         return hook
 
-    copied = copy.deepcopy(network).eval()
+    copied = evaluated(network)
     modules, names = dict(copied.named_modules()), list(names)
     if unknown := [name for name in names if name not in modules]:
         raise KeyError(f"{', '.join(unknown)}: no such module")

@@ -1,6 +1,7 @@
 """Copies of networks, with weights that are plain tensors."""
 
 import copy
+from collections.abc import Iterator
 from contextlib import suppress
 
 from torch import Tensor, nn
@@ -41,15 +42,14 @@ def of(model: nn.Module) -> nn.Module:
 
 
 def deep(model: nn.Module) -> nn.Module:
-    """A deep copy, also where a hook left a tensor that has a history.
+    """A deep copy, also where a hook or a forward left computed tensors.
 
     Raises UnsupportedError, naming the attribute that cannot be copied.
     """
     computed = {
-        id(value): value.detach().clone()
+        id(tensor): tensor.detach().clone()
         for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, Tensor) and value.grad_fn is not None
+        for tensor in _computed(vars(module))
     }
     try:
         return copy.deepcopy(model, computed)
@@ -58,6 +58,16 @@ def deep(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be copied: {_uncopied(model)}"
             f"{error}; take what is no weight out of the network"
         ) from error
+
+
+def _computed(held) -> Iterator[Tensor]:
+    """Tensors with a history in a value, or in lists and dicts of it."""
+    if isinstance(held, Tensor):
+        if held.grad_fn is not None:
+            yield held
+    elif isinstance(held, dict | list | tuple):
+        for one in held.values() if isinstance(held, dict) else held:
+            yield from _computed(one)
 
 
 def _uncopied(model: nn.Module) -> str:

@@ -1,6 +1,5 @@
 """What a grid leaves of weights, of channels and of outputs."""
 
-import copy
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ptq.graph.module_outputs import evaluated
 from ptq.measure.inference import logits
 from ptq.quantizer.affine import fake_quantize, sqnr, symmetric_grid
 
@@ -69,7 +69,7 @@ def clipping_trials(
     raise.
     """
     # Layers take channels last faster, and the copy may be changed.
-    probe = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    probe = evaluated(network).to(memory_format=torch.channels_last)
     place = getattr(probe, layer).weight
     weight = getattr(network, layer).weight.detach()
     before, found = logits(probe, images, normalization).argmax(1), {}

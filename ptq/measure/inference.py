@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.data import image_sets
-from ptq.graph.module_outputs import evaluating
+from ptq.graph.module_outputs import evaluated
 
 EVALUATION_BATCH = 250
 
@@ -19,17 +19,17 @@ def logits(
     """Outputs, float32 (N, classes), for uint8 images (N, C, H, W).
 
     ``normalization`` is (mean, std), as in ``image_sets.normalize``;
-    ``batch`` images are asked at once. The network runs on its own device,
-    in eval mode, and is not changed; images and outputs are on the CPU.
+    ``batch`` images are asked at once. A copy runs on the network's own
+    device, in eval mode; images and outputs are on the CPU.
     Raises InputError where there are no images, their dtype or shape does
     not fit, or the network puts out anything but one tensor of finite
-    numbers.
+    numbers, UnsupportedError where it cannot be copied.
     """
     input_checks.check_pixels(images)
     # An integer network has no parameters, and runs on the CPU.
     device = next((p.device for p in network.parameters()), None)
+    network = evaluated(network)
     with (
-        evaluating(network),
         input_checks.fitting(network, images),
         torch.inference_mode(),
     ):

@@ -143,6 +143,7 @@ def noise_budget(
     where images are none, not float32, or not finite.
     """
     input_checks.check_normalized(images)
+    network = module_outputs.evaluated(network)
     children = dict(network.named_children())
     ran = module_groups.order(allow_list.check(network))
     if ran != list(children):
@@ -153,12 +154,11 @@ def noise_budget(
     if odd := sorted(set(points.values()) - children.keys()):
         raise ValueError(f"{odd}: expected points of {', '.join(children)}")
     sums = {name: Counter() for name in points}
-    with module_outputs.evaluating(network):
-        for batch in images.split(BATCH):
-            share = len(batch) / len(images)
-            for name, parts in _walk(network, grids, steps, batch, points):
-                for cause, power in parts.items():
-                    sums[name][cause] += share * float(power.mean())
+    for batch in images.split(BATCH):
+        share = len(batch) / len(images)
+        for name, parts in _walk(network, grids, steps, batch, points):
+            for cause, power in parts.items():
+                sums[name][cause] += share * float(power.mean())
     return {
         name: Budget(parts.pop("signal"), dict(parts))
         for name, parts in sums.items()

@@ -5,7 +5,6 @@ other memory and every round runs all of them in a new random order. The
 spread between sessions estimates how much tomorrow's times will differ.
 """
 
-import copy
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks
+from ptq.graph.module_outputs import evaluated
 from ptq.measure import interference
 
 TWIN = "A/A"
@@ -200,7 +200,7 @@ def _check(images: Tensor, plan: list[Conditions], rounds: int) -> None:
 
 def _elsewhere(network: nn.Module) -> nn.Module:
     """A copy in other memory, where its time may differ."""
-    return copy.deepcopy(network).eval()
+    return evaluated(network)
 
 
 @torch.inference_mode()

@@ -6,11 +6,12 @@ training. Here each channel's counts in its stored deviation, so that wide
 channels weigh no more than narrow ones.
 """
 
-import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from ptq.graph.module_outputs import evaluated
 
 STEPS = 100
 # Of Adam, in the range of pixels, at the first step; it falls to zero.
@@ -67,7 +68,7 @@ def statistics_distances(network: nn.Module) -> Callable[[Tensor], Tensor]:
     and s are mean and deviation of a channel in the batch, M and S the stored
     ones. ValueError where no BN stores any.
     """
-    watched = copy.deepcopy(network).eval().requires_grad_(False)
+    watched = evaluated(network).requires_grad_(False)
     found = []
 
     def see(norm: nn.Module, given: tuple[Tensor]) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 
 from ptq import input_checks
 from ptq.graph import allow_list, module_groups
+from ptq.graph.module_outputs import evaluated
 
 
 def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
@@ -57,7 +58,7 @@ def fold(network: nn.Module) -> nn.Module:
     block is none of it, InputError where a weight is not finite.
     """
     graph = allow_list.check(network)
-    folded = copy.deepcopy(network).eval()
+    folded = evaluated(network)
     blocks = module_groups.blocks(network, graph)
     pairs = [(conv, bn) for conv, bn, _ in blocks]
     module_groups.check_fused(network, graph, pairs)

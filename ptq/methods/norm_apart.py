@@ -1,9 +1,9 @@
 """Batch normalization as a layer of its own, for networks not folded."""
 
-import copy
-
 import torch
 from torch import nn
+
+from ptq.graph.module_outputs import evaluated
 
 
 def norm_apart(network: nn.Module) -> nn.Module:
@@ -14,7 +14,7 @@ def norm_apart(network: nn.Module) -> nn.Module:
     folding takes it away, and an engine of integers runs it. ValueError,
     naming the module, where a BN keeps no running statistics.
     """
-    apart = copy.deepcopy(network).eval()
+    apart = evaluated(network)
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d):
             if module.running_var is None:

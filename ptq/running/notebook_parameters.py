@@ -12,11 +12,18 @@ from ptq.experiment import parameters
 def defaults(source: Path) -> dict:
     """Name to value of the literals in a notebook's parameters cell.
 
-    A value that JSON cannot hold, such as a set, is no parameter. Raises
+    A value that JSON cannot hold, such as a set, is no parameter, nor what a
+    later line sets otherwise: the injected default would undo that. Raises
     ParameterError if the file is no Python notebook or has not one code cell
     tagged ``parameters``, and OSError if it cannot be read.
     """
-    return dict(found for line in _lines(source) if (found := _literal(line)))
+    found = {}
+    for line in _lines(source):
+        if known := _literal(line):
+            found |= dict([known])
+        elif not isinstance(line, ast.FunctionDef | ast.ClassDef):
+            found = {n: v for n, v in found.items() if n not in _set(line)}
+    return found
 
 
 def others(source: Path, known: dict) -> set[str]:
@@ -24,13 +31,17 @@ def others(source: Path, known: dict) -> set[str]:
 
     ``known`` are the notebook's ``defaults``; errors are as of these.
     """
-    stored = {
-        node.id
-        for line in _lines(source)
-        for node in ast.walk(line)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    stored = {name for line in _lines(source) for name in _set(line)}
     return stored - known.keys()
+
+
+def _set(line: ast.stmt) -> set[str]:
+    """The names that a statement sets, or deletes."""
+    return {
+        node.id
+        for node in ast.walk(line)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
 
 
 def _lines(source: Path) -> list[ast.stmt]:
@@ -68,7 +79,9 @@ def _python(source: Path):
         text = source.read_text(encoding="utf-8")
         notebook = nbformat.reads(text, as_version=4)
         kernel = notebook.metadata.get("kernelspec") or {}
-        language = str(kernel.get("language") or "python")
+        told = notebook.metadata.get("language_info") or {}
+        language = kernel.get("language") or told.get("name") or "python"
+        language = str(language)
         _check_cells(notebook)
     except OSError:
         raise

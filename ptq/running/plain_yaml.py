@@ -22,6 +22,7 @@ _CORE = {
 }
 
 
+TEXT = "tag:yaml.org,2002:str"
 # What a node is taken for whose tag is refused.
 KINDS = {
     yaml.ScalarNode: "!unclear",
@@ -32,6 +33,14 @@ NO_TAGS = (
     "tags are not taken: leave it out; write a number plainly, and a text in "
     "quotes"
 )
+
+
+WRITTEN = (
+    "indent by blanks, close brackets and quotes, and put a text with other "
+    "signs than letters and digits in single quotes"
+)
+# Python reads no longer numbers, and no parameter is one.
+DIGITS = 1000
 
 
 class Unclear(str):
@@ -77,6 +86,23 @@ def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
         return _load(text, literal)
     except RecursionError as error:
         raise yaml.YAMLError("nested too deeply") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise yaml.YAMLError(
+            f"line {line}: character {error.character:#04x} is no text: "
+            "remove it"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        raise yaml.YAMLError(_plainly(error)) from error
+
+
+def _plainly(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML tells in many lines, as one, and what to do."""
+    mark = error.problem_mark
+    return (
+        f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}; "
+        f"{WRITTEN}"
+    )
 
 
 def _load(text: str, literal: tuple[str, ...]) -> tuple[Any, list[str]]:
@@ -107,12 +133,21 @@ def _take_literally(node: yaml.Node, names: tuple[str, ...]) -> None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     for key, value in pairs:
         if key.value in names and isinstance(value, yaml.ScalarNode):
-            value.tag, value.style = "tag:yaml.org,2002:str", '"'
+            value.tag, value.style = TEXT, '"'
 
 
-def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
-    """Keys given twice and ambiguous words, from the top down."""
-    # An alias repeats a node, and may even repeat one that contains it.
+def _faults(
+    node: yaml.Node, seen: set[int], around: tuple = ()
+) -> Iterator[str]:
+    """Keys given twice and ambiguous words, from the top down.
+
+    YAMLError where an alias repeats a node that is ``around`` it.
+    """
+    if any(node is other for other in around):
+        raise yaml.YAMLError(
+            f"{_line(node)}: what stands here contains itself by an alias "
+            "(*): write it out"
+        )
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -120,22 +155,37 @@ def _faults(node: yaml.Node, seen: set[int]) -> Iterator[str]:
         yield f"{_line(node)}: {_short(given)}: {NO_TAGS}"
         node.tag = KINDS[type(node)]
     elif advice := _advice(node):
-        yield f"{_line(node)}: {node.value}: {advice}"
+        yield f"{_line(node)}: {node.value[:60]}: {advice}"
         node.tag = KINDS[yaml.ScalarNode]
     if isinstance(node, yaml.ScalarNode):
         return
     first: dict[str, yaml.Node] = {}
     for part in node.value:
         for child in part if isinstance(part, tuple) else (part,):
-            yield from _faults(child, seen)
-        if isinstance(part, tuple) and isinstance(part[0].value, str):
+            yield from _faults(child, seen, (*around, node))
+        if isinstance(part, tuple):
             key = part[0]
+            yield from _odd_key(key)
             before = first.setdefault(key.value, key)
             if before is not key:
                 yield (
                     f"{key.value}: given in {_line(before)} and again in "
                     f"{_line(key)}; expected once"
                 )
+
+
+def _odd_key(key: yaml.Node) -> Iterator[str]:
+    """What is wrong with a key that is no text."""
+    if not isinstance(key, yaml.ScalarNode):
+        raise yaml.YAMLError(
+            f"{_line(key)}: a list or a mapping is no key: expected a text"
+        )
+    if key.tag not in (TEXT, KINDS[yaml.ScalarNode]):
+        yield (
+            f"{_line(key)}: {key.value}: expected a text as key; write "
+            f"'{key.value}' in quotes"
+        )
+        key.tag = KINDS[yaml.ScalarNode]
 
 
 def _short(tag: str) -> str:
@@ -148,6 +198,8 @@ def _advice(node: yaml.Node) -> str | None:
     if not isinstance(node, yaml.ScalarNode) or node.style is not None:
         return None
     text = node.value
+    if node.tag.endswith(":int") and len(text) > DIGITS:
+        return f"{len(text):,} digits are too many for a number"
     # PyYAML leaves out a short yes and no, which YAML 1.1 has.
     old = "bool" if text in tuple("yYnN") else node.tag.rpartition(":")[2]
     new = next((k for k, p in _CORE.items() if re.fullmatch(p, text)), "str")

@@ -19,6 +19,7 @@ RANGE = ("from", "to", "step")
 # The worker decides where a chapter reads and writes.
 PLACES = ("run_dir", "data_dir")
 LIMIT = 100_000
+TOO_MANY = f"more than {LIMIT:,} points: split the sweep"
 TIMED = r"\blab\.times\(|\btimer\.(compare|parts)\(|\brun_times\.of_"
 
 
@@ -89,7 +90,7 @@ def points(content: dict, faults: list[str]) -> list[dict]:
             )
     axes = {name: values for name, values in axes.items() if values}
     if math.prod(map(len, [rows, *axes.values()])) > LIMIT:
-        raise SweepError(f"more than {LIMIT:,} points: split the sweep")
+        raise SweepError(TOO_MANY)
     return [
         fixed | row | dict(zip(axes, values, strict=True))
         for row in rows
@@ -183,6 +184,9 @@ def _axis(name: str, given, faults: list[str]) -> Sequence:
         whole = all(type(end) is int for end in ends)
         known = given.keys() <= set(RANGE)
         if whole and known and ends[0] <= ends[1] and ends[2] > 0:
+            # Python counts no range that is longer than its largest size.
+            if (ends[1] - ends[0]) // ends[2] >= LIMIT:
+                raise SweepError(f"cross: {name}: {TOO_MANY}")
             return range(ends[0], ends[1] + 1, ends[2])
     faults.append(
         f"cross: {name}: expected a list of values, or a range of whole "

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
 from ptq.bench import knobs
-from ptq.cli import commands
+from ptq.cli import bench_command, commands
 
 ROWS = [
     "FP32",
@@ -160,3 +160,19 @@ def test_what_is_wrong_ends_in_one_sentence(here, digits, arguments):
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: ") and WRONG[arguments] in last
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("option", ["--json", "--page"])
+@pytest.mark.parametrize("place", ["file/report", "folder"])
+def test_a_report_without_a_place_is_told_before_measuring(
+    tmp_path, monkeypatch, option, place
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(
+        bench_command, "_measured", lambda *_: pytest.fail("it measured")
+    )
+    done = called("net.py:make", option, tmp_path / place)
+    assert done.exit_code == 2 and str(tmp_path / place[:4]) in done.output
+    assert done.output.count("\n") == 1
+    assert not [*(tmp_path / "folder").iterdir()]

@@ -659,6 +659,24 @@ def test_a_folder_for_which_there_is_no_place_is_told(tmp_path, command):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--json", "--page"])
+@pytest.mark.parametrize("inside", ["file", "file/deep"])
+def test_a_file_in_place_of_a_reports_folder_is_told(
+    tmp_path, option, inside
+):
+    (tmp_path / "file").touch()
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", np.arange(99) % 3)
+    files = [str(tmp_path / f"{name}.npy") for name in "ab"]
+    report = str(tmp_path / inside / "x")
+    asked = ["judge", *files, option, report]
+    result = CliRunner().invoke(commands.main, asked)
+    assert result.exit_code == 2 and result.output == (
+        f"Error: cannot write to {tmp_path / 'file'}: "
+        f"{os.strerror(errno.ENOTDIR)}; give another --json or --page\n"
+    )
+
+
 @pytest.mark.skipif(
     not os.path.exists("/dev/full"), reason="only Linux has a full device"
 )
@@ -741,3 +759,25 @@ def test_writing_a_whole_file_names_it_where_there_is_no_room(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a")
     assert not [*tmp_path.iterdir()]
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_sentence(tmp_path):
+    (tmp_path / "click.py").write_text(
+        "import signal, time\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+        "time.sleep(60)\n"
+    )
+    both = f"{tmp_path}{os.pathsep}{paths.REPOSITORY}"
+    done = subprocess.run(
+        [sys.executable, "-m", "ptq", "judge", "--help"],
+        env=ENVIRONMENT | {"PYTHONPATH": both},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        # A suite in the background has the signal ignored.
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),
+    )
+    assert done.stderr == "interrupted; nothing was begun\n"
+    assert done.returncode == 130
