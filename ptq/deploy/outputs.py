@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ptq import paths
 from ptq.evidence.checks import InputError
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.module_outputs import to_ask
 
 # Images that are kept together, and that a network is asked at once.
 PART, BATCH = 256, 32
@@ -56,11 +56,10 @@ def unsealed(path: Path) -> bytes | None:
 def asked(network: Callable, images: Tensor) -> Tensor:
     """What ``network`` puts out, (N, C), for images (N, ...), in batches.
 
-    Of a module, a copy in eval mode is asked.
+    Of a module, ``to_ask`` is asked.
     """
-    # Not of a runtime, which holds no numbers: a copy is loaded anew.
-    if isinstance(network, nn.Module) and network.state_dict():
-        network = evaluated(network)
+    if isinstance(network, nn.Module):
+        network = to_ask(network)
     return torch.cat([network(batch) for batch in images.split(BATCH)])
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ptq.experiment import results
 from ptq.experiment.results import Timing
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.module_outputs import to_ask
 from ptq.measure import timer
 
 FLOAT, INT8, EAGER = "float", "INT8", "float in PyTorch"
@@ -77,11 +77,7 @@ def full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
         network(image)
         return time.perf_counter() - began
 
-    # Not of what holds no numbers: a copy of a runtime is loaded anew.
-    asked = [
-        evaluated(network) if network.state_dict() else network
-        for network in networks.values()
-    ]
+    asked = list(map(to_ask, networks.values()))
     with torch.inference_mode(), timer.pinned_threads(THREADS):
         slowest = max(
             min(once(network) for _ in range(3)) for network in asked

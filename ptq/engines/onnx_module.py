@@ -15,6 +15,7 @@ class OnnxModule(nn.Module):
 
     def __init__(self, content: bytes, threads: int = 0):
         super().__init__()
+        self.eval()
         self.content, self.threads = content, threads
         self._session = onnx_runtime.session(content, threads)
 

@@ -21,6 +21,16 @@ def evaluated(network: nn.Module) -> nn.Module:
     return plain_copies.deep(network).eval()
 
 
+def to_ask(network: nn.Module) -> nn.Module:
+    """``evaluated``; of a runtime, which holds no numbers, ``network``.
+
+    A copy of a runtime is loaded anew, and the forward of one keeps nothing.
+    """
+    if network.training or network.state_dict():
+        return evaluated(network)
+    return network
+
+
 @contextmanager
 def evaluating(*given: nn.Module) -> Iterator[None]:
     """Put networks into eval mode for a while.

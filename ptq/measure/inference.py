@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.data import image_sets
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.module_outputs import to_ask
 
 EVALUATION_BATCH = 250
 
@@ -28,7 +28,7 @@ def logits(
     input_checks.check_pixels(images)
     # An integer network has no parameters, and runs on the CPU.
     device = next((p.device for p in network.parameters()), None)
-    network = evaluated(network)
+    network = to_ask(network)
     with (
         input_checks.fitting(network, images),
         torch.inference_mode(),
