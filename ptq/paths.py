@@ -109,7 +109,17 @@ def whole_file(path: Path):
     which names a file, where it cannot be written, and where a device or a
     pipe is there, which must not be replaced.
     """
-    path, temporary = _beside(path)
+    path = _meant(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
+        )
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    os.close(handle)
+    temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o644)
@@ -128,34 +138,31 @@ def whole_file(path: Path):
         temporary.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> tuple[Path, Path]:
-    """The file that is meant, and an empty temporary one beside it."""
+def _meant(path: Path) -> Path:
+    """The file that is to be written; OSError where none may be."""
     if path.is_symlink():
         path = Path(os.path.realpath(path))
     if path.exists() and not (path.is_file() or path.is_dir()):
         kind = "a device or a pipe; expected the name of a file"
         raise OSError(errno.EINVAL, kind, str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem[:50]}-", suffix=path.suffix
-        )
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    os.close(handle)
-    return path, Path(name)
+    return path
 
 
 def check_writable(path: Path) -> None:
     """Raise OSError where ``whole_file`` could write nothing to ``path``.
 
-    For what is measured for minutes, and then to be written.
+    For what is measured for minutes, and then to be written. Nothing is
+    left, no folder either.
     """
     if path.is_dir():
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    _, temporary = _beside(path)
-    temporary.unlink()
+    above = _meant(path).absolute().parents
+    near = next(folder for folder in above if os.path.lexists(folder))
+    try:
+        tempfile.TemporaryFile(dir=near).close()
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -61,6 +61,8 @@ class Loaded(nn.Module):
     has; a copy is loaded anew, into other memory.
     """
 
+    keeps_nothing = True
+
     def __init__(self, load: Load):
         super().__init__()
         self._load, self._run = load, None

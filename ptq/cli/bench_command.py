@@ -96,12 +96,15 @@ def bench(network, why, json_file, page, against, **options):
         for file in filter(None, (json_file, page)):
             paths.check_writable(Path(file))
         found, *reports = _reported(network, why, against, options)
-        # Printed first: a disk may be full by now.
-        click.echo("\n".join(one.text() for one in reports), nl=False)
-        if json_file:
-            paths.write_whole(Path(json_file), found.json())
-        if page:
-            paths.write_whole(Path(page), reports[-1].page())
+        try:
+            if json_file:
+                paths.write_whole(Path(json_file), found.json())
+            if page:
+                paths.write_whole(Path(page), reports[-1].page())
+        finally:
+            # A disk may be full by now, and what was measured is not lost.
+            told = "\n".join(one.text() for one in reports)
+            click.echo(told, nl=False)
 
 
 def _reported(network: str, why: bool, against: str, options: dict) -> list:

@@ -174,6 +174,7 @@ def _card(network: str, out: str, tell, given: dict):
 
     files = "checkpoint", "data", "calibration_data", "classes"
     exports.refuse_overwriting(out, [network, *map(given.get, files)])
+    exports.refuse_inside(out, map(given.get, files[1:3]))
     automatic = given["auto"] or given["target_bytes"] is not None
     recipe = {} if automatic else _recipe(given)
     if automatic:

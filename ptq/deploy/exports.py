@@ -11,6 +11,7 @@ from torch import Tensor
 from ptq.deploy import times
 from ptq.deploy.card import CARDS, Check
 from ptq.deploy.choice import REPORT
+from ptq.deploy.image_files import HIDDEN
 from ptq.deploy.loading import EXAMPLE, FLOAT_ONNX, ONNX, SAVED
 from ptq.deploy.outputs import asked, unsealed
 from ptq.engines import onnx_file
@@ -43,17 +44,14 @@ def chosen(export: str | Iterable[str]) -> list[str]:
 def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
     """InputError where a deployment into ``out`` would cost a user's file.
 
-    That is one of ``inputs``, each a file, a folder or FILE:NAME, also
-    behind a link, or a file that is there though no earlier call filled the
-    folder. Nor may ``out`` lie in one of the folders: the next call would
-    read it as a class. Whoever calls it has not begun, so that nothing is
-    lost.
+    That is one of ``inputs``, each a file or FILE:NAME, also behind a link,
+    or a file that is there though no earlier call filled the folder. Whoever
+    calls it has not begun, so that nothing is lost.
     """
     out, taken = Path(out), {}
     for given in filter(None, inputs):
         for name in (given, given.rpartition(":")[0] or given):
             taken[os.path.realpath(name)] = name
-        _refuse_inside(out, given)
     others = [*FILES.values(), *OUTPUTS.values(), FLOAT_ONNX, EXAMPLE]
     places = [out / name for name in (*CARDS, REPORT, LABELS, *others)]
     places += sorted((out / PARTS).glob("*.npy"))
@@ -71,13 +69,22 @@ def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
             )
 
 
-def _refuse_inside(out: Path, folder: str) -> None:
-    inner, outer = (Path(os.path.realpath(one)) for one in (out, folder))
-    if outer.is_dir() and inner.is_relative_to(outer):
-        raise InputError(
-            f"{out}: lies in the input {folder}, whose folders are read as "
-            "classes; give an --out outside of it"
-        )
+def refuse_inside(out: str | Path, images: Iterable[str]) -> None:
+    """InputError where ``out`` lies in a folder of images.
+
+    ``images`` are what was given to be read; whoever reads them next would
+    read files of ``out``, too.
+    """
+    for given in filter(None, images):
+        inner, outer = (Path(os.path.realpath(one)) for one in (out, given))
+        if not outer.is_dir() or not inner.is_relative_to(outer):
+            continue
+        parts = inner.relative_to(outer).parts
+        if not any(part.startswith(HIDDEN) for part in parts):
+            raise InputError(
+                f"{out}: lies in the images {given}, and the next call would "
+                "read it as some of them; give an --out outside of it"
+            )
 
 
 def _is_filled(out: Path) -> bool:

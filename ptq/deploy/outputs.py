@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptq import paths
 from ptq.evidence.checks import InputError
-from ptq.graph.module_outputs import to_ask
+from ptq.graph.module_outputs import asking
 
 # Images that are kept together, and that a network is asked at once.
 PART, BATCH = 256, 32
@@ -52,15 +52,13 @@ def unsealed(path: Path) -> bytes | None:
     return content if whole == sealed(content, path.stem) else None
 
 
-@torch.inference_mode()
 def asked(network: Callable, images: Tensor) -> Tensor:
     """What ``network`` puts out, (N, C), for images (N, ...), in batches.
 
-    Of a module, ``to_ask`` is asked.
+    Of a module, a copy in eval mode is asked, as ``asking`` gives it.
     """
-    if isinstance(network, nn.Module):
-        network = to_ask(network)
-    return torch.cat([network(batch) for batch in images.split(BATCH)])
+    with asking(network) as one:
+        return torch.cat([one(batch) for batch in images.split(BATCH)])
 
 
 class Kept:

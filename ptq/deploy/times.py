@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ptq.experiment import results
 from ptq.experiment.results import Timing
-from ptq.graph.module_outputs import to_ask
+from ptq.graph.module_outputs import asking
 from ptq.measure import timer
 
 FLOAT, INT8, EAGER = "float", "INT8", "float in PyTorch"
@@ -77,10 +77,10 @@ def full_batch(networks: dict[str, nn.Module], image: Tensor) -> int:
         network(image)
         return time.perf_counter() - began
 
-    asked = list(map(to_ask, networks.values()))
-    with torch.inference_mode(), timer.pinned_threads(THREADS):
-        slowest = max(
-            min(once(network) for _ in range(3)) for network in asked
-        )
+    slowest = 0.0
+    with timer.pinned_threads(THREADS):
+        for network in networks.values():
+            with asking(network) as asked:
+                slowest = max(slowest, min(once(asked) for _ in range(3)))
     fitting = max(int(MOST_SECONDS / slowest), 1)
     return min(BATCH, 2 ** (fitting.bit_length() - 1))

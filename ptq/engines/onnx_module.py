@@ -13,9 +13,10 @@ class OnnxModule(nn.Module):
     float32 (N, C). A deep copy loads the content anew, into other memory.
     """
 
+    keeps_nothing = True
+
     def __init__(self, content: bytes, threads: int = 0):
         super().__init__()
-        self.eval()
         self.content, self.threads = content, threads
         self._session = onnx_runtime.session(content, threads)
 

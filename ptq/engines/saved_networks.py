@@ -4,7 +4,6 @@ A file is what ``checkpoint_bytes.pack`` makes of the state, and 64 bytes
 more: the SHA-256 of the network's structure, and that of all bytes before it.
 """
 
-import copy
 import hashlib
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from ptq import checkpoint_bytes
 from ptq.checkpoint_bytes import DIGEST, CheckpointError
+from ptq.graph import plain_copies
 
 # Settings of a layer that its state brings along, or that change in use.
 NO_STRUCTURE = ("scale", "zero_point", "training")
@@ -40,8 +40,9 @@ def load(network: nn.Module, path: Path, engines: list[str]) -> nn.Module:
     _refuse_other_state(path, state, network.state_dict())
     _refuse_other_structure(path, structure, network, engines)
     # A copy first: should torch refuse it after all, nothing is half done.
+    trial = plain_copies.deep(network)
     try:
-        copy.deepcopy(network).load_state_dict(state)
+        trial.load_state_dict(state)
     except Exception as error:  # torch raises many kinds
         first = str(error).partition("\n")[0]
         raise CheckpointError(

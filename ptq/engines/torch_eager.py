@@ -21,7 +21,7 @@ from ptq.engines.eager_settings import (
     require,
 )
 from ptq.graph import allow_list, module_groups
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 
 
 @quiet

@@ -18,6 +18,7 @@ from ptq.evidence import intervals, paired_tests
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment.results import Record
 from ptq.measure import host, timer
+from ptq.networks import recipes
 
 PAPER, OVERHEAD = "paper.yml", "overhead.json"
 NAMES = (
@@ -153,6 +154,12 @@ def load(
         raise ReferenceError(
             f"{path} and .json: {error!r}; `make sweeps` makes them again"
         ) from error
+
+
+def networks(frame: pd.DataFrame) -> list[str]:
+    """The networks of a reference, in the order of the registry."""
+    measured = set(frame.network)
+    return [name for name in recipes.NETWORKS if name in measured]
 
 
 def changes(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ptq.data import cifar10, image_sets
 from ptq.engines import eager_settings
 from ptq.experiment import eager_biases, strategies
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 from ptq.methods import eager_folding
 
 # Calibration images per batch, as published.

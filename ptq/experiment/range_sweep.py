@@ -6,7 +6,6 @@ import pandas as pd
 
 from ptq import paths
 from ptq.evidence import intervals, paired_tests, replicates
-from ptq.evidence.intervals import Interval
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import committed_sweeps, network_study, range_study
 from ptq.experiment.range_study import (
@@ -30,12 +29,6 @@ REPEATED = (
 )
 
 
-def networks(frame: pd.DataFrame) -> list[str]:
-    """The networks of the reference, in the order of the registry."""
-    measured = set(frame.network)
-    return [name for name in recipes.NETWORKS if name in measured]
-
-
 def judged(
     frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
 ) -> pd.DataFrame:
@@ -52,7 +45,7 @@ def judged(
         (network, group, name): _over_trainings(
             by_choice.get_group((network, choice.name))
         )
-        for network in networks(frame)
+        for network in committed_sweeps.networks(frame)
         for group, of in studied.items()
         for name, choice in of.items()
     }
@@ -63,7 +56,7 @@ def judged(
     return table.assign(p=adjusted, verdict=list(verdicts))
 
 
-def _over_trainings(rows: pd.DataFrame) -> dict[str, float | Interval]:
+def _over_trainings(rows: pd.DataFrame) -> dict:
     """What one choice changes; rows have what it lost, gained."""
     lost, gained, n = (rows[c].to_numpy() for c in ("lost", "gained", "n"))
     if len(rows) > 1:
@@ -86,9 +79,10 @@ def basis(frame: pd.DataFrame) -> str:
         return "over the images of one training of each network"
     told = ", ".join(
         f"{counts[name]} of {recipes.get(name).label}"
-        for name in networks(frame)
+        for name in committed_sweeps.networks(frame)
     )
-    return f"over trainings ({told})"
+    alone = "; of one, over its images" if counts.min() == 1 else ""
+    return f"over trainings ({told}{alone})"
 
 
 def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
@@ -112,6 +106,7 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
         told[f"differ_{word}"] = ", ".join(
             words for key, words in OBSERVER_WORDS.items() if key in differ
         )
+        told[f"differ_{word}"] = told[f"differ_{word}"] or "none"
         told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
         told[f"worst_{word}"] = OBSERVER_WORDS[means.idxmin()]
         told[f"apart_{word}"] = float(means.max() - means.min())
@@ -137,7 +132,7 @@ def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
                 f"{recipes.get(network).label} "
                 f"{100 * found.change[network, bits, key]:+.1f}, "
                 f"{found.verdict[network, bits, key]}"
-                for network in networks(frame)
+                for network in committed_sweeps.networks(frame)
             )
         noise = found.xs((bits, "noise"), level=(1, 2)).change
         told[f"worst_noise_{word}"] = -100 * min(one.value for one in noise)
@@ -165,7 +160,7 @@ def equalizing(frame: pd.DataFrame) -> str:
     ``frame`` is the reference. These are differences of means; no test.
     """
     told = []
-    for network in networks(frame):
+    for network in committed_sweeps.networks(frame):
         by_repair = repaired(frame, network)[False]
         gain = by_repair["equalized"] - by_repair[OBSERVER_WORDS[MINMAX]]
         told.append(f"{recipes.get(network).label} {gain:+.1f}")

@@ -21,7 +21,6 @@ from ptq.experiment import (
 from ptq.experiment.network_study import FLOAT, Subject
 from ptq.measure import timer
 from ptq.methods import rounding_methods
-from ptq.networks import recipes
 
 CALIBRATION = 256
 # Validation images that a record asks: enough to choose, and cheap.
@@ -144,8 +143,8 @@ def changes(frame: pd.DataFrame) -> dict[tuple[str, Case], np.ndarray]:
     ``frame`` is the reference: its rows are networks, trainings, and cases
     with ``FLOAT`` among these. Networks stand in the registry's order.
     """
-    found, measured = {}, set(frame.network)
-    for network in [n for n in recipes.NETWORKS if n in measured]:
+    found = {}
+    for network in committed_sweeps.networks(frame):
         known = cases(network)
         moved = committed_sweeps.changes(frame, network, known, FLOAT)
         for name, change in moved.items():
@@ -164,6 +163,11 @@ def change(
     never too narrow.
     """
     of = frame[frame.network == network].set_index("train_seed")
+    for one in (name, base):
+        if one not in set(of.strategy):
+            raise committed_sweeps.ReferenceError(
+                f"rounding has no {one} of {network}; `make sweeps` makes it"
+            )
     made, before = (of[of.strategy == n] for n in (name, base))
     if len(made) > 1:
         return intervals.mean((made.accuracy - before.accuracy).to_numpy())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ptq import input_checks
 from ptq.engines import eager_settings, torch_eager
 from ptq.experiment import eager_biases
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 from ptq.methods import eager_folding, mixed_precision
 from ptq.networks.compact_cnn import BLOCKS, LAYERS
 from ptq.registry import Registry

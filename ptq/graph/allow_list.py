@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from ptq import input_checks
 from ptq.graph.errors import UnsupportedError
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 
 try:
     from torch.ao.nn.quantized import FloatFunctional
@@ -126,8 +126,9 @@ def _check_settings(name: str, module: nn.Module) -> None:
 
 
 def _trace(network: nn.Module) -> fx.Graph:
+    copied = evaluated(network)
     try:
-        return fx.Tracer().trace(evaluated(network))
+        return fx.Tracer().trace(copied)
     except Exception as error:  # whatever a user's forward may raise
         first = str(error).strip().partition("\n")[0]
         raise UnsupportedError(

@@ -1,6 +1,6 @@
 """Outputs of named modules, in eval mode."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -8,27 +8,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.graph import plain_copies
-
-
-def evaluated(network: nn.Module) -> nn.Module:
-    """A deep copy in eval mode, to be asked in the place of ``network``.
-
-    A forward may keep what it computes: features, counts, a mask made at the
-    first call. In inference mode such a mask would break the next training,
-    and in a trace it is no tensor. Raises UnsupportedError, naming the
-    attribute, where ``network`` holds what cannot be copied.
-    """
-    return plain_copies.deep(network).eval()
-
-
-def to_ask(network: nn.Module) -> nn.Module:
-    """``evaluated``; of a runtime, which holds no numbers, ``network``.
-
-    A copy of a runtime is loaded anew, and the forward of one keeps nothing.
-    """
-    if network.training or network.state_dict():
-        return evaluated(network)
-    return network
+from ptq.graph.errors import UnsupportedError
 
 
 @contextmanager
@@ -46,6 +26,26 @@ def evaluating(*given: nn.Module) -> Iterator[None]:
     finally:
         for module, flag in flags.items():
             module.training = flag
+
+
+@contextmanager
+def asking(network: Callable) -> Iterator[Callable]:
+    """What to ask in the place of ``network``: of a module a copy, in eval.
+
+    Itself where it is no module, where it ``keeps_nothing``, as a runtime,
+    whose copy is loaded anew, says of itself, or where it cannot be copied.
+    No gradients are kept meanwhile.
+    """
+    asked, mode = network, torch.inference_mode
+    is_module = isinstance(network, nn.Module)
+    if is_module and not getattr(network, "keeps_nothing", False):
+        try:
+            asked = plain_copies.evaluated(network)
+        except UnsupportedError:
+            # What a forward keeps in inference mode cannot be trained with.
+            mode = torch.no_grad
+    with evaluating(*[asked] * is_module), mode():
+        yield asked
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def capture(
 
         return hook
 
-    copied = evaluated(network)
+    copied = plain_copies.evaluated(network)
     modules, names = dict(copied.named_modules()), list(names)
     if unknown := [name for name in names if name not in modules]:
         raise KeyError(f"{', '.join(unknown)}: no such module")

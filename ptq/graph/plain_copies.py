@@ -1,6 +1,7 @@
-"""Copies of networks, with weights that are plain tensors."""
+"""Copies of networks: to be asked, traced, or changed."""
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -46,10 +47,11 @@ def deep(model: nn.Module) -> nn.Module:
 
     Raises UnsupportedError, naming the attribute that cannot be copied.
     """
+    seen = set()
     computed = {
         id(tensor): tensor.detach().clone()
         for module in model.modules()
-        for tensor in _computed(vars(module))
+        for tensor in _computed(vars(module), seen)
     }
     try:
         return copy.deepcopy(model, computed)
@@ -60,14 +62,31 @@ def deep(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def _computed(held) -> Iterator[Tensor]:
-    """Tensors with a history in a value, or in lists and dicts of it."""
+def evaluated(network: nn.Module) -> nn.Module:
+    """A deep copy in eval mode, to be asked in the place of ``network``.
+
+    A forward may keep what it computes: features, counts, a mask made at the
+    first call. In inference mode such a mask would break the next training,
+    and in a trace it is no tensor. Raises UnsupportedError, naming the
+    attribute, where ``network`` holds what cannot be copied.
+    """
+    return deep(network).eval()
+
+
+def _computed(held, seen: set[int]) -> Iterator[Tensor]:
+    """Tensors with a history in a value, or in what it holds.
+
+    ``seen`` are what was looked at: a list may hold itself.
+    """
     if isinstance(held, Tensor):
         if held.grad_fn is not None:
             yield held
-    elif isinstance(held, dict | list | tuple):
+    elif isinstance(held, dict | list | tuple | set | deque):
+        if id(held) in seen:
+            return
+        seen.add(id(held))
         for one in held.values() if isinstance(held, dict) else held:
-            yield from _computed(one)
+            yield from _computed(one, seen)
 
 
 def _uncopied(model: nn.Module) -> str:

@@ -131,8 +131,8 @@ def _copies(found: dict, name: str, truth: np.ndarray) -> list[str]:
     if all(same):
         return []
     return [
-        f"{one} is right for every image: are the labels a copy of its "
-        "predictions? Then nothing here is an accuracy"
+        f"{one} is right for every image: if the labels are a copy of its "
+        "predictions, nothing here is an accuracy"
         for one, equal in zip(pair, same, strict=True)
         if equal
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 from ptq.measure.inference import logits
 from ptq.quantizer.affine import fake_quantize, sqnr, symmetric_grid
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ptq import input_checks
 from ptq.data import image_sets
-from ptq.graph.module_outputs import to_ask
+from ptq.graph.module_outputs import asking
 
 EVALUATION_BATCH = 250
 
@@ -19,22 +19,21 @@ def logits(
     """Outputs, float32 (N, classes), for uint8 images (N, C, H, W).
 
     ``normalization`` is (mean, std), as in ``image_sets.normalize``;
-    ``batch`` images are asked at once. A copy runs on the network's own
-    device, in eval mode; images and outputs are on the CPU.
+    ``batch`` images are asked at once. A copy, as of ``asking``, runs
+    on the network's own device; images and outputs are on the CPU.
     Raises InputError where there are no images, their dtype or shape does
     not fit, or the network puts out anything but one tensor of finite
-    numbers, UnsupportedError where it cannot be copied.
+    numbers.
     """
     input_checks.check_pixels(images)
     # An integer network has no parameters, and runs on the CPU.
     device = next((p.device for p in network.parameters()), None)
-    network = to_ask(network)
     with (
-        input_checks.fitting(network, images),
-        torch.inference_mode(),
+        asking(network) as asked,
+        input_checks.fitting(asked, images),
     ):
         parts = [
-            network(image_sets.normalize(part, *normalization).to(device))
+            asked(image_sets.normalize(part, *normalization).to(device))
             for part in images.split(batch)
         ]
     input_checks.check_outputs(parts[0])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptq import input_checks
-from ptq.graph import allow_list, module_groups, module_outputs
+from ptq.graph import allow_list, module_groups, plain_copies
 
 BATCH = 250
 # Calibrated ranges use codes 0 to 127, but the engine's kernels clip at 255.
@@ -143,7 +143,7 @@ def noise_budget(
     where images are none, not float32, or not finite.
     """
     input_checks.check_normalized(images)
-    network = module_outputs.evaluated(network)
+    network = plain_copies.evaluated(network)
     children = dict(network.named_children())
     ran = module_groups.order(allow_list.check(network))
     if ran != list(children):

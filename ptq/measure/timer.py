@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ptq import input_checks
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 from ptq.measure import interference
 
 TWIN = "A/A"
@@ -90,8 +90,8 @@ def compare(
         for conditions, found, watching in zip(
             plan, taken, watches, strict=True
         ):
-            copies = {n: _elsewhere(networks[n]) for n in conditions.names}
-            copies[TWIN] = _elsewhere(networks[conditions.names[0]])
+            copies = {n: evaluated(networks[n]) for n in conditions.names}
+            copies[TWIN] = evaluated(networks[conditions.names[0]])
             batch = images[: conditions.batch]
             with watching, pinned_threads(conditions.threads):
                 seconds = _session(
@@ -154,7 +154,7 @@ def parts(
     taken = {n: {part: [] for part in parts} for n, parts in names.items()}
     watching = interference.Watch()
     for count in _sessions(rounds):
-        copies = {n: _elsewhere(net) for n, net in networks.items()}
+        copies = {n: evaluated(net) for n, net in networks.items()}
         with watching, pinned_threads(threads):
             found = _parts_session(copies, images, count, order, inner)
         for name, spans in found.items():
@@ -196,11 +196,6 @@ def _check(images: Tensor, plan: list[Conditions], rounds: int) -> None:
             f"{len(images)} images and {rounds} rounds: expected at least "
             f"{largest} images, as many as the largest batch, and a round"
         )
-
-
-def _elsewhere(network: nn.Module) -> nn.Module:
-    """A copy in other memory, where its time may differ."""
-    return evaluated(network)
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 
 STEPS = 100
 # Of Adam, in the range of pixels, at the first step; it falls to zero.

@@ -7,7 +7,7 @@ from torch import nn
 
 from ptq import input_checks
 from ptq.graph import allow_list, module_groups
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 
 
 def fold_batch_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:

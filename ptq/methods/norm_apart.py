@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ptq.graph.module_outputs import evaluated
+from ptq.graph.plain_copies import evaluated
 
 
 def norm_apart(network: nn.Module) -> nn.Module:

@@ -8,6 +8,12 @@ import nbformat
 
 from ptq.experiment import parameters
 
+# What sets its own name only, and what has names of its own only.
+NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+INNER = (
+    ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+)
+
 
 def defaults(source: Path) -> dict:
     """Name to value of the literals in a notebook's parameters cell.
@@ -21,7 +27,7 @@ def defaults(source: Path) -> dict:
     for line in _lines(source):
         if known := _literal(line):
             found |= dict([known])
-        elif not isinstance(line, ast.FunctionDef | ast.ClassDef):
+        else:
             found = {n: v for n, v in found.items() if n not in _set(line)}
     return found
 
@@ -35,13 +41,24 @@ def others(source: Path, known: dict) -> set[str]:
     return stored - known.keys()
 
 
-def _set(line: ast.stmt) -> set[str]:
-    """The names that a statement sets, or deletes."""
-    return {
-        node.id
-        for node in ast.walk(line)
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    }
+def _set(node: ast.AST) -> set[str]:
+    """The names that a statement sets, changes or deletes where it stands."""
+    if isinstance(node, NAMED):
+        return {node.name}
+    if isinstance(node, INNER):
+        return set()
+    if isinstance(node, ast.AnnAssign) and node.value is None:
+        return set()
+    found = set()
+    if isinstance(node, ast.alias):
+        found = {(node.asname or node.name).partition(".")[0]}
+    if isinstance(node, ast.ExceptHandler) and node.name:
+        found = {node.name}
+    if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        while isinstance(node, ast.Subscript | ast.Attribute):
+            node = node.value
+        found = {node.id} if isinstance(node, ast.Name) else set()
+    return found.union(*map(_set, ast.iter_child_nodes(node)))
 
 
 def _lines(source: Path) -> list[ast.stmt]:

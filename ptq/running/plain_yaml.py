@@ -39,7 +39,7 @@ WRITTEN = (
     "indent by blanks, close brackets and quotes, and put a text with other "
     "signs than letters and digits in single quotes"
 )
-# Python reads no longer numbers, and no parameter is one.
+# Of a number: no parameter has more, and Python's own limit is a ValueError.
 DIGITS = 1000
 
 
@@ -98,10 +98,13 @@ def load(text: str, literal: tuple[str, ...] = ()) -> tuple[Any, list[str]]:
 
 def _plainly(error: yaml.MarkedYAMLError) -> str:
     """What PyYAML tells in many lines, as one, and what to do."""
-    mark = error.problem_mark
+    mark, begun = error.problem_mark, error.context_mark
+    context = f"{error.context}, " if error.context else ""
+    if begun and begun.line != mark.line:
+        context += f"begun in line {begun.line + 1}, "
     return (
-        f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}; "
-        f"{WRITTEN}"
+        f"line {mark.line + 1}, column {mark.column + 1}: {context}"
+        f"{error.problem}; {WRITTEN}"
     )
 
 

@@ -253,10 +253,11 @@ def test_a_folder_inside_the_images_is_refused(here, out):
         done = called("net.py:make", given, "pictures", *also, "--out", out)
         assert done.exit_code == 2, done.output
         last = done.stderr.splitlines()[-1]
-        assert last.startswith(f"Error: {out}: lies in the input pictures")
+        assert last.startswith(f"Error: {out}: lies in the images pictures")
         assert last.endswith("give an --out outside of it")
     assert list(Path("pictures").iterdir()) == [Path("pictures/cat")]
-    exports.refuse_overwriting("pictures-small", ["pictures"])
+    exports.refuse_inside("pictures-small", ["pictures"])
+    exports.refuse_inside("pictures/.small", ["pictures"])
 
 
 @pytest.mark.parametrize("left", ["card", "parts", "trials"])

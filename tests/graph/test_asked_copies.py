@@ -1,5 +1,8 @@
 """A network that keeps what its forward computes is asked as a copy."""
 
+import threading
+from collections import deque
+
 import pytest
 import torch
 from torch import nn
@@ -134,3 +137,48 @@ def test_training_mode_is_asked_as_eval_mode():
     wanted = plain_copies.deep(network).eval()(IMAGES).detach()
     assert torch.equal(outputs.asked(network, IMAGES), wanted)
     assert torch.equal(ASKING["logits"](network), wanted)
+
+
+@pytest.mark.parametrize("use", ["logits", "asked", "full batch"])
+def test_what_cannot_be_copied_is_asked_itself(use):
+    """In eval mode, and its flags are as they were."""
+    network = careless(Masking)
+    network.lock = threading.Lock()
+    found = ASKING[use](network)
+    if use != "full batch":
+        network.eval()
+        assert torch.equal(found, network(IMAGES))
+        network.train()
+    assert network.training and network.bn.training
+    assert torch.equal(network.bn.running_mean, torch.zeros(4))
+
+
+def test_a_part_in_training_mode_is_asked_in_eval_mode():
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.9))
+    network.training = False
+    assert torch.equal(outputs.asked(network, IMAGES), IMAGES.flatten(1))
+    assert network[1].training
+
+
+def test_a_dict_that_holds_itself_is_copied():
+    network = careless(Keeping)
+    network(IMAGES)
+    network.every = {"last": deque([network.last])}
+    network.every["me"] = network.every
+    copied = plain_copies.deep(network)
+    assert copied.every["me"] is copied.every
+    assert copied.every["last"][0] is copied.last
+
+
+def test_a_runtime_is_not_loaded_anew_to_be_asked():
+    class Runtime(nn.Module):
+        keeps_nothing = True
+
+        def __deepcopy__(self, memo):
+            raise AssertionError("loaded anew")
+
+        def forward(self, x):
+            return x.flatten(1)
+
+    found = inference.logits(Runtime(), PIXELS, (0.5, 0.5))
+    assert torch.equal(found, IMAGES.flatten(1))

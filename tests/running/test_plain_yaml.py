@@ -50,9 +50,16 @@ def refused(tmp_path):
     ],
 )
 def test_what_is_no_yaml_is_one_line(text, where, refused):
-    told = refused(text)
-    assert told.startswith(where) and told.endswith(plain_yaml.WRITTEN)
-    assert "\n" not in told
+    told, (place, problem) = refused(text), where.split(": ")
+    assert told.startswith(f"{place}: ") and problem in told
+    assert told.endswith(plain_yaml.WRITTEN) and "\n" not in told
+
+
+def test_where_an_open_quote_begins_is_told(refused):
+    told = refused('fixed:\n  a: "b\n  c: 1\n')
+    assert "begun in line 3, found unexpected end" in told
+    told = refused("fixed: {a: &x 1, b: &x 2}")
+    assert "found duplicate anchor" in told
 
 
 @pytest.mark.parametrize("sign", "\0\a")
@@ -108,7 +115,11 @@ def test_a_range_of_too_many_points_is_not_counted(last, refused):
 
 @pytest.mark.parametrize(
     "again",
-    ["seed += 1", "seed = int(2)", "del seed", "if lr:\n    seed = 2"],
+    [
+        *("seed += 1", "seed = int(2)", "del seed", "if lr:\n    seed = 2"),
+        *("import random as seed", "def seed():\n    pass", "seed[0] = 1"),
+        "try:\n    lr\nexcept OSError as seed:\n    pass",
+    ],
 )
 def test_a_parameter_set_twice_is_none(again, refused, tmp_path):
     notebook(tmp_path, f"{PARAMETERS}\n{again}")
@@ -118,8 +129,18 @@ def test_a_parameter_set_twice_is_none(again, refused, tmp_path):
     assert "seed" not in notebook_parameters.defaults(tmp_path / "a.ipynb")
 
 
-def test_a_function_may_use_a_parameters_name(tmp_path):
-    file = notebook(tmp_path, f"{PARAMETERS}\ndef f():\n    seed = 2")
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "def f():\n    seed = 2",
+        "async def f():\n    seed = 2",
+        "sizes = [seed for seed in items]",
+        "seed: int",
+        "if lr:\n    f = lambda seed: seed",
+    ],
+)
+def test_a_scope_of_its_own_may_use_a_parameters_name(inner, tmp_path):
+    file = notebook(tmp_path, f"{PARAMETERS}\n{inner}")
     assert notebook_parameters.defaults(file)["seed"] == 1
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ptq.book.tables.rounding import WITHOUT_ZERO, zero_word
 from ptq.evidence.intervals import Interval
-from ptq.experiment import learned_sweep
+from ptq.experiment import committed_sweeps, learned_sweep
 from ptq.experiment.learned_sweep import CASES, START
 from ptq.experiment.rounding_sweep import Case, change
 from ptq.networks import recipes
@@ -73,8 +73,9 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
         "learned_slower": float(min(ratios)),
         "learned_slowest": float(max(ratios)),
         "learned_trainings": int(frame.train_seed.nunique()),
-        "learned_networks": ", ".join(
-            recipes.get(name).label for name in _networks(frame)
+        "learned_networks": " and ".join(
+            recipes.get(name).label
+            for name in committed_sweeps.networks(frame)
         ),
         "learned_images": int(frame.validation_images.max()),
     }
@@ -85,15 +86,9 @@ def _seconds(frame: pd.DataFrame) -> pd.Series:
     return frame.groupby(["network", "strategy"]).cpu_seconds.median()
 
 
-def _networks(frame: pd.DataFrame) -> list[str]:
-    """Those of the reference, in the order of the registry."""
-    measured = set(frame.network)
-    return [name for name in recipes.NETWORKS if name in measured]
-
-
 def _gains(frame: pd.DataFrame) -> Iterator[tuple[Case, str, Interval]]:
     """(case, network, gain on validation images in points), in order."""
     for case in LEARNED:
-        for network in _networks(frame):
+        for network in committed_sweeps.networks(frame):
             gain = learned_sweep.validation_gain(frame, network, case)
             yield case, network, 100 * gain

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping
 
 import pandas as pd
 
-from ptq.experiment import range_sweep
+from ptq.experiment import committed_sweeps, range_sweep
 from ptq.experiment.range_study import (
     CALIBRATED,
     IMAGE_WORDS,
@@ -49,7 +49,7 @@ def source_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     float network, the others to training images.
     """
     found, rows = range_sweep.judged(frame, CALIBRATED), []
-    for network in range_sweep.networks(frame):
+    for network in committed_sweeps.networks(frame):
         for key, words in IMAGE_WORDS.items():
             row = {"network": recipes.get(network).label, "images": words}
             for bits in CALIBRATED:
@@ -74,7 +74,7 @@ def _rows(
     for group, choices in studied.items():
         for name in choices:
             row = titles[group] | names[name]
-            for network in range_sweep.networks(frame):
+            for network in committed_sweeps.networks(frame):
                 told = _told(found.loc[(network, group, name)])
                 row[recipes.get(network).label] = told
             rows.append(row)

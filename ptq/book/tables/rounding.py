@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ptq.evidence.intervals import Interval
-from ptq.experiment import rounding_sweep
+from ptq.experiment import committed_sweeps, rounding_sweep
 from ptq.experiment.rounding_sweep import (
     DEAR_NETWORKS,
     LEVELS,
@@ -185,9 +185,5 @@ def _listed(words: list[str]) -> str:
 
 def _networks(frame: pd.DataFrame) -> dict[str, str]:
     """Those that the reference has, in the registry's order, in words."""
-    measured = set(frame.network)
-    return {
-        name: recipes.get(name).label
-        for name in recipes.NETWORKS
-        if name in measured
-    }
+    known = committed_sweeps.networks(frame)
+    return {name: recipes.get(name).label for name in known}
