@@ -19,14 +19,12 @@ from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
 def p_value(values: np.ndarray) -> float:
     """p of Student's test that the mean of repetitions is zero.
 
-    ``values`` are two or more finite numbers (n,), in any unit. Where all
-    are equal, which counts of a few images may be, their spread tells
-    nothing, and p is that of the sign test. InputError (a ValueError) where
-    they are no such numbers.
+    ``values`` are two or more finite numbers (n,), in any unit, else
+    InputError. Of equal ones, as few images give, p is the sign test's.
     """
     values = checks.sample(values, "values", 2)
     if np.ptp(values) == 0:
-        return 1.0 if values[0] == 0 else 2 * 0.5 ** len(values)
+        return 2 * 0.5 ** len(values) if values[0] else 1.0
     return float(scipy.stats.ttest_1samp(values, 0).pvalue)
 
 

@@ -160,7 +160,7 @@ def change(
     ``frame`` is the reference. The interval is that of the mean over
     trainings; of one training, the paired one over images, as if each
     prediction that differs from FP32's were lost or gained: it is too wide,
-    never too narrow.
+    never too narrow. ReferenceError where ``frame`` lacks one of the two.
     """
     of = frame[frame.network == network].set_index("train_seed")
     for one in (name, base):
