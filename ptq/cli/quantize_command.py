@@ -172,17 +172,17 @@ def _card(network: str, out: str, tell, given: dict):
     from ptq.deploy import deploying, exports, image_source, network_source
     from ptq.judge import reading
 
-    files = "checkpoint", "data", "calibration_data", "classes"
-    exports.refuse_overwriting(out, [network, *map(given.get, files)])
-    exports.refuse_inside(out, map(given.get, files[1:3]))
+    pictures = [given["data"], given["calibration_data"]]
+    files = [network, given["checkpoint"], given["classes"]]
+    exports.refuse_overwriting(out, files, pictures)
     automatic = given["auto"] or given["target_bytes"] is not None
     recipe = {} if automatic else _recipe(given)
     if automatic:
         _check_free(given)
     source = network_source.read(network, given["checkpoint"])
-    classes = source.classes
-    if given["classes"]:
-        classes = reading.class_names(given["classes"])
+    if classes := given["classes"]:
+        classes = reading.class_names(classes)
+    classes = classes or source.classes
     tell("reads images")
     images = image_source.read(given["data"], classes)
     calibration, test = _drawn(images, given)
@@ -202,9 +202,7 @@ def _card(network: str, out: str, tell, given: dict):
         test.pixels,
         test.labels,
         classes=classes or images.class_names,
-        rounds=given["rounds"],
-        seed=given["seed"],
-        export=given["export"],
+        **{name: given[name] for name in ("rounds", "seed", "export")},
         **shared,
         **recipe,
     )

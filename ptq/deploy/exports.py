@@ -41,15 +41,20 @@ def chosen(export: str | Iterable[str]) -> list[str]:
     return kinds
 
 
-def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
+def refuse_overwriting(
+    out: str | Path, files: Iterable[str], images: Iterable[str] = ()
+) -> None:
     """InputError where a deployment into ``out`` would cost a user's file.
 
-    That is one of ``inputs``, each a file or FILE:NAME, also behind a link,
-    or a file that is there though no earlier call filled the folder. Whoever
-    calls it has not begun, so that nothing is lost.
+    That is one of ``files`` and ``images``, each a file or FILE:NAME, also
+    behind a link, or a file that is there though no earlier call filled the
+    folder. Nor may ``out`` lie in a folder of images: the next call would
+    read it. Whoever calls it has not begun, so that nothing is lost.
     """
     out, taken = Path(out), {}
-    for given in filter(None, inputs):
+    for given in filter(None, images):
+        _refuse_inside(out, given)
+    for given in filter(None, [*files, *images]):
         for name in (given, given.rpartition(":")[0] or given):
             taken[os.path.realpath(name)] = name
     others = [*FILES.values(), *OUTPUTS.values(), FLOAT_ONNX, EXAMPLE]
@@ -69,22 +74,16 @@ def refuse_overwriting(out: str | Path, inputs: Iterable[str]) -> None:
             )
 
 
-def refuse_inside(out: str | Path, images: Iterable[str]) -> None:
-    """InputError where ``out`` lies in a folder of images.
-
-    ``images`` are what was given to be read; whoever reads them next would
-    read files of ``out``, too.
-    """
-    for given in filter(None, images):
-        inner, outer = (Path(os.path.realpath(one)) for one in (out, given))
-        if not outer.is_dir() or not inner.is_relative_to(outer):
-            continue
-        parts = inner.relative_to(outer).parts
-        if not any(part.startswith(HIDDEN) for part in parts):
-            raise InputError(
-                f"{out}: lies in the images {given}, and the next call would "
-                "read it as some of them; give an --out outside of it"
-            )
+def _refuse_inside(out: Path, images: str) -> None:
+    inner, outer = (Path(os.path.realpath(one)) for one in (out, images))
+    if not outer.is_dir() or not inner.is_relative_to(outer):
+        return
+    parts = inner.relative_to(outer).parts
+    if not any(part.startswith(HIDDEN) for part in parts):
+        raise InputError(
+            f"{out}: lies in the images {images}, and the next call would "
+            "read it as some of them; give an --out outside of it"
+        )
 
 
 def _is_filled(out: Path) -> bool:

@@ -117,8 +117,7 @@ def with_labels(
             detectable=_detectable(pair, len(others)),
             by_class=by_class[name],
             notes=_notes(found, made, name)
-            + _doubts(pair, margin, found[name], truth)
-            + _copies(found, name, truth),
+            + _doubts(pair, margin, found, name, truth),
         )
         for name, pair in judged.items()
     ]
@@ -139,9 +138,9 @@ def _copies(found: dict, name: str, truth: np.ndarray) -> list[str]:
 
 
 def _doubts(
-    pair: paired_tests.Flips, margin: float, predictions: np.ndarray, truth
+    pair: paired_tests.Flips, margin: float, found: dict, name: str, truth
 ) -> list[str]:
-    notes = []
+    notes = _copies(found, name, truth)
     low = paired_tests.difference(pair).low
     if low > -margin and not paired_tests.excludes(pair, margin):
         notes.append(
@@ -149,7 +148,7 @@ def _doubts(
             "flips a sharper test does not exclude that loss: more images "
             "would decide"
         )
-    if paired_tests.by_chance(predictions, truth) >= network_outputs.CHANCE:
+    if paired_tests.by_chance(found[name], truth) >= network_outputs.CHANCE:
         notes.append(
             "right no more often than by chance: are its images in the same "
             "order, and prepared in the same way?"

@@ -256,8 +256,8 @@ def test_a_folder_inside_the_images_is_refused(here, out):
         assert last.startswith(f"Error: {out}: lies in the images pictures")
         assert last.endswith("give an --out outside of it")
     assert list(Path("pictures").iterdir()) == [Path("pictures/cat")]
-    exports.refuse_inside("pictures-small", ["pictures"])
-    exports.refuse_inside("pictures/.small", ["pictures"])
+    exports.refuse_overwriting("pictures-small", [], ["pictures"])
+    exports.refuse_overwriting("pictures/.small", [], ["pictures"])
 
 
 @pytest.mark.parametrize("left", ["card", "parts", "trials"])

@@ -48,7 +48,8 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
     ratio of CPU times.
     """
     words = {"better": [], "worse": []}
-    gains = list(_gains(frame))
+    gains, known = list(_gains(frame)), committed_sweeps.networks(frame)
+    labels = [recipes.get(name).label for name in known]
     for case, network, gain in gains:
         title = f"{case.label}, {case.bits}, {recipes.get(network).label}"
         if zero_word(gain) == WITHOUT_ZERO:
@@ -73,10 +74,7 @@ def told(frame: pd.DataFrame) -> dict[str, float | int | str]:
         "learned_slower": float(min(ratios)),
         "learned_slowest": float(max(ratios)),
         "learned_trainings": int(frame.train_seed.nunique()),
-        "learned_networks": " and ".join(
-            recipes.get(name).label
-            for name in committed_sweeps.networks(frame)
-        ),
+        "learned_networks": " and ".join(labels),
         "learned_images": int(frame.validation_images.max()),
     }
 
