@@ -157,7 +157,7 @@ def drawn(tmp_path_factory):
 
 def test_no_light_ink_is_left_in_the_dark(drawn):
     night = style.dark(drawn.read_text())
-    named = (style.INK, style.PAPER, style.NEUTRAL, style.GRID)
+    named = (style.INK, style.PAPER, style.SHEET, style.NEUTRAL, style.GRID)
     marks = (style.BAND, style.BEFORE, style.AFTER, *style.SHADES)
     coloured = (*style.FAMILIES.values(), *style.OBSERVERS.values())
     assert {*named, *marks, *coloured} == style.DARK.keys()
