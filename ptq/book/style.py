@@ -26,7 +26,7 @@ INK, PAPER = _ink("#222222", "#e4e4e4"), _ink("#ffffff", "none")
 NEUTRAL = _ink("#666666", "#a3a3a3")
 GRID, BAND = _ink("#dddddd", "#3d3d3d"), _ink("#eeeeee", "#2e2e2e")
 # Behind a name, so that what passes under it does not strike it out.
-SHEET = _ink("#fffffe", "#14181e")
+SHEET = _ink("#fffffe", "#121212")
 ON_COLOUR = "#fefefe"  # text on strong colour, white in both variants
 STYLE = {
     "figure.dpi": 120,
