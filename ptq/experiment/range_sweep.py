@@ -103,10 +103,8 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
         told[f"asked_{word}"] = len(others)
         differ = others[others.verdict.isin(SHOWN)].index.unique(1)
         told[f"shown_{word}"] = int(others.verdict.isin(SHOWN).sum())
-        told[f"differ_{word}"] = ", ".join(
-            words for key, words in OBSERVER_WORDS.items() if key in differ
-        )
-        told[f"differ_{word}"] = told[f"differ_{word}"] or "none"
+        names = [w for key, w in OBSERVER_WORDS.items() if key in differ]
+        told[f"differ_{word}"] = ", ".join(names) or "none"
         told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
         told[f"worst_{word}"] = OBSERVER_WORDS[means.idxmin()]
         told[f"apart_{word}"] = float(means.max() - means.min())

@@ -163,11 +163,11 @@ def change(
     never too narrow. ReferenceError where ``frame`` lacks one of the two.
     """
     of = frame[frame.network == network].set_index("train_seed")
-    for one in (name, base):
-        if one not in set(of.strategy):
-            raise committed_sweeps.ReferenceError(
-                f"rounding has no {one} of {network}; `make sweeps` makes it"
-            )
+    if lacking := {name, base} - {*of.strategy}:
+        raise committed_sweeps.ReferenceError(
+            f"the reference has no {', '.join(sorted(lacking))} of "
+            f"{network}; `make sweeps` makes it"
+        )
     made, before = (of[of.strategy == n] for n in (name, base))
     if len(made) > 1:
         return intervals.mean((made.accuracy - before.accuracy).to_numpy())

@@ -11,6 +11,7 @@ from ptq.evidence import paired_tests
 from ptq.evidence.intervals import Interval
 from ptq.evidence.paired_tests import Flips
 from ptq.experiment import network_study, rounding_sweep
+from ptq.experiment.committed_sweeps import ReferenceError
 from ptq.experiment.network_study import FLOAT
 from ptq.experiment.rounding_sweep import change, steps
 from ptq.methods.rounding_methods import ROUNDINGS
@@ -68,6 +69,12 @@ def test_a_change_is_paired_by_training():
     found = change(frame, "resnet8", "w2a4_gptq", "w2a4_nearest")
     assert found.value == pytest.approx(-0.39)
     assert found.high - found.low == pytest.approx(0, abs=1e-9)
+
+
+def test_what_a_reference_lacks_is_named():
+    told = "no w4a4_adaround of compact_cnn; `make sweeps` makes it"
+    with pytest.raises(ReferenceError, match=told):
+        change(table(), "compact_cnn", "w4a4_adaround")
 
 
 def test_of_one_training_the_interval_is_that_of_images():
