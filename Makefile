@@ -2,8 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SITE := _build/html/index.html
-# A process for each core, while there is memory.
-TEST := $(BIN)/python -m pytest -n logical --maxprocesses 4
+TEST := $(BIN)/python -m pytest -n auto
 BENCH = for name in compact_cnn compact_cnn_tuned resnet8 depthwise; do \
   $(BIN)/python -m ptq bench $$name --json $(KEPT)/$$name.json \
     --page $(KEPT)/$$name.html $(MORE) || exit; done

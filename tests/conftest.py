@@ -64,6 +64,12 @@ def pytest_collection_modifyitems(items):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    # One more than cores: a test often waits, for a kernel or a browser.
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 class Files(LoadFileScheduling):
     """A file goes to one process, save visits: a tab's do."""
 
