@@ -5,8 +5,8 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from ptq import paths
-from ptq.evidence import intervals, paired_tests, replicates
-from ptq.evidence.paired_tests import Flips
+from ptq.evidence import group_means, intervals, paired_tests
+from ptq.evidence.intervals import Interval
 from ptq.experiment import committed_sweeps, network_study, range_study
 from ptq.experiment.range_study import (
     CALIBRATED,
@@ -29,16 +29,15 @@ REPEATED = (
 )
 
 
-def judged(
+def changes(
     frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
 ) -> pd.DataFrame:
-    """What was ``studied``, each choice against its base, judged together.
+    """What each choice that was ``studied`` changes in each network.
 
     ``frame`` is the reference. A row is a network and both names that
-    ``studied`` has for a choice. ``change`` of accuracy (a share) is the
-    mean over trainings with Student's interval and test; of one training it
-    is that of its images, with McNemar's. ``p`` is by Holm's correction over
-    these rows, and the ``verdict``, too; ``accuracy`` is a mean.
+    ``studied`` has for a choice: the ``change`` of accuracy against its base
+    (a share), by training in ``trainings`` (n,), with Student's interval
+    over these; ``accuracy`` is their mean.
     """
     by_choice = frame.groupby(["network", "strategy"])
     found = {
@@ -50,59 +49,61 @@ def judged(
         for name, choice in of.items()
     }
     index = pd.MultiIndex.from_tuples(found)
-    table = pd.DataFrame(list(found.values()), index=index)
-    adjusted = paired_tests.holm(table.p.tolist())
-    verdicts = map(paired_tests.verdict, table.pop("tested"), adjusted)
-    return table.assign(p=adjusted, verdict=list(verdicts))
+    return pd.DataFrame(list(found.values()), index=index)
 
 
 def _over_trainings(rows: pd.DataFrame) -> dict:
     """What one choice changes; rows have what it lost, gained."""
-    lost, gained, n = (rows[c].to_numpy() for c in ("lost", "gained", "n"))
-    if len(rows) > 1:
-        shares = (gained - lost) / n
-        tested = change = intervals.mean(shares)
-        p = replicates.p_value(shares)
-    else:
-        counts = int(lost[0]), int(gained[0])
-        p = paired_tests.mcnemar(*counts)
-        tested = Flips(*counts, int(n[0]), p)
-        change = paired_tests.difference(tested)
-    accuracy = rows.accuracy.mean()
-    return {"change": change, "tested": tested, "p": p, "accuracy": accuracy}
+    shares = ((rows.gained - rows.lost) / rows.n).to_numpy()
+    change, accuracy = intervals.mean(shares), rows.accuracy.mean()
+    return {"change": change, "trainings": shares, "accuracy": accuracy}
+
+
+def judged(
+    frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
+) -> pd.DataFrame:
+    """The same on average over the networks, judged together.
+
+    A row is both names of a choice. ``change`` (a share) is the mean of the
+    networks' own, by ``group_means.average``; ``p`` is by Holm's correction
+    over these rows, and the ``verdict``, too.
+    """
+    by_choice = changes(frame, studied).groupby(level=[1, 2], sort=False)
+    found = by_choice.trainings.agg(list).map(group_means.average)
+    table = pd.DataFrame(found.tolist(), found.index, columns=["change", "p"])
+    table["p"] = paired_tests.holm(table.p.tolist())
+    verdicts = map(paired_tests.verdict, table.change, table.p)
+    return table.assign(verdict=list(verdicts))
 
 
 def basis(frame: pd.DataFrame) -> str:
-    """What means, intervals and tests of ``judged`` are over, in words."""
+    """What means, intervals and tests are over, in words."""
     counts = frame.groupby("network").train_seed.nunique()
-    if counts.max() == 1:
-        return "over the images of one training of each network"
     told = ", ".join(
         f"{counts[name]} of {recipes.get(name).label}"
         for name in committed_sweeps.networks(frame)
     )
-    alone = "; of one, over its images" if counts.min() == 1 else ""
-    return f"over trainings ({told}{alone})"
+    return f"over trainings ({told})"
 
 
 def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
     """Whether observers differ at eight and at four bits, for a text.
 
-    ``frame`` is the reference. ``shown_`` of ``asked_`` comparisons with
-    min-max show a difference: those of the observers in ``differ_``.
+    ``frame`` is the reference. ``shown_`` of ``asked_`` observers differ from
+    min-max on average over the networks: those in ``differ_``.
     ``best_`` and ``worst_`` name the observers of the highest and the lowest
-    accuracy on average over networks, which are ``apart_`` points apart.
-    ``shape`` says whether the first half of MQBench's table, no difference
-    at eight bits, is contradicted; a test cannot confirm it.
+    accuracy, which are ``apart_`` points apart. ``shape`` says whether the
+    first half of MQBench's table, no difference at eight bits, is
+    contradicted; a test cannot confirm it.
     """
     found, told = judged(frame, OBSERVED), {}
+    accuracy = changes(frame, OBSERVED).accuracy
     for bits, word in WORDS.items():
-        of = found.xs(bits, level=1)
-        others = of.drop(MINMAX, level=1)
-        means = 100 * of.groupby(level=1).accuracy.mean()
-        told[f"asked_{word}"] = len(others)
-        differ = others[others.verdict.isin(SHOWN)].index.unique(1)
-        told[f"shown_{word}"] = int(others.verdict.isin(SHOWN).sum())
+        verdicts = found.verdict[bits].drop(MINMAX)
+        means = 100 * accuracy.xs(bits, level=1).groupby(level=1).mean()
+        differ = verdicts.index[verdicts.isin(SHOWN)]
+        told[f"asked_{word}"] = len(verdicts)
+        told[f"shown_{word}"] = len(differ)
         names = [w for key, w in OBSERVER_WORDS.items() if key in differ]
         told[f"differ_{word}"] = ", ".join(names) or "none"
         told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
@@ -114,23 +115,27 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
 
 
 def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
-    """What images without data cost each network, for a text.
+    """What images without data cost, for a text.
 
-    ``frame`` is the reference. ``distilled_eight`` lists the changes against
-    training images, in points, by network; ``wide_eight`` has them where the
-    logits have room; ``worst_noise_eight`` is the largest loss by noise,
-    in points above zero.
-    ``distilled_seconds`` is the most that making images took, of a
-    processor.
+    ``frame`` is the reference. ``distilled_eight`` tells the change against
+    training images in points, on average over the networks with its verdict,
+    then by network; ``wide_eight`` has them where the logits have room;
+    ``worst_noise_eight`` is the largest loss of a network by noise, in points
+    above zero. ``distilled_seconds`` is the most that making images took, of
+    a processor.
     """
-    found, told = judged(frame, CALIBRATED), {}
+    found, on_average = changes(frame, CALIBRATED), judged(frame, CALIBRATED)
+    told = {}
     for bits, word in WORDS.items():
         for name, key in (("distilled", "distilled"), ("wide", WIDE)):
-            told[f"{name}_{word}"] = "; ".join(
+            average = on_average.loc[(bits, key)]
+            each = ", ".join(
                 f"{recipes.get(network).label} "
-                f"{100 * found.change[network, bits, key]:+.1f}, "
-                f"{found.verdict[network, bits, key]}"
+                f"{100 * found.change[network, bits, key].value:+.1f}"
                 for network in committed_sweeps.networks(frame)
+            )
+            told[f"{name}_{word}"] = (
+                f"{100 * average.change:+.1f}, {average.verdict} ({each})"
             )
         noise = found.xs((bits, "noise"), level=(1, 2)).change
         told[f"worst_noise_{word}"] = -100 * min(one.value for one in noise)
@@ -141,7 +146,7 @@ def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
 
 def repaired(frame: pd.DataFrame, network: str) -> dict[bool, dict]:
     """Changes (points) of a network by grid per channel, and by repair."""
-    found = judged(frame, range_study.REPAIRED)
+    found = changes(frame, range_study.REPAIRED)
     return {
         per_channel: {
             words: 100 * found.change[network, per_channel, words].value
@@ -151,18 +156,31 @@ def repaired(frame: pd.DataFrame, network: str) -> dict[bool, dict]:
     }
 
 
+def gain(
+    frame: pd.DataFrame, network: str, per_channel: bool, *repairs: str
+) -> Interval:
+    """What the second of two repairs brings over the first, in points.
+
+    Student's interval over the trainings of one network; ``frame`` is the
+    reference, ``repairs`` are keys of ``range_study.REPAIRS``.
+    """
+    found = changes(frame, range_study.REPAIRED).trainings
+    first, second = (found[network, per_channel, one] for one in repairs)
+    return 100 * intervals.mean(second - first)
+
+
 def equalizing(frame: pd.DataFrame) -> str:
     """What equalizing alone does at one grid for each layer, in words.
 
-    By network, the change (points) from min-max ranges to equalized ones.
-    ``frame`` is the reference. These are differences of means; no test.
+    By network, the change (points) from min-max ranges to equalized ones,
+    by ``gain``; ``frame`` is the reference.
     """
-    told = []
-    for network in committed_sweeps.networks(frame):
-        by_repair = repaired(frame, network)[False]
-        gain = by_repair["equalized"] - by_repair[OBSERVER_WORDS[MINMAX]]
-        told.append(f"{recipes.get(network).label} {gain:+.1f}")
-    return "; ".join(told)
+    repairs = OBSERVER_WORDS[MINMAX], "equalized"
+    return "; ".join(
+        f"{recipes.get(network).label} "
+        f"{gain(frame, network, False, *repairs):+.1f}"
+        for network in committed_sweeps.networks(frame)
+    )
 
 
 def measured_again(lab, frame: pd.DataFrame, manifest: dict) -> pd.DataFrame:

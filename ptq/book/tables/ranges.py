@@ -18,12 +18,15 @@ from ptq.experiment.range_study import (
 from ptq.experiment.range_sweep import SHOWN
 from ptq.networks import recipes
 
+AVERAGE = "average of the networks"
+
 
 def observer_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """Changes in points by bits of activations and observer.
 
     ``frame`` is the reference "ranges". Min-max is held to the float
-    network, the others to min-max.
+    network, the others to min-max. The average over the networks, in the
+    last column, is judged.
     """
     titles = {bits: {"bits": str(bits)} for bits in OBSERVED}
     base = f"{OBSERVER_WORDS[MINMAX]}, against FP32"
@@ -35,7 +38,7 @@ def observer_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 def repair_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """Changes in points of 4-bit weights by grid and repair.
 
-    ``frame`` is the reference "ranges".
+    ``frame`` is the reference "ranges"; the last column is judged, as above.
     """
     titles = {False: {"one grid": "a layer"}, True: {"one grid": "a channel"}}
     names = {words: {"what is done": words} for words in REPAIRS}
@@ -43,21 +46,34 @@ def repair_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def source_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
-    """Changes in points by network and source, with intervals and verdicts.
+    """Changes in points by network and source, with intervals.
 
     ``frame`` is the reference "ranges". Training images are held to the
-    float network, the others to training images.
+    float network, the others to training images. The average over the
+    networks comes first, with its verdicts.
     """
-    found, rows = range_sweep.judged(frame, CALIBRATED), []
-    for network in committed_sweeps.networks(frame):
-        for key, words in IMAGE_WORDS.items():
-            row = {"network": recipes.get(network).label, "images": words}
-            for bits in CALIBRATED:
-                one = found.loc[(network, bits, key)]
-                row[f"{bits} bits (points)"] = f"{100 * one.change:+.1f}"
-                row[f"{bits} bits, verdict"] = one.verdict
-            rows.append(row)
-    return rows
+    found, on_average = (
+        tell(frame, CALIBRATED)
+        for tell in (range_sweep.changes, range_sweep.judged)
+    )
+    told = {AVERAGE: on_average} | {
+        recipes.get(network).label: found.loc[network]
+        for network in committed_sweeps.networks(frame)
+    }
+    return [
+        {"network": network, "images": words}
+        | {
+            f"{bits} bits (points)": _with_verdict(rows.loc[(bits, key)])
+            for bits in CALIBRATED
+        }
+        for network, rows in told.items()
+        for key, words in IMAGE_WORDS.items()
+    ]
+
+
+def _with_verdict(row: pd.Series) -> str:
+    told = f"{100 * row.change:+.1f}"
+    return f"{told} {row.verdict}" if "verdict" in row else told
 
 
 def _rows(
@@ -66,23 +82,26 @@ def _rows(
     titles: Mapping[Hashable, dict[str, str]],
     names: Mapping[str, dict[str, str]],
 ) -> list[dict[str, str]]:
-    """A row a choice; a network has a column, with half its interval.
-
-    A verdict is said where a difference is shown.
-    """
-    found, rows = range_sweep.judged(frame, studied), []
-    for group, choices in studied.items():
-        for name in choices:
-            row = titles[group] | names[name]
-            for network in committed_sweeps.networks(frame):
-                told = _told(found.loc[(network, group, name)])
-                row[recipes.get(network).label] = told
-            rows.append(row)
-    return rows
+    """A row a choice; a network has a column, and so has their average."""
+    found = range_sweep.changes(frame, studied)
+    on_average = range_sweep.judged(frame, studied)
+    return [
+        titles[group]
+        | names[name]
+        | {
+            recipes.get(network).label: _told(found.loc[network, group, name])
+            for network in committed_sweeps.networks(frame)
+        }
+        | {AVERAGE: _told(on_average.loc[group, name])}
+        for group, choices in studied.items()
+        for name in choices
+    ]
 
 
 def _told(row: pd.Series) -> str:
+    """A change and half its interval; a verdict where one is shown."""
     change = 100 * row.change
     half = (change.high - change.low) / 2
-    verdict = f" {row.verdict}" if row.verdict in SHOWN else ""
-    return f"{change.value:+.1f} ± {half:.1f}{verdict}"
+    verdict = row.get("verdict")
+    told = f" {verdict}" if verdict in SHOWN else ""
+    return f"{change.value:+.1f} ± {half:.1f}{told}"
