@@ -12,9 +12,7 @@ layer: what a layer reads is quantized, and sums stay in float.
 
 import copy
 import sys
-import time
 from argparse import Namespace
-from importlib import metadata
 
 import pandas as pd
 import torch
@@ -28,24 +26,17 @@ from brevitas_examples.imagenet_classification.ptq import (
     ptq_common,
 )
 from engines_table import rows_written
+from other_tools import COLUMNS, KEYS, predicted, rows, timed
 from torch import nn
 
 from ptq import paths
 from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
-from ptq.evidence import number_text, paired_tests
 from ptq.experiment import low_bits, network_study, rounding_sweep
-from ptq.measure import inference, timer
+from ptq.measure import timer
 from ptq.methods.rounding_methods import ROUNDINGS
-from ptq.networks import recipes
 
 FILE = paths.REFERENCE / "brevitas.csv"
-KEYS = ("network", "bits", "method", "versions")
-COLUMNS = (
-    *("network", "bits", "method", "correct", "n"),
-    *("change (points)", "ours beside it (points)", "p", "CPU seconds"),
-    "versions",
-)
 TRIED, BITS = ("resnet8", "depthwise"), ((2, 4), (4, 4))
 TEST_IMAGES = 2000  # Brevitas' layers take a minute for 10,000
 BATCH = 64  # of its command, as all that is not said here
@@ -122,61 +113,21 @@ def ours(of, bits, rounding):
     return ROUNDINGS.row(rounding).run(network, of.calibration)
 
 
-def timed(make, *asked):
-    """What ``make`` gives, and its CPU seconds."""
-    start = time.process_time()
-    made = make(*asked)
-    return made, round(time.process_time() - start, 1)
-
-
-def predicted(network, of, images):
-    """Predictions (N,) by batches that stay in the processor's caches."""
-    return inference.logits(
-        network, images, of.normalization, network_study.BATCH
-    ).argmax(1)
-
-
-def told(before, after, labels):
-    """Change in points with its interval, and McNemar's exact p."""
-    flips = paired_tests.flips(*(x.numpy() for x in (before, after, labels)))
-    return f"{100 * paired_tests.difference(flips):+.2f}", flips.p
-
-
-def rows(of, bits, images, labels):
-    """A row for our method, chosen on validation images, and each of theirs.
-
-    ``p`` and the column before are of ours against the row's.
-    """
+def compared(of, bits, images, labels):
+    """A row for our method, chosen on validation images, and for theirs."""
     known = pd.read_csv(paths.REFERENCE / "rounding.csv")
     chosen = rounding_sweep.chosen(known, of.name, bits)
     network, seconds = timed(ours, of, bits, chosen.rounding)
     file = onnx_file.model(network).SerializeToString()
     mine = predicted(onnx_module.OnnxModule(file, threads=1), of, images)
-    before = predicted(of.network, of, images)
     found = {f"ours, {chosen.label}": (mine, seconds)}
     for name, rounded in ROUNDED.items():
         model, seconds = timed(theirs, of, bits, rounded)
         with torch.no_grad(), quant_inference_mode(model):
             model(image_sets.normalize(images[:1], *of.normalization))
             found[name] = predicted(model, of, images), seconds
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("brevitas", "torch")
-    )
-    for name, (after, seconds) in found.items():
-        beside, p = told(after, mine, labels)
-        same = after is mine
-        values = (
-            *(recipes.get(of.name).label, chosen.bits, name),
-            *(int((after == labels).sum()), len(labels)),
-            told(before, after, labels)[0],
-            *(
-                ("–", "–")
-                if same
-                else (beside, number_text.probability(p, ".1e"))
-            ),
-            *(seconds, versions),
-        )
-        yield dict(zip(COLUMNS, values, strict=True))
+    packages = "brevitas", "torch"
+    return rows(of, chosen.bits, found, images, labels, packages)
 
 
 if __name__ == "__main__":
@@ -191,5 +142,5 @@ if __name__ == "__main__":
         )
         for each in BITS:
             with timer.pinned_threads(1):
-                made = list(rows(subject, each, *test))
+                made = list(compared(subject, each, *test))
             rows_written(FILE, COLUMNS, KEYS, made)

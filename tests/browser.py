@@ -104,7 +104,7 @@ AXE = """async tags => {
         runOnly: tags,
         rules: {"target-size": {enabled: true}},
         resultTypes: ["violations"],
-        // Sheets and media are the site's own: no rule asks for them again.
+        // No rule that runs here needs sheets or media a second time.
         preload: false,
     });
     return found.violations

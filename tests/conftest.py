@@ -66,7 +66,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    # One more than cores: a test often waits, for a kernel or a browser.
+    # One more than cores, as a test often waits, for a kernel or a browser;
+    # four at most, for memory.
     return min(4, (os.cpu_count() or 1) + 1)
 
 

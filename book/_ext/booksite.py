@@ -88,9 +88,10 @@ def titles_alone(env):
     """Tables of contents by page: titles, and what lists the pages below."""
     tables = {name: toc.deepcopy() for name, toc in env.tocs.items()}
     for title in [title for toc in tables.values() for title in toc]:
-        below = list(title.findall(addnodes.toctree))
-        for inner in title[1:]:
-            title.remove(inner)
+        inner = title[1:]
+        below = [t for one in inner for t in one.findall(addnodes.toctree)]
+        for one in inner:
+            title.remove(one)
         if below:
             title += nodes.bullet_list("", *below)
     return tables
@@ -105,6 +106,8 @@ def list_pages_by_title(app, page, template, context, doctree):
     env, whole = app.env, context["toctree"]
 
     def toctree(**options):
+        if not options.get("titles_only"):
+            return whole(**options)
         tables, env.tocs = env.tocs, titles_alone(env)
         try:
             return whole(**options)

@@ -15,8 +15,10 @@ def average(groups: Iterable[np.ndarray]) -> tuple[Interval, float]:
     """Mean of the means of groups with its 95 % interval, and p that it is 0.
 
     A group, as a network with its trainings, is two or more finite numbers
-    (n,), all in one unit, else InputError. Spreads may differ: degrees of
-    freedom are Welch's (1947), by Satterthwaite's formula.
+    (n,), all in one unit, else InputError. Each counts the same. Spreads may
+    differ: degrees of freedom are Welch's (1947), by Satterthwaite's formula.
+    It tells of these groups, not of others. Where no group spreads there is
+    no interval, and p is ``replicates.p_value`` of all numbers.
     """
     groups = [checks.sample(one, "groups", 2) for one in groups]
     if not groups:

@@ -37,7 +37,8 @@ def changes(
     ``frame`` is the reference. A row is a network and both names that
     ``studied`` has for a choice: the ``change`` of accuracy against its base
     (a share), by training in ``trainings`` (n,), with Student's interval
-    over these; ``accuracy`` is their mean.
+    over these; ``accuracy`` (a share) is its mean over them. InputError where
+    a network has one training.
     """
     by_choice = frame.groupby(["network", "strategy"])
     found = {
@@ -62,7 +63,7 @@ def _over_trainings(rows: pd.DataFrame) -> dict:
 def judged(
     frame: pd.DataFrame, studied: Mapping[Hashable, Mapping[str, Choice]]
 ) -> pd.DataFrame:
-    """The same on average over the networks, judged together.
+    """What each choice changes on average over the networks, judged together.
 
     A row is both names of a choice. ``change`` (a share) is the mean of the
     networks' own, by ``group_means.average``; ``p`` is by Holm's correction
@@ -90,11 +91,12 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
     """Whether observers differ at eight and at four bits, for a text.
 
     ``frame`` is the reference. ``shown_`` of ``asked_`` observers differ from
-    min-max on average over the networks: those in ``differ_``.
+    min-max on average over the networks, ``better_`` for the better: those
+    in ``differ_``.
     ``best_`` and ``worst_`` name the observers of the highest and the lowest
-    accuracy, which are ``apart_`` points apart. ``shape`` says whether the
-    first half of MQBench's table, no difference at eight bits, is
-    contradicted; a test cannot confirm it.
+    accuracy on average, which are ``apart_`` points apart. ``shape`` says
+    whether the first half of MQBench's table, no difference at eight bits,
+    is contradicted; a test cannot confirm it.
     """
     found, told = judged(frame, OBSERVED), {}
     accuracy = changes(frame, OBSERVED).accuracy
@@ -104,6 +106,7 @@ def about_observers(frame: pd.DataFrame) -> dict[str, float | int | str]:
         differ = verdicts.index[verdicts.isin(SHOWN)]
         told[f"asked_{word}"] = len(verdicts)
         told[f"shown_{word}"] = len(differ)
+        told[f"better_{word}"] = int((verdicts == SHOWN[0]).sum())
         names = [w for key, w in OBSERVER_WORDS.items() if key in differ]
         told[f"differ_{word}"] = ", ".join(names) or "none"
         told[f"best_{word}"] = OBSERVER_WORDS[means.idxmax()]
@@ -119,10 +122,10 @@ def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
 
     ``frame`` is the reference. ``distilled_eight`` tells the change against
     training images in points, on average over the networks with its verdict,
-    then by network; ``wide_eight`` has them where the logits have room;
-    ``worst_noise_eight`` is the largest loss of a network by noise, in points
-    above zero. ``distilled_seconds`` is the most that making images took, of
-    a processor.
+    then by network; ``wide_eight`` has them where the logits have room, and
+    ``room_eight`` what that room brings back. ``worst_noise_eight`` is the
+    largest mean loss of a network by noise, in points above zero.
+    ``distilled_seconds`` is the most that making images took, of a processor.
     """
     found, on_average = changes(frame, CALIBRATED), judged(frame, CALIBRATED)
     told = {}
@@ -137,6 +140,11 @@ def about_sources(frame: pd.DataFrame) -> dict[str, str | float]:
             told[f"{name}_{word}"] = (
                 f"{100 * average.change:+.1f}, {average.verdict} ({each})"
             )
+        apart = (
+            found.trainings[:, bits, WIDE]
+            - found.trainings[:, bits, "distilled"]
+        )
+        told[f"room_{word}"] = 100 * group_means.average(apart)[0]
         noise = found.xs((bits, "noise"), level=(1, 2)).change
         told[f"worst_noise_{word}"] = -100 * min(one.value for one in noise)
     made = frame.strategy.str.endswith("distilled")

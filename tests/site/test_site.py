@@ -72,9 +72,9 @@ LISTINGS = [
     if not path.stem.endswith(("commands", "_command"))
     and re.search("^(def|class) ", path.read_text(), re.MULTILINE)
 ]
-# Each page is loaded twice: in both colour schemes, and in both widths.
+# A page is loaded twice: in both colour schemes, and in both widths.
 PAIRS = (("light-1280", "dark-390"), ("dark-1280", "light-390"))
-# What is made of the code alone is long, and all alike: once, in turns.
+# But what is made of the code alone, long and all alike, once: in turns.
 MADE_ALIKE = ("book/api/", "_modules/ptq/")
 
 
@@ -83,8 +83,10 @@ def visits():
     looked_at = [*PAGES, *LISTINGS[::20]]
     for turn, variant in enumerate(VARIANTS):
         for i, page in enumerate(looked_at):
-            alike = page.startswith(MADE_ALIKE)
-            if turn == i % 4 if alike else variant in PAIRS[i % 2]:
+            wanted = variant in PAIRS[i % 2]
+            if page.startswith(MADE_ALIKE):
+                wanted = turn == i % 4
+            if wanted:
                 yield variant, page
 
 

@@ -38,7 +38,8 @@ def observer_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 def repair_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     """Changes in points of 4-bit weights by grid and repair.
 
-    ``frame`` is the reference "ranges"; the last column is judged, as above.
+    ``frame`` is the reference "ranges". The average over the networks, in
+    the last column, is judged.
     """
     titles = {False: {"one grid": "a layer"}, True: {"one grid": "a channel"}}
     names = {words: {"what is done": words} for words in REPAIRS}
@@ -52,10 +53,8 @@ def source_rows(frame: pd.DataFrame) -> list[dict[str, str]]:
     float network, the others to training images. The average over the
     networks comes first, with its verdicts.
     """
-    found, on_average = (
-        tell(frame, CALIBRATED)
-        for tell in (range_sweep.changes, range_sweep.judged)
-    )
+    found = range_sweep.changes(frame, CALIBRATED)
+    on_average = range_sweep.judged(frame, CALIBRATED)
     told = {AVERAGE: on_average} | {
         recipes.get(network).label: found.loc[network]
         for network in committed_sweeps.networks(frame)
