@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ptq import paths
 from ptq.experiment import committed_sweeps, results
 from ptq.measure import host
+from ptq.running import sweep_plan
+
+SWEEPS = paths.REPOSITORY / "notebooks" / "sweeps"
 
 
 def record(predictions, strategy="naive", correct=3):
@@ -165,3 +169,20 @@ class TestAgreement:
 )
 def test_fewer_images_repeat_fewer_networks(count, test_images, expected):
     assert committed_sweeps.repeated(range(count), test_images) == expected
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SWEEPS.glob("*.yml")), ids=lambda path: path.stem
+)
+def test_a_reference_has_the_points_of_its_sweep_file(path):
+    asked = list(sweep_plan.read(path, elsewhere=True).points.values())
+    frame, manifest = committed_sweeps.load(path.stem)
+    keys = [
+        key
+        for key in ("network", "train_seed", "seed", "row")
+        if key in asked[0] and key in frame
+    ]
+    assert manifest["points"] == len(asked)
+    assert set(map(tuple, frame[keys].to_numpy())) == {
+        tuple(point[key] for key in keys) for point in asked
+    }

@@ -335,9 +335,10 @@ def test_the_committed_parity_holds_what_engines_promise():
     assert not found["causes"].str.contains("unknown").any()
 
 
-def test_the_committed_rows_beside_brevitas_are_of_one_set_of_images():
+@pytest.mark.parametrize("name", ["brevitas", "nncf"])
+def test_the_committed_rows_beside_a_tool_are_of_one_set_of_images(name):
     """What stands beside a row is what the counts say, ours being one."""
-    found = pd.read_csv(paths.REFERENCE / "brevitas.csv")
+    found = pd.read_csv(paths.REFERENCE / f"{name}.csv")
     for case, rows in found.groupby(["network", "bits"]):
         own = rows.method.str.startswith("ours")
         mine, others = rows[own], rows[~own]
