@@ -62,7 +62,7 @@ def start(no_source, tmp_path):
             )
             stack.enter_context(process)
             # A process that waits for ever shall fail the test, not hang it.
-            limit = threading.Timer(100, process.kill)
+            limit = threading.Timer(900, process.kill)
             limit.start()
             stack.callback(limit.cancel)
             stack.callback(process.kill)
