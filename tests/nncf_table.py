@@ -22,11 +22,10 @@ from ptq.data import cifar10, image_sets
 from ptq.engines import onnx_file, onnx_module
 from ptq.experiment import network_study, rounding_sweep, smallest_study
 from ptq.measure import timer
-from ptq.methods.rounding_methods import ROUNDINGS
+from ptq.methods.rate_distortion import rate_distortion
 
 FILE = paths.REFERENCE / "nncf.csv"
 TRIED = "compact_cnn", "compact_cnn_tuned"
-TRIED_OURS = "gptq", "descent"
 MODES = {
     bits: nncf.CompressWeightsMode(f"int{bits}_sym") for bits in (4, 3, 2)
 }
@@ -50,17 +49,9 @@ class Compiled(torch.nn.Module):
 
 
 def ours(of, bits):
-    """Our networks of a subject, by rounding: a label, a network, seconds."""
+    """Our network of a subject: descent toward float, 8-bit activations."""
     start = smallest_study.started(of, {"fc1": bits})
-    for name in TRIED_OURS:
-        rounding = ROUNDINGS.row(name)
-        yield rounding.label, *timed(rounding.improve, start, of.calibration)
-
-
-def run(network):
-    """Our network in ONNX Runtime on one thread."""
-    file = onnx_file.model(network).SerializeToString()
-    return onnx_module.OnnxModule(file, threads=1)
+    return rate_distortion(start, of.calibration, {}, {})
 
 
 def theirs(of, bits, options):
@@ -78,16 +69,11 @@ def theirs(of, bits, options):
 
 
 def compared(of, bits, images, labels):
-    """A row for our method, chosen on validation images, and for theirs."""
-    made = [
-        (label, run(net), seconds) for label, net, seconds in ours(of, bits)
-    ]
-
-    def right(row):
-        return (predicted(row[1], of, of.validation) == of.labels).sum()
-
-    label, network, seconds = max(made, key=right)
-    found = {f"ours, {label}": (predicted(network, of, images), seconds)}
+    """A row for our method, and one for each of theirs."""
+    network, seconds = timed(ours, of, bits)
+    file = onnx_file.model(network).SerializeToString()
+    mine = predicted(onnx_module.OnnxModule(file, threads=1), of, images)
+    found = {"ours, descent toward float": (mine, seconds)}
     for name, options in ROUNDED.items():
         model, seconds = timed(theirs, of, bits, options)
         found[name] = predicted(Compiled(model), of, images), seconds

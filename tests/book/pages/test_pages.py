@@ -335,10 +335,20 @@ def test_the_committed_parity_holds_what_engines_promise():
     assert not found["causes"].str.contains("unknown").any()
 
 
-@pytest.mark.parametrize("name", ["brevitas", "nncf"])
+# Where the page says that ours is below.
+BELOW = {
+    "brevitas": set(),
+    "nncf": {
+        ("tuned compact CNN", "fc1: 2", "NNCF, scale estimation"),
+        ("tuned compact CNN", "fc1: 2", "NNCF, GPTQ"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", BELOW)
 def test_the_committed_rows_beside_a_tool_are_of_one_set_of_images(name):
     """What stands beside a row is what the counts say, ours being one."""
-    found = pd.read_csv(paths.REFERENCE / f"{name}.csv")
+    found, below = pd.read_csv(paths.REFERENCE / f"{name}.csv"), set()
     for case, rows in found.groupby(["network", "bits"]):
         own = rows.method.str.startswith("ours")
         mine, others = rows[own], rows[~own]
@@ -349,7 +359,9 @@ def test_the_committed_rows_beside_a_tool_are_of_one_set_of_images(name):
             told = [float(x) for x in re.findall(r"[+-][\d.]+", row[7])]
             assert told[0] == pytest.approx(more, abs=0.006)
             assert told[1] <= told[0] <= told[2]
-            assert told[2] >= 0, (case, row.method)  # so says the page
+            if told[2] < 0:
+                below.add((*case, row.method))
+    assert below == BELOW[name]
 
 
 def test_the_page_of_engines_tells_where_ours_is_slower():
