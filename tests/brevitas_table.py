@@ -25,15 +25,12 @@ from brevitas_examples.imagenet_classification.ptq import (
     learned_round_utils,
     ptq_common,
 )
-from engines_table import rows_written
-from other_tools import COLUMNS, KEYS, predicted, rows, timed
+from other_tools import in_integers, predicted, rows, timed, write
 from torch import nn
 
 from ptq import paths
-from ptq.data import cifar10, image_sets
-from ptq.engines import onnx_file, onnx_module
-from ptq.experiment import low_bits, network_study, rounding_sweep
-from ptq.measure import timer
+from ptq.data import image_sets
+from ptq.experiment import low_bits, rounding_sweep
 from ptq.methods.rounding_methods import ROUNDINGS
 
 FILE = paths.REFERENCE / "brevitas.csv"
@@ -118,8 +115,7 @@ def compared(of, bits, images, labels):
     known = pd.read_csv(paths.REFERENCE / "rounding.csv")
     chosen = rounding_sweep.chosen(known, of.name, bits)
     network, seconds = timed(ours, of, bits, chosen.rounding)
-    file = onnx_file.model(network).SerializeToString()
-    mine = predicted(onnx_module.OnnxModule(file, threads=1), of, images)
+    mine = predicted(in_integers(network), of, images)
     found = {f"ours, {chosen.label}": (mine, seconds)}
     for name, rounded in ROUNDED.items():
         model, seconds = timed(theirs, of, bits, rounded)
@@ -131,16 +127,4 @@ def compared(of, bits, images, labels):
 
 
 if __name__ == "__main__":
-    cifar = cifar10.load()
-    test = cifar.test_images[:TEST_IMAGES], cifar.test_labels[:TEST_IMAGES]
-    for asked in sys.argv[1:] or TRIED:
-        subject = network_study.subject(
-            cifar,
-            asked,
-            paths.run_folder() / "models",
-            calibration_images=rounding_sweep.CALIBRATION,
-        )
-        for each in BITS:
-            with timer.pinned_threads(1):
-                made = list(compared(subject, each, *test))
-            rows_written(FILE, COLUMNS, KEYS, made)
+    write(FILE, sys.argv[1:] or TRIED, BITS, compared, TEST_IMAGES)

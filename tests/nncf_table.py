@@ -14,18 +14,16 @@ import sys
 import nncf
 import openvino
 import torch
-from engines_table import rows_written
-from other_tools import COLUMNS, KEYS, predicted, rows, timed
+from other_tools import in_integers, predicted, rows, timed, write
 
 from ptq import paths
-from ptq.data import cifar10, image_sets
-from ptq.engines import onnx_file, onnx_module
-from ptq.experiment import network_study, rounding_sweep, smallest_study
-from ptq.measure import timer
+from ptq.data import image_sets
+from ptq.experiment import smallest_study
 from ptq.methods.rate_distortion import rate_distortion
 
 FILE = paths.REFERENCE / "nncf.csv"
 TRIED = "compact_cnn", "compact_cnn_tuned"
+TEST_IMAGES = 10_000
 MODES = {
     bits: nncf.CompressWeightsMode(f"int{bits}_sym") for bits in (4, 3, 2)
 }
@@ -71,8 +69,7 @@ def theirs(of, bits, options):
 def compared(of, bits, images, labels):
     """A row for our method, and one for each of theirs."""
     network, seconds = timed(ours, of, bits)
-    file = onnx_file.model(network).SerializeToString()
-    mine = predicted(onnx_module.OnnxModule(file, threads=1), of, images)
+    mine = predicted(in_integers(network), of, images)
     found = {"ours, descent toward float": (mine, seconds)}
     for name, options in ROUNDED.items():
         model, seconds = timed(theirs, of, bits, options)
@@ -82,19 +79,4 @@ def compared(of, bits, images, labels):
 
 
 if __name__ == "__main__":
-    cifar = cifar10.load()
-    for asked in sys.argv[1:] or TRIED:
-        subject = network_study.subject(
-            cifar,
-            asked,
-            paths.run_folder() / "models",
-            calibration_images=rounding_sweep.CALIBRATION,
-        )
-        for each in MODES:
-            with timer.pinned_threads(1):
-                made = list(
-                    compared(
-                        subject, each, cifar.test_images, cifar.test_labels
-                    )
-                )
-            rows_written(FILE, COLUMNS, KEYS, made)
+    write(FILE, sys.argv[1:] or TRIED, MODES, compared, TEST_IMAGES)

@@ -1,11 +1,16 @@
-"""Rows of tables that hold ours to another tool below eight bits."""
+"""Tables that hold ours to another tool below eight bits."""
 
 import time
 from importlib import metadata
 
+from engines_table import rows_written
+
+from ptq import paths
+from ptq.data import cifar10
+from ptq.engines import onnx_file, onnx_module
 from ptq.evidence import number_text, paired_tests
-from ptq.experiment import network_study
-from ptq.measure import inference
+from ptq.experiment import network_study, rounding_sweep
+from ptq.measure import inference, timer
 from ptq.networks import recipes
 
 KEYS = ("network", "bits", "method", "versions")
@@ -21,6 +26,12 @@ def timed(make, *asked):
     start = time.process_time()
     made = make(*asked)
     return made, round(time.process_time() - start, 1)
+
+
+def in_integers(network):
+    """A quantized network of ours, run by ONNX Runtime on one thread."""
+    file = onnx_file.model(network).SerializeToString()
+    return onnx_module.OnnxModule(file, threads=1)
 
 
 def predicted(network, of, images):
@@ -56,3 +67,24 @@ def rows(of, bits, found, images, labels, packages):
             *(seconds, ", ".join(versions)),
         )
         yield dict(zip(COLUMNS, values, strict=True))
+
+
+def write(file, networks, cases, compared, count):
+    """Add rows to a table, or replace those of the same versions.
+
+    ``compared`` gives those of a subject and a case, one of ``cases``, on the
+    first ``count`` test images and their labels.
+    """
+    cifar = cifar10.load()
+    test = cifar.test_images[:count], cifar.test_labels[:count]
+    for asked in networks:
+        subject = network_study.subject(
+            cifar,
+            asked,
+            paths.run_folder() / "models",
+            calibration_images=rounding_sweep.CALIBRATION,
+        )
+        for case in cases:
+            with timer.pinned_threads(1):
+                made = list(compared(subject, case, *test))
+            rows_written(file, COLUMNS, KEYS, made)

@@ -172,7 +172,8 @@ def gain(
     Student's interval over the trainings of one network; ``frame`` is the
     reference, ``repairs`` are keys of ``range_study.REPAIRS``.
     """
-    found = changes(frame, range_study.REPAIRED).trainings
+    choices = {one: range_study.REPAIRED[per_channel][one] for one in repairs}
+    found = changes(frame, {per_channel: choices}).trainings
     first, second = (found[network, per_channel, one] for one in repairs)
     return 100 * intervals.mean(second - first)
 
