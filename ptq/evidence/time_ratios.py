@@ -65,6 +65,23 @@ def decomposition(steps: list[np.ndarray]) -> list[Interval]:
     return [_next_session(share, seconds[0]) for share in shares]
 
 
+def share(part: np.ndarray, extra: np.ndarray) -> Interval:
+    """Share of a part in the extra time of a slower network.
+
+    Both hold seconds, (sessions, rounds), of the same rounds; ``extra`` is a
+    difference, which one noisy round can make negative. So a session's share
+    is a ratio of medians. The value is the mean over sessions, the interval
+    that of the next session. All are NaN where the median of a session is
+    not above zero: its time was not extra. InputError where the shapes
+    differ or a number is not finite.
+    """
+    seconds = _finite([part, extra])
+    own, whole = np.median(seconds, axis=-1)
+    if not (whole > 0).all():
+        return Interval(*3 * [float("nan")])
+    return _next_session(own / whole, seconds[0])
+
+
 def _next_session(values: np.ndarray, seconds: np.ndarray) -> Interval:
     """Mean over sessions, and where the next one's value lies with 95 %."""
     if enough(seconds):
@@ -73,6 +90,13 @@ def _next_session(values: np.ndarray, seconds: np.ndarray) -> Interval:
 
 
 def _times(seconds: list[np.ndarray]) -> np.ndarray:
+    found = _finite(seconds)
+    if not (found > 0).all():
+        raise checks.InputError("times: expected positive, finite seconds")
+    return found
+
+
+def _finite(seconds: list[np.ndarray]) -> np.ndarray:
     shapes = sorted({np.shape(times) for times in seconds})
     if len(shapes) != 1 or len(shapes[0]) != 2 or 0 in shapes[0]:
         raise checks.InputError(
@@ -80,7 +104,7 @@ def _times(seconds: list[np.ndarray]) -> np.ndarray:
             "same for all networks"
         )
     found = np.array(seconds, dtype=float)
-    if not (np.isfinite(found) & (found > 0)).all():
+    if not np.isfinite(found).all():
         raise checks.InputError("times: expected positive, finite seconds")
     return found
 

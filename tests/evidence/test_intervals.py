@@ -155,6 +155,22 @@ def test_speedup_refuses_what_are_no_times_of_the_same_rounds(
         time_ratios.speedup(reference, other)
 
 
+def test_a_share_of_extra_time_outlives_a_round_without_any():
+    extra = np.array([[4.0, 4.0, -1.0], [4.0, 4.0, 4.0], [4.0, 40.0, 4.0]])
+    found = time_ratios.share(np.ones((3, 3)), extra)
+    assert found.value == 0.25
+    assert np.isnan(found.low)  # nine rounds
+    found = time_ratios.share(np.ones((3, 6)), np.tile(extra, 2))
+    assert (found.low, found.high) == (0.25, 0.25)
+
+
+def test_no_share_of_extra_time_where_a_session_has_none():
+    found = time_ratios.share(np.ones((2, 2)), np.array([[1, 2], [-3, 1]]))
+    assert np.isnan([found.value, found.low, found.high]).all()
+    with pytest.raises(ValueError, match="times.*expected"):
+        time_ratios.share(np.ones((2, 2)), np.full((2, 2), math.nan))
+
+
 def test_a_slow_session_is_said_though_no_ratio_shows_it():
     rng = np.random.default_rng(9)
     usual = rng.lognormal(0, 0.05, (8, 5))

@@ -72,22 +72,35 @@ LISTINGS = [
     if not path.stem.endswith(("commands", "_command"))
     and re.search("^(def|class) ", path.read_text(), re.MULTILINE)
 ]
-# A page is loaded twice: in both colour schemes, and in both widths.
-PAIRS = (("light-1280", "dark-390"), ("dark-1280", "light-390"))
-# But what is made of the code alone, long and all alike, once: in turns.
+# A page is loaded twice: in both colour schemes, and in both widths. axe
+# looks at it in the first, which takes most of a visit's time: in turns.
+TURNS = (
+    ("light-1280", "dark-390"),
+    ("dark-1280", "light-390"),
+    ("dark-390", "light-1280"),
+    ("light-390", "dark-1280"),
+)
+# But what is made of the code alone, long and all alike, once.
 MADE_ALIKE = ("book/api/", "_modules/ptq/")
 
 
 def visits():
-    """What is loaded; of the listings one in twenty."""
+    """What is loaded: variant, page, and whether axe looks at it.
+
+    Of the listings one in twenty; all by axe, in all variants, is slow.
+    """
     looked_at = [*PAGES, *LISTINGS[::20]]
-    for turn, variant in enumerate(VARIANTS):
+    for variant in VARIANTS:
         for i, page in enumerate(looked_at):
-            wanted = variant in PAIRS[i % 2]
-            if page.startswith(MADE_ALIKE):
-                wanted = turn == i % 4
-            if wanted:
-                yield variant, page
+            first, second = TURNS[i % 4]
+            name = f"{variant}-{page}"
+            if variant == first:
+                yield pytest.param((variant, page, True), id=name)
+            elif variant == second and not page.startswith(MADE_ALIKE):
+                yield pytest.param((variant, page, False), id=name)
+            if variant != first:
+                whole, slow = (variant, page, True), pytest.mark.slow
+                yield pytest.param(whole, id=f"{name}-axe", marks=slow)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +132,11 @@ def tab(browser):
 @pytest.fixture(scope="module")
 def tabs(browser, axe):
     """A tab for each colour scheme and width, which loads many pages."""
-    return {name: Tab(browser, *VARIANTS[name], axe) for name in VARIANTS}
+    return {
+        (name, with_axe): Tab(browser, *look, axe if with_axe else None)
+        for name, look in VARIANTS.items()
+        for with_axe in (True, False)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +144,13 @@ def visited(tabs, server):
     """The one visit of a page in a variant."""
 
     @functools.cache
-    def measured(variant, page):
-        return tabs[variant].measure(f"{server}/{page}.html")
+    def measured(variant, page, with_axe):
+        return tabs[variant, with_axe].measure(f"{server}/{page}.html")
 
     return measured
 
 
-@pytest.fixture(
-    scope="module",
-    params=visits(),
-    ids=lambda pair: "-".join(pair),
-)
+@pytest.fixture(scope="module", params=visits())
 def visit(request, visited):
     """One visit of a page in a variant, which all checks share."""
     return visited(*request.param)
@@ -232,6 +245,9 @@ def test_what_comes_late_moves_nothing(bare_tab, server, name, width):
     assert first == pytest.approx(last, abs=2)
 
 
+@pytest.mark.parametrize(
+    "visit", [of for of in visits() if of.values[0][2]], indirect=True
+)
 def test_page_meets_the_wcag(visit):
     if visit.findings is None:
         pytest.skip("axe-core cannot be fetched")
@@ -282,7 +298,11 @@ def test_first_column_has_the_colour_of_its_row(visit):
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda name: f"{name}-all")
 def test_the_pages_have_what_may_be_cut(visited, variant):
     # The id keeps this in the process that has made these visits.
-    seen = [visited(*pair) for pair in visits() if pair[0] == variant]
+    seen = [
+        visited(*of.values[0])
+        for of in visits()
+        if of.values[0][0] == variant and not of.marks
+    ]
     boxes = [box for visit in seen for box in visit.boxes]
     if variant.endswith("390"):
         paper = [box for visit in seen for box in visit.paper]
