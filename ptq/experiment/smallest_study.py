@@ -11,8 +11,9 @@ import pandas as pd
 from torch import Tensor
 
 from ptq import paths
+from ptq.evidence import intervals
 from ptq.evidence.intervals import Interval
-from ptq.evidence.thresholds import MARGIN, SIGNIFICANCE
+from ptq.evidence.thresholds import MARGIN
 from ptq.experiment import (
     committed_sweeps,
     low_bits,
@@ -45,15 +46,20 @@ PLAIN = {
     "fc1_ternary": {"fc1": 2},
     "fc1_binary": {"fc1": 1},
 }
+# And at prices of a bit, which the files' sizes chose.
+PRICED = {
+    "compact_cnn": ("price_3.6e-07", "price_5.5e-07"),
+    "compact_cnn_tuned": ("price_3e-07", "price_4e-07"),
+}
 # Of -1, 0 and 1, which packed codes of 2 bits have room for a fourth of.
 TERNARY = "fc1_ternary"
 # The file to reach, in bytes.
 SMALLEST = 70_000
 
 
-def price_name(price: float) -> str:
-    """What the row of a price, in nats for a bit, is called."""
-    return f"price_{price:g}"
+def names(network: str) -> list[str]:
+    """``FLOAT``, and what is made of a network, as records are called."""
+    return [FLOAT, *PLAIN, *PRICED[network]]
 
 
 def price_of(name: str) -> float:
@@ -62,7 +68,7 @@ def price_of(name: str) -> float:
 
 
 def made(of: Subject, name: str) -> QuantizedNetwork:
-    """The network of a row: of ``PLAIN``, or of a ``price_name``.
+    """The network of a row: of ``PLAIN``, or of a price: "price_1e-07".
 
     Rounded toward the float network on the calibration images.
     """
@@ -122,15 +128,43 @@ def record(
 
 
 def rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The reference's networks without ``FLOAT``, the largest file first.
+    """A row for each network and way to make its file, the largest first.
 
-    ``frame`` is as ``committed_sweeps.load`` gives it, and the rows are
-    ``judged``, against FP32.
+    ``frame`` is as ``committed_sweeps.load`` gives it. ``change`` against
+    FP32 is a share, the mean over ``trainings`` with its interval, or of one
+    training the paired one; ``accuracy`` and ``validation`` (the change on
+    validation images, a share) are means, too. ``file_bytes`` and
+    ``cpu_seconds`` are the largest.
     """
-    found = frame[frame.strategy != FLOAT].sort_values(
-        ["network", "train_seed", "file_bytes"], ascending=[True, True, False]
+    keys = ["network", "train_seed"]
+    exact = frame[frame.strategy == FLOAT].drop_duplicates(keys)
+    before = exact.set_index(keys).validation_correct
+    found = committed_sweeps.judged(frame[frame.strategy != FLOAT])
+    more = (
+        found.validation_correct
+        - before.loc[pd.MultiIndex.from_frame(found[keys])].to_numpy()
     )
-    return committed_sweeps.judged(found)
+    found["validation"] = more / found.validation_images
+    told = pd.DataFrame(
+        {
+            "network": network,
+            "strategy": name,
+            "trainings": len(each),
+            "change": _mean_change(each.change),
+            **each[["accuracy", "validation"]].mean(),
+            **each[["file_bytes", "cpu_seconds"]].max(),
+        }
+        for (network, name), each in found.groupby(["network", "strategy"])
+    )
+    return told.sort_values(
+        ["network", "file_bytes"], ascending=[True, False]
+    ).reset_index(drop=True)
+
+
+def _mean_change(changes: pd.Series) -> Interval:
+    if len(changes) == 1:
+        return changes.iloc[0]
+    return intervals.mean([change.value for change in changes])
 
 
 @dataclass(frozen=True)
@@ -148,7 +182,7 @@ class Level:
 
 
 def levels(found: pd.DataFrame) -> list[Level]:
-    """The levels of one trained network, from its ``rows``.
+    """The levels of one network, from its ``rows``.
 
     A level whose rows the reference lacks is left out.
     """
@@ -159,28 +193,28 @@ def levels(found: pd.DataFrame) -> list[Level]:
         told.append(Level(words, row, level_word(row.change, 2 * MARGIN)))
     if (row := named.get("fc1_4")) is not None:
         words = "fc1 at 4 bits, the rest at 8: no difference shown"
-        told.append(Level(words, row, _unshown(row)))
+        told.append(Level(words, row, _unshown(row.change)))
     if (row := named.get("fc1_2")) is not None:
         words = "fc1 at 2 bits in 160 kB: non-inferior at 0.5 points"
         fits = row.file_bytes <= 160_000
         word = level_word(row.change, MARGIN) if fits else MISSED
         told.append(Level(words, row, word))
     if len(few := small(found)):
-        row = few.loc[few.validation_correct.idxmax()]
+        row = few.loc[few.validation.idxmax()]
         words = "a file of 70 kB: non-inferior at 1.0 point"
         told.append(Level(words, row, level_word(row.change, 2 * MARGIN)))
     return told
 
 
-def _unshown(row: pd.Series) -> str:
+def _unshown(change: Interval) -> str:
     """The word where no loss may be shown.
 
-    Few images show nothing, so it takes more than that to reach the level:
-    the interval must exclude a loss of the margin.
+    Little evidence shows nothing, so it takes more than that to reach the
+    level: the interval must exclude a loss of the margin.
     """
-    if row.p < SIGNIFICANCE and row.change.value < 0:
+    if change.high < 0:
         return MISSED
-    return REACHED if row.change.low > -MARGIN else OPEN
+    return REACHED if change.low > -MARGIN else OPEN
 
 
 def small(found: pd.DataFrame) -> pd.DataFrame:
@@ -189,33 +223,34 @@ def small(found: pd.DataFrame) -> pd.DataFrame:
     return found[priced & (found.file_bytes <= SMALLEST)]
 
 
-def about_price(frame: pd.DataFrame) -> dict[str, float | Interval]:
-    """The published network's two prices about ``SMALLEST``, for a text.
+def about_prices(frame: pd.DataFrame) -> dict[str, float | str]:
+    """The files at a price, for a text.
 
-    ``frame`` is the reference. ``near_`` is of the smallest file that is too
-    large, ``under_`` of the largest one that is not: each has its ``price``
-    (nats), ``kb``, ``change`` (points), Holm's ``p``, ``validation``
-    (points) and ``smaller``, how often it fits into FP32's file.
+    ``frame`` is the reference. For the published network the keys begin with
+    ``published``, for its well-trained twin with ``tuned``: the number of
+    prices (``_asked``); of the smallest file ``_kb``, ``_change`` (points, an
+    Interval), ``_validation`` (points), how many times smaller it is than
+    FP32's (``_smaller``), and the word on the last level (``_level``); and
+    all files in words (``_each``).
     """
-    mine = frame[frame.network == "compact_cnn"]
-    exact = mine[mine.strategy == FLOAT].iloc[0]
-    found = rows(frame)
-    found = found[found.network == "compact_cnn"]
-    found = found[found.strategy.str.startswith("price")]
-    large = found[found.file_bytes > SMALLEST]
+    exact = frame[frame.strategy == FLOAT].groupby("network").file_bytes.max()
     told = {}
-    for key, row in (
-        ("near", large.iloc[-1]),
-        ("under", small(found).iloc[0]),
-    ):
-        more = row.validation_correct - exact.validation_correct
+    for key, network in zip(("published", "tuned"), START, strict=True):
+        of = rows(frame)
+        of = of[of.network == network]
+        priced = of[of.strategy.str.startswith("price")]
+        last = priced.iloc[-1]
         told |= {
-            f"{key}_price": price_of(row.strategy),
-            f"{key}_kb": row.file_bytes / 1000,
-            f"{key}_change": 100 * row.change,
-            f"{key}_p": row.p,
-            f"{key}_validation": 100 * more / row.validation_images,
-            f"{key}_smaller": exact.file_bytes / row.file_bytes,
+            f"{key}_asked": len(priced),
+            f"{key}_kb": last.file_bytes / 1000,
+            f"{key}_change": 100 * last.change,
+            f"{key}_validation": 100 * last.validation,
+            f"{key}_smaller": exact[network] / last.file_bytes,
+            f"{key}_level": levels(of)[-1].word,
+            f"{key}_each": "; ".join(
+                f"{row.file_bytes / 1000:.0f} kB {100 * row.change:+.2f}"
+                for row in priced.itertuples()
+            ),
         }
     return told
 
@@ -225,7 +260,7 @@ def about_even(found: pd.DataFrame) -> dict[str, Interval | str]:
 
     ``found`` is ``rows`` of the reference. ``even`` is of the published
     network, ``even_tuned`` of its well-trained twin; ``even_few`` is the
-    latter by chapter 21's descent, over trainings. All are in points.
+    latter by chapter 21's descent. All are in points.
     """
     even = found[found.strategy == EVEN].set_index("network").change
     rounded, _ = committed_sweeps.load("rounding")
@@ -236,30 +271,6 @@ def about_even(found: pd.DataFrame) -> dict[str, Interval | str]:
         "even_tuned": 100 * even[twin],
         "even_few": 100 * few,
         "even_few_images": rounding_sweep.CALIBRATION,
-    }
-
-
-def about_twin(found: pd.DataFrame) -> dict[str, Interval | float | str]:
-    """What the files of the well-trained twin at a price cost, for a text.
-
-    ``found`` is ``rows`` of the reference. The last of its ``tuned_asked``
-    files has ``tuned`` kB and costs ``tuned_change`` points, the one before
-    ``tuned_near`` kB; ``tuned_each`` lists all, and ``tuned_level`` is the
-    last level's word.
-    """
-    twin = found[found.network == "compact_cnn_tuned"]
-    priced = twin[twin.strategy.str.startswith("price")]
-    last = priced.iloc[-1]
-    return {
-        "tuned_asked": len(priced),
-        "tuned": last.file_bytes / 1000,
-        "tuned_change": 100 * last.change,
-        "tuned_near": priced.iloc[-2].file_bytes / 1000,
-        "tuned_level": levels(twin)[-1].word,
-        "tuned_each": "; ".join(
-            f"{row.file_bytes / 1000:.0f} kB {100 * row.change:+.2f}"
-            for row in priced.itertuples()
-        ),
     }
 
 

@@ -19,12 +19,14 @@ class Moments:
 
     ``x`` (groups, k) and ``y`` (groups, C_out / groups) are means, ``xx``
     (groups, k, k) and ``xy`` (groups, k, C_out / groups) covariances.
+    ``count`` patches a group were seen.
     """
 
     x: Tensor
     y: Tensor
     xx: Tensor
     xy: Tensor
+    count: int
 
 
 def moments(node: Node, weight: Tensor, x: Tensor, y: Tensor) -> Moments:
@@ -45,7 +47,7 @@ def moments(node: Node, weight: Tensor, x: Tensor, y: Tensor) -> Moments:
         ]
     x, y, xx, xy = (one / count for one in sums)
     xx = xx - x[:, :, None] * x[:, None]
-    return Moments(x, y, xx, xy - x[:, :, None] * y[:, None])
+    return Moments(x, y, xx, xy - x[:, :, None] * y[:, None], count)
 
 
 def by_group(weight: Tensor, groups: int) -> Tensor:

@@ -21,7 +21,7 @@ from ptq.quantizer.network import QuantizedNetwork
 
 SWEEPS = 6
 # Larger than for rounding alone: to a price, directions that few images
-# show look free of errors.
+# show look free of errors. It grows where inputs outnumber the images.
 RIDGE = 0.5
 # Slopes of so many weights are kept up to date at once.
 BLOCK = 64
@@ -51,7 +51,7 @@ def rate_distortion(
             return descended(of)
         return priced(of, prices[of.name], importance[of.name], sweeps)
 
-    return solved(network, images, solve, toward_float=True, ridge=RIDGE)
+    return solved(network, images, solve, True, RIDGE, grows=True)
 
 
 def priced(

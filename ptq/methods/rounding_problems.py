@@ -75,13 +75,16 @@ def solved(
     solve: Solver,
     toward_float: bool = False,
     ridge: float = RIDGE,
+    grows: bool = False,
 ) -> QuantizedNetwork:
     """A copy whose layers ``solve`` has made anew, one after the other.
 
     ``solve`` takes a Problem and returns codes and scale of its shapes. Each
     layer sees the results of those before it as they are now; ``images``,
     (N, ...) as the network takes them, need no labels. The biases are such
-    that a layer's mean result is the float network's. All results that are
+    that a layer's mean result is the float network's. The ``ridge`` is a
+    share of H's mean diagonal; where it ``grows``, a filter with n times as
+    many inputs as it sees patches has n times as much. All results that are
     still to be read are held for all images, in both networks.
     UnsupportedError where images do not fit, or a layer's sums no longer.
     """
@@ -98,7 +101,10 @@ def solved(
             (x,) = seen.values()
             weight, _ = made.graph.filled(node.args[1:3], {})
             of = moments(node, weight, x, wanted)
-            problem = _problem(made, node, weight, of, toward_float, ridge)
+            few = max(1, of.xx.shape[1] / of.count) if grows else 1
+            problem = _problem(
+                made, node, weight, of, toward_float, few * ridge
+            )
             made.integers[node.name] = _layer(made, node, of, *solve(problem))
         return _in_parts(made.compute, node, seen), wanted
 

@@ -163,3 +163,33 @@ def test_a_whole_network(tmp_path):
     again = rd.rate_distortion(start, images, {"wide": 1e-3})
     for name, layer in made.integers.items():
         assert torch.equal(layer.codes, again.integers[name].codes)
+
+
+def few_of_many(seed):
+    """A quantized network whose first layer reads more than there are images.
+
+    Its images, others like them, and the float network's results for these.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    layers = nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 4)
+    network = nn.Sequential(nn.Flatten(), *layers).eval()
+    smooth = torch.randn(532, 3, 4, 4, generator=generator)
+    noise = torch.randn(532, 3, 8, 8, generator=generator)
+    smooth = smooth.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    images = (smooth + noise / 2).clamp(-3, 3)
+    few, others = images[:32], images[32:]
+    rough = quantizing.quantize(
+        network, images, observer="mse", weight_bits={"1": 2}
+    )
+    return least_error_grids(rough), few, others, network(others)
+
+
+@torch.inference_mode()
+def test_few_images_are_not_fitted_at_the_cost_of_others():
+    found = []
+    for seed in range(4):
+        network, few, others, wanted = few_of_many(seed)
+        for made in (network, rd.rate_distortion(network, few, {}, {})):
+            found.append(float((made(others) - wanted).square().mean()))
+    assert sum(found[1::2]) < sum(found[::2])

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ptq.book import show, style
 from ptq.book.figures.four_networks import look
 from ptq.book.style import NEUTRAL
-from ptq.book.tables.smallest import prices, subject
+from ptq.book.tables.smallest import label, prices
 from ptq.experiment.smallest_study import SMALLEST
 
 
@@ -22,11 +22,11 @@ def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
         over_bytes(found),
         folder,
         name,
-        "Change of accuracy (with paired 95 % intervals) over the bytes of "
-        "the whole file. Open marks: fc1 at few bits without a price; filled "
-        "marks: entropy coded, at a price of a bit of "
+        "Change of accuracy (mean over trainings, with 95 % intervals) over "
+        "the bytes of the whole file. Open marks: fc1 at few bits without a "
+        "price; filled marks: entropy coded, at a price of a bit of "
         f"{' or '.join(prices(found))} nats. The smallest "
-        f"file ({subject(least)}) has {least.file_bytes / 1000:.0f} kB and "
+        f"file ({label(least)}) has {least.file_bytes / 1000:.0f} kB and "
         f"changes by {100 * least.change.value:+.2f} points. The vertical "
         f"line is {SMALLEST / 1000:.0f} kB.",
         "Scatter of points lost over kilobytes on a logarithmic axis. Filled "
@@ -38,19 +38,17 @@ def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
 def over_bytes(found: pd.DataFrame) -> Figure:
     """``found`` is ``smallest_study.rows``: a colour for each network."""
     made, axis = style.figure(7.0, 3.8)
-    groups = found.groupby(["network", "train_seed"], sort=False)
-    for _, rows in groups:
-        colour, marker = look(rows.network.iloc[0])
-        title = subject(rows.iloc[0])
+    for network, rows in found.groupby("network", sort=False):
+        colour, marker = look(network)
         packed = ~rows.strategy.str.startswith("price")
         for some, fill in ((packed, "none"), (~packed, colour)):
             here = rows[some]
             drawn = {"color": colour, "marker": marker, "markersize": 6}
             drawn |= {"markerfacecolor": fill, "elinewidth": 0.8}
-            label = {"label": title} if fill != "none" else {}
+            named = {"label": label(rows.iloc[0])} if fill != "none" else {}
             changes = [100 * change for change in here.change]
             places = here.file_bytes / 1000
-            style.marks(axis, places, changes, **drawn, **label)
+            style.marks(axis, places, changes, **drawn, **named)
     axis.axhline(0, color=NEUTRAL, linewidth=0.8)
     axis.axvline(SMALLEST / 1000, color=NEUTRAL, linestyle=":")
     axis.set_xscale("log")

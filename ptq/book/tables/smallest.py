@@ -14,16 +14,15 @@ from ptq.networks import recipes
 
 
 def file_rows(found: pd.DataFrame) -> list[dict[str, str]]:
-    """A row for each network of ``smallest_study.rows``."""
+    """A row for each of ``smallest_study.rows``."""
     return [
         {
-            "network": subject(row),
+            "network": label(row),
             "weights": in_words(row.strategy),
+            "trainings": str(row.trainings),
             "file (kB)": f"{row.file_bytes / 1000:.1f}",
             "top-1 (%)": f"{100 * row.accuracy:.2f}",
             "change (points)": f"{100 * row.change:+.2f}",
-            "lost / gained": f"{row.lost:.0f} / {row.gained:.0f}",
-            "Holm p": f"{row.p:.2g}",
             "made in (CPU s)": f"{row.cpu_seconds:.0f}",
         }
         for row in found.itertuples()
@@ -34,7 +33,7 @@ def level_rows(levels: list[Level]) -> list[dict[str, str]]:
     """A row for each level that the reference can judge."""
     return [
         {
-            "network": subject(level.row),
+            "network": label(level.row),
             "level": level.words,
             "file (kB)": f"{level.row.file_bytes / 1000:.1f}",
             "change (points)": f"{100 * level.row.change:+.2f}",
@@ -50,8 +49,8 @@ def choice_words(found: pd.DataFrame) -> str:
     ``found`` is ``smallest_study.rows``.
     """
     told = [
-        f"{len(small(rows)) or 'none'} of {subject(rows.iloc[0])}"
-        for _, rows in found.groupby(["network", "train_seed"])
+        f"{len(small(rows)) or 'none'} of the {label(rows.iloc[0])}"
+        for _, rows in found.groupby("network")
     ]
     return f"Files of at most {SMALLEST / 1000:.0f} kB: {'; '.join(told)}."
 
@@ -62,9 +61,9 @@ def prices(found: pd.DataFrame) -> list[str]:
     return sorted({f"{price_of(name):.2g}" for name in priced}, key=float)
 
 
-def subject(row) -> str:
-    """Which training of which network a row is of, in words."""
-    return f"{recipes.get(row.network).label}, seed {row.train_seed}"
+def label(row) -> str:
+    """The network that a row is of, in words."""
+    return recipes.get(row.network).label
 
 
 def in_words(name: str) -> str:
