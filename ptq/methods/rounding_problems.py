@@ -101,10 +101,9 @@ def solved(
             (x,) = seen.values()
             weight, _ = made.graph.filled(node.args[1:3], {})
             of = moments(node, weight, x, wanted)
-            few = max(1, of.xx.shape[1] / of.count) if grows else 1
-            problem = _problem(
-                made, node, weight, of, toward_float, few * ridge
-            )
+            times = max(1, weight[0].numel() / of.count) if grows else 1
+            of_layer = made, node, weight, of, toward_float
+            problem = _problem(*of_layer, ridge * times)
             made.integers[node.name] = _layer(made, node, of, *solve(problem))
         return _in_parts(made.compute, node, seen), wanted
 
