@@ -17,6 +17,7 @@ import ptq
 from ptq import paths
 from ptq.book.pages import engine_pages, frontpage, run_pages
 from ptq.cli import commands
+from ptq.evidence.paired_tests import holm
 from ptq.networks import recipes
 from ptq.running import pipeline, sweep_plan
 
@@ -335,11 +336,10 @@ def test_the_committed_parity_holds_what_engines_promise():
     assert not found["causes"].str.contains("unknown").any()
 
 
-# Where the page says that ours is below.
+# Where an interval says that ours is below, and so does the page.
 BELOW = {
     "brevitas": set(),
     "nncf": {
-        ("tuned compact CNN", "fc1: 2", "NNCF, scale estimation"),
         ("tuned compact CNN", "fc1: 2", "NNCF, GPTQ"),
     },
 }
@@ -349,6 +349,10 @@ BELOW = {
 def test_the_committed_rows_beside_a_tool_are_of_one_set_of_images(name):
     """What stands beside a row is what the counts say, ours being one."""
     found, below = pd.read_csv(paths.REFERENCE / f"{name}.csv"), set()
+    beside = found[~found.method.str.startswith("ours")]
+    adjusted = dict(
+        zip(beside.index, holm(list(beside.p.astype(float))), strict=True)
+    )
     for case, rows in found.groupby(["network", "bits"]):
         own = rows.method.str.startswith("ours")
         mine, others = rows[own], rows[~own]
@@ -361,6 +365,7 @@ def test_the_committed_rows_beside_a_tool_are_of_one_set_of_images(name):
             assert told[1] <= told[0] <= told[2]
             if told[2] < 0:
                 below.add((*case, row.method))
+                assert adjusted[row.Index] > 0.05
     assert below == BELOW[name]
 
 
