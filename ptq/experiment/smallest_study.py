@@ -234,10 +234,9 @@ def about_prices(frame: pd.DataFrame) -> dict[str, float | str]:
     all files in words (``_each``).
     """
     exact = frame[frame.strategy == FLOAT].groupby("network").file_bytes.max()
-    told = {}
+    found, told = rows(frame), {}
     for key, network in zip(("published", "tuned"), START, strict=True):
-        of = rows(frame)
-        of = of[of.network == network]
+        of = found[found.network == network]
         priced = of[of.strategy.str.startswith("price")]
         last = priced.iloc[-1]
         told |= {

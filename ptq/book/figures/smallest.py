@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from ptq.book import show, style
 from ptq.book.figures.four_networks import look
 from ptq.book.style import NEUTRAL
-from ptq.book.tables.smallest import label, prices
+from ptq.book.tables.smallest import prices
 from ptq.experiment.smallest_study import SMALLEST
+from ptq.networks import recipes
 
 
 def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
@@ -26,7 +27,8 @@ def frontier(name: str, found: pd.DataFrame, folder: Path) -> None:
         "the bytes of the whole file. Open marks: fc1 at few bits without a "
         "price; filled marks: entropy coded, at a price of a bit of "
         f"{' or '.join(prices(found))} nats. The smallest "
-        f"file ({label(least)}) has {least.file_bytes / 1000:.0f} kB and "
+        f"file ({recipes.get(least.network).label}) has "
+        f"{least.file_bytes / 1000:.0f} kB and "
         f"changes by {100 * least.change.value:+.2f} points. The vertical "
         f"line is {SMALLEST / 1000:.0f} kB.",
         "Scatter of points lost over kilobytes on a logarithmic axis. Filled "
@@ -40,12 +42,13 @@ def over_bytes(found: pd.DataFrame) -> Figure:
     made, axis = style.figure(7.0, 3.8)
     for network, rows in found.groupby("network", sort=False):
         colour, marker = look(network)
+        title = recipes.get(network).label
         packed = ~rows.strategy.str.startswith("price")
         for some, fill in ((packed, "none"), (~packed, colour)):
             here = rows[some]
             drawn = {"color": colour, "marker": marker, "markersize": 6}
             drawn |= {"markerfacecolor": fill, "elinewidth": 0.8}
-            named = {"label": label(rows.iloc[0])} if fill != "none" else {}
+            named = {"label": title} if fill != "none" else {}
             changes = [100 * change for change in here.change]
             places = here.file_bytes / 1000
             style.marks(axis, places, changes, **drawn, **named)

@@ -17,7 +17,7 @@ def file_rows(found: pd.DataFrame) -> list[dict[str, str]]:
     """A row for each of ``smallest_study.rows``."""
     return [
         {
-            "network": label(row),
+            "network": recipes.get(row.network).label,
             "weights": in_words(row.strategy),
             "trainings": str(row.trainings),
             "file (kB)": f"{row.file_bytes / 1000:.1f}",
@@ -33,7 +33,7 @@ def level_rows(levels: list[Level]) -> list[dict[str, str]]:
     """A row for each level that the reference can judge."""
     return [
         {
-            "network": label(level.row),
+            "network": recipes.get(level.row.network).label,
             "level": level.words,
             "file (kB)": f"{level.row.file_bytes / 1000:.1f}",
             "change (points)": f"{100 * level.row.change:+.2f}",
@@ -49,8 +49,8 @@ def choice_words(found: pd.DataFrame) -> str:
     ``found`` is ``smallest_study.rows``.
     """
     told = [
-        f"{len(small(rows)) or 'none'} of the {label(rows.iloc[0])}"
-        for _, rows in found.groupby("network")
+        f"{len(small(rows)) or 'none'} of the {recipes.get(network).label}"
+        for network, rows in found.groupby("network")
     ]
     return f"Files of at most {SMALLEST / 1000:.0f} kB: {'; '.join(told)}."
 
@@ -59,11 +59,6 @@ def prices(found: pd.DataFrame) -> list[str]:
     """The prices of a bit among the rows, in nats, from the lowest."""
     priced = {n for n in found.strategy if n.startswith("price")}
     return sorted({f"{price_of(name):.2g}" for name in priced}, key=float)
-
-
-def label(row) -> str:
-    """The network that a row is of, in words."""
-    return recipes.get(row.network).label
 
 
 def in_words(name: str) -> str:
